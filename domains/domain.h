@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * domain.h: what every domain process does the same way: take its configuration,
+ * regions and peers from the supervisor, confine itself, and turn its loop: work while
+ * there is work, spin a bounded while, arm the bells, look again, sleep.
+ */
+#ifndef DOMAINS_DOMAIN_H
+#define DOMAINS_DOMAIN_H
+
+#include "base/frame.h"
+#include "base/pkt.h"
+#include "base/stats.h"
+#include "ipc/ctl.h"
+#include "ipc/link.h"
+
+#define DOMAIN_LINKS 3u
+
+struct domain_peer {
+    bool present;
+    unsigned id; /* enum domain_id */
+    enum link_kind kind;
+    enum link_side side;
+    struct link_sizes sizes;
+    void *own;        /* our half, writable */
+    const void *peer; /* theirs, read-only */
+    int fd_sleep, fd_ring;
+    struct link link; /* link.up tells whether it may be used */
+};
+
+struct domain {
+    struct ctl_config cfg;
+    struct frames frames;
+    struct stats *stats;
+    struct path_table *path; /* read-only but in ip and mono */
+    void *store;
+    size_t store_size;
+    struct nicmap *nicmap;
+    int xsk_fd; /* -1: none */
+    int ctl_fd;
+    int epoll_fd;
+    struct domain_peer peer[DOMAIN_LINKS];
+    unsigned n_peers;
+    void *self; /* the domain's own state, given to the callbacks */
+    const struct domain_ops *ops;
+};
+
+struct domain_ops {
+    /* One bounded turn. True: something was done, come again before sleeping. */
+    bool (*turn)(struct domain *, ns_t now);
+    /* When the next turn is due with nothing arriving. */
+    ns_t (*deadline)(struct domain *);
+    /* Arm whatever the domain sleeps on besides its links (client bells); true: work
+     * waits after all. NULL: nothing. */
+    bool (*arm)(struct domain *);
+    /* Awake again: disarm them. NULL: nothing. */
+    void (*disarm)(struct domain *);
+    /* The link is up now. NULL: nothing to do. */
+    void (*peer_up)(struct domain *, struct domain_peer *, ns_t now);
+    /* The peer died; its link is marked down and our half cleared after this returns.
+     * False: not finished, the domain calls domain_ack_down itself, soon. */
+    bool (*peer_down)(struct domain *, struct domain_peer *, ns_t now);
+    /* A message that the runtime does not handle itself (CLIENT_ADD, CLIENT_GONE,
+     * SESSIONS). fd[]: to keep or close. NULL: none is expected. */
+    void (*ctl)(struct domain *, struct ctl_msg *, int *fd, ns_t now);
+    /* A descriptor given to domain_watch is readable. NULL: just wakes the loop. */
+    void (*ready)(struct domain *, void *arg);
+};
+
+/* Receive CTL_CONFIG ... CTL_START on the descriptor that the supervisor left at
+ * DOMAIN_CTL_FD, map everything. Exits with a message on failure. */
+#define DOMAIN_CTL_FD 3
+void domain_setup(struct domain *d, int argc, char **argv);
+
+/* Confine the process (confine.h), tell the supervisor CTL_READY, and loop until the
+ * control socket ends. The domain's own state must be ready before: after this nothing
+ * can be allocated from the system but what policy/ lets the domain do. */
+_Noreturn void domain_run(struct domain *d, const struct domain_ops *ops, void *self);
+
+/* Watch a readable descriptor in the loop; arg comes back in ops->ready. 0 or -errno. */
+must_check int domain_watch(struct domain *d, int fd, void *arg);
+void domain_unwatch(struct domain *d, int fd);
+
+/* PEER_DOWN of this peer is dealt with: clears our half, tells the supervisor. */
+void domain_ack_down(struct domain *d, struct domain_peer *p);
+
+/* Tell the supervisor, rate-limited; never blocks. */
+void domain_notice(struct domain *d, enum ctl_notice what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void domain_poisoned(struct domain *d, uint32_t who, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct domain_peer *domain_peer_of(struct domain *d, unsigned id); /* NULL: no such peer */
+
+ns_t domain_now(void); /* CLOCK_MONOTONIC */
+
+#endif

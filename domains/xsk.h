@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * xsk.h: the four kernel rings of an AF_XDP socket, as the nic domain and the monolith use
+ * them. The socket is made by the supervisor (netif.h) and outlives the domain: the next
+ * one maps the same rings and goes on. What is passed is frame addresses; packet memory is
+ * never touched here.
+ */
+#ifndef DOMAINS_XSK_H
+#define DOMAINS_XSK_H
+
+#include "base/pkt.h"
+
+/* Which receive frames the kernel holds (in the fill ring, in the receive ring, or between):
+ * a region that the nic writes and ip reads. Exact across a crash at any instruction, by the
+ * journal: a step writes what it is about to do, does it, and clears the entry. */
+struct nicmap {
+    _Atomic uint32_t op;    /* the journal: enum nicmap_op, NICMAP_IDLE: nothing under way */
+    _Atomic uint32_t index; /* kernel ring index before the step */
+    _Atomic uint32_t n;     /* descriptors in the step */
+    uint32_t n_frames;
+    _Alignas(CACHE_LINE) _Atomic uint8_t held[]; /* one per receive frame: 1, held */
+};
+enum nicmap_op { NICMAP_IDLE, NICMAP_RX, NICMAP_FILL };
+
+struct xsk;
+
+size_t nicmap_bytes(uint32_t n_rx_frames);
+
+/* Map the rings of fd. Exits nothing: returns NULL and sets errno. Recovers from the
+ * journal in map if a predecessor died in a step. Uses malloc: before confinement. */
+struct xsk *xsk_open(int fd, uint32_t ring_size, struct nicmap *map);
+
+/* Received frames, at most max. The kernel gets the slots back at xsk_rx_done, which the
+ * caller calls after it has published them. */
+unsigned xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max);
+void xsk_rx_done(struct xsk *x, unsigned n);
+/* Empty receive frames for the kernel; returns how many fitted. A frame address that is not
+ * the start of a receive frame, or is held already, is refused and counted (*refused). */
+unsigned xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n, unsigned *refused);
+/* Frames to send; returns how many fitted. */
+unsigned xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n);
+/* Frames that were sent. */
+unsigned xsk_complete(struct xsk *x, struct fdesc *out, unsigned max);
+/* Tell the kernel to send if it needs telling; true: more is left, kick again. */
+bool xsk_kick(struct xsk *x);
+/* Frames given to the kernel for sending and not completed yet. */
+unsigned xsk_tx_outstanding(const struct xsk *x);
+/* Anything to receive or complete? */
+bool xsk_pending(const struct xsk *x);
+
+#endif

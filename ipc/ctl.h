@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * ctl.h: the control protocol, spoken on seqpacket sockets between the supervisor and
+ * a domain, and between the supervisor and a client. One datagram is one message; it
+ * may carry descriptors. Parsing is strict: magic, version, type, exact length and
+ * exact number of descriptors for the type, else the message is refused and whatever
+ * came with it is closed.
+ */
+#ifndef IPC_CTL_H
+#define IPC_CTL_H
+
+#include "base/frame.h"
+#include "base/pkt.h"
+#include "session/ops.h"
+
+#define CTL_MAGIC 0x424c4b48u
+#define CTL_VERSION 1u
+#define CTL_FDS_MAX 5u
+#define CTL_TEXT_MAX 232u
+#define CTL_INFO_MAX 16u
+
+enum domain_id { DOM_NIC, DOM_IP, DOM_TCP, DOM_UDP, DOM_MONO, DOM_COUNT };
+
+enum region_role {
+    REGION_STATS,  /* struct stats */
+    REGION_PATH,   /* struct path_table */
+    REGION_STORE,  /* the domain's own store (tcp, udp: sessions; ip: frame ledger) */
+    REGION_NICMAP, /* which receive frames the NIC holds: nic writes, ip reads */
+    REGION_FRAMES, /* REGION_FRAMES + part: a part of the frame space */
+    REGION_ROLES = REGION_FRAMES + PART_COUNT
+};
+
+enum ctl_type {
+    /* supervisor -> domain, before it confines itself */
+    CTL_CONFIG = 1, /* config */
+    CTL_REGION,     /* region; 1 descriptor */
+    CTL_LINK,       /* link; 4 descriptors: own half, peer half, bell to sleep on (read
+                     * end), bell to ring (write end) */
+    CTL_SOCKET,     /* 1 descriptor: the AF_XDP socket (nic, mono) */
+    CTL_START,      /* that is all: confine yourself, then CTL_READY */
+    /* supervisor -> domain, running */
+    CTL_PEER_UP,     /* peer: both halves are clear, take the link up */
+    CTL_PEER_DOWN,   /* peer: it died. Drop what is queued, clear the own half, CTL_ACK */
+    CTL_CLIENT_ADD,  /* client; 4 descriptors: client half (ro), domain half (rw), bell to
+                      * sleep on (read end), bell to ring (write end) */
+    CTL_CLIENT_GONE, /* client.id: it died; CTL_CLIENT_FREE follows when all is done */
+    CTL_SESSIONS,    /* list: from this session number on */
+    /* domain -> supervisor */
+    CTL_READY,        /* confined, own halves clear, waiting for peers */
+    CTL_ACK,          /* peer: PEER_DOWN is dealt with */
+    CTL_CLIENT_FREE,  /* client.id: its arena is unmapped */
+    CTL_POISONED,     /* text, arg = client id or CTL_ARG_PEER + domain id */
+    CTL_NOTICE,       /* text, arg = enum ctl_notice */
+    CTL_SESSION_LIST, /* sessions */
+    /* client -> supervisor, supervisor -> client */
+    CTL_HELLO,   /* hello */
+    CTL_WELCOME, /* client; 5 descriptors: client half (rw), domain half (ro), bell to sleep
+                  * on (read end), bell to ring (write end), and its read end (held only so
+                  * that ringing never raises SIGPIPE) */
+    CTL_DENIED,  /* text, arg = enum ctl_denied */
+    CTL_TYPES
+};
+
+#define CTL_ARG_PEER 0x10000u
+
+enum ctl_notice {
+    NOTICE_LOG = 1,          /* text for the log */
+    NOTICE_ADDRESS_READY,    /* ip: probed and announced, answering */
+    NOTICE_ADDRESS_CONFLICT, /* ip: text names the MAC that has it */
+};
+
+enum ctl_denied {
+    DENIED_VERSION = 1, /* client library and daemon do not fit */
+    DENIED_ACCOUNT,     /* no account for this uid/gid */
+    DENIED_ARENA,       /* larger than the account may have */
+    DENIED_CLIENTS,     /* too many clients */
+    DENIED_BUSY,        /* the domain is being restarted: try again */
+    DENIED_INTERNAL,
+};
+
+/* Everything a domain is told about itself; the same for all, each uses its part. */
+struct ctl_config {
+    uint32_t domain;  /* enum domain_id */
+    uint32_t restart; /* how often this domain was started before */
+    uint32_t n_frames[PART_COUNT];
+    uint32_t xsk_ring; /* descriptors of each AF_XDP ring, power of two */
+    uint32_t prefix;
+    struct ipaddr addr;
+    struct ipaddr gateway;
+    uint8_t mac[6];
+    uint16_t mtu;
+    uint32_t csum_partial_ok;
+    uint32_t tcp_sessions, udp_sessions;
+    uint32_t half_open, orphans;
+    uint32_t sndbuf, rcvbuf;
+    uint32_t probes, probe_interval_ms;
+    uint32_t spin_us;  /* poll this long before sleeping */
+    int32_t cpu;       /* pin to this processor; -1: do not */
+    uint32_t uid, gid; /* as seen from outside: for the log */
+    uint64_t seed;
+    uint8_t key[32];
+    char instance[32];
+};
+
+struct ctl_region {
+    uint32_t role;
+    uint32_t writable;
+    uint64_t size;
+};
+
+struct ctl_link {
+    uint32_t peer; /* enum domain_id */
+    uint32_t kind; /* enum link_kind */
+    uint32_t side; /* enum link_side: ours */
+    uint32_t pad;
+    uint64_t own_size, peer_size;
+};
+
+struct ctl_client {
+    uint32_t id;
+    uint32_t resume; /* the arena was in use before the domain was restarted */
+    struct arena_geometry g;
+    struct sess_limits limits;
+    uint32_t pad;
+};
+
+struct ctl_hello {
+    uint32_t layout;         /* SESSION_LAYOUT_VERSION */
+    uint32_t proto;          /* IPPROTO_TCP: a stream arena; IPPROTO_UDP: a datagram arena */
+    struct arena_geometry g; /* wanted */
+    uint32_t pad;
+    char program[32]; /* for listings */
+};
+
+struct ctl_text {
+    uint32_t arg;
+    char text[CTL_TEXT_MAX]; /* terminated */
+};
+
+struct ctl_sessions {
+    uint32_t n;
+    uint32_t more; /* ask again from `next` */
+    uint32_t next;
+    uint32_t pad;
+    struct sess_info s[CTL_INFO_MAX];
+};
+
+struct ctl_msg {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    union {
+        struct ctl_config config;
+        struct ctl_region region;
+        struct ctl_link link;
+        struct ctl_client client;
+        struct ctl_hello hello;
+        struct ctl_text text;
+        struct ctl_sessions sessions;
+        uint32_t peer; /* enum domain_id */
+        uint32_t from; /* CTL_SESSIONS */
+    };
+};
+
+/* Bytes of a message of this type on the wire; 0 for an unknown type. */
+size_t ctl_bytes(unsigned type);
+/* Descriptors that a message of this type carries. */
+unsigned ctl_fds(unsigned type);
+
+/* Send; descriptors in fd[0 .. ctl_fds(type)). Fills in magic and version. 0 or -errno
+ * (-EAGAIN: the receiver does not read). Never raises SIGPIPE. */
+must_check int ctl_send(int sock, struct ctl_msg *m, const int *fd);
+
+/* Receive one message. Returns 1: a valid message, its descriptors (close-on-exec, the
+ * caller's to close) in fd[]; 0: the peer is gone; -EAGAIN: nothing there; -EPROTO: a
+ * malformed message (its descriptors are closed); other -errno. Enum fields and texts
+ * inside are checked too: what comes out can be used as an index. */
+must_check int ctl_recv(int sock, struct ctl_msg *m, int fd[CTL_FDS_MAX]);
+
+const char *domain_name(unsigned id); /* "nic", "ip", "tcp", "udp", "mono" */
+
+/* Where the daemon of an instance listens: NAME.sock for clients, NAME.ctl for
+ * bulkheadctl, under BULKHEAD_RUN_DIR (set by the build, overridden by the environment
+ * variable of that name). Returns false if the name is not [A-Za-z0-9_.-]{1,31}. */
+must_check bool ctl_socket_path(char *buf, size_t len, const char *instance,
+                                const char *suffix);
+
+#endif

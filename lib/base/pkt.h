@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * pkt.h: what components hand each other. A batch is an array of these. The same
+ * structs are the ring descriptors between processes (ipc/ring.h), so the layout
+ * is fixed here and nowhere else.
+ */
+#ifndef BASE_PKT_H
+#define BASE_PKT_H
+
+#include "base.h"
+
+#define BATCH_MAX 64u /* descriptors that one step takes from one neighbour */
+
+/* Between nic and ip: one Ethernet frame, or a bare frame address (fill, done). */
+struct fdesc {
+    uint32_t addr; /* frame space */
+    uint32_t len;  /* bytes; 0 where only the frame counts */
+};
+_Static_assert(sizeof(struct fdesc) == 8, "shared layout");
+
+enum pkt_kind {
+    PKT_DATA = 1,   /* a packet of a transport protocol */
+    PKT_ICMP = 2,   /* up only: an ICMP error for a session of the receiver */
+    PKT_REJECT = 3, /* down only: send ICMP port unreachable; the bytes are the quote
+                     * (the IP header and what follows it, as received) */
+};
+
+enum pkt_flag {
+    PKT_MORE = 1,  /* the next descriptor of the batch goes on with this packet */
+    PKT_DF = 2,    /* down: do not fragment, ICMP tells (RFC 1191) */
+    PKT_LOCAL = 4, /* up: came from the stack itself, by the loopback pool */
+    PKT_BCAST = 8, /* up: was sent to a broadcast or multicast address */
+};
+
+/* Between ip and tcp or udp, either way. One cache line. */
+struct pkt {
+    uint32_t addr; /* first byte: of the transport header, or of a continuation */
+    uint16_t len;  /* bytes at addr, in this frame */
+    uint8_t kind;  /* enum pkt_kind */
+    uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
+    uint8_t flags; /* enum pkt_flag */
+    uint8_t tos;   /* DSCP and ECN */
+    uint8_t ttl;   /* down: 0 means the default */
+    uint8_t err;   /* PKT_ICMP: the errno a socket user expects (RFC 1122 4.2.3.9) */
+    uint32_t aux;  /* first of a chain: bytes in the whole chain; PKT_ICMP with
+                    * EMSGSIZE: next-hop MTU in bytes */
+    struct ipaddr src;
+    struct ipaddr dst; /* PKT_ICMP: src and dst of the packet that caused it */
+    uint16_t sport;    /* PKT_ICMP: its ports, host order */
+    uint16_t dport;
+    uint32_t seq;      /* PKT_ICMP: its TCP sequence number */
+    uint32_t l3;       /* up: frame address of the IP header (first frame) */
+    uint8_t icmp_type; /* PKT_ICMP */
+    uint8_t icmp_code;
+    uint16_t l3_len; /* up: bytes readable from l3 on */
+};
+_Static_assert(sizeof(struct pkt) == CACHE_LINE, "one cache line, shared layout");
+
+/* What the transports may read of ip's view of the network (region "path":
+ * ip writes, tcp and udp read). Everything here is a hint from below: a wrong
+ * value costs packets, never memory safety. */
+#define PATH_PMTU_ENTRIES 64u
+struct path_table {
+    struct ipaddr addr;    /* the stack's own address */
+    uint32_t prefix;       /* of the connected network, bits of IPv4 */
+    uint32_t mtu;          /* of the interface, bytes of IP packet */
+    struct ipaddr gateway; /* none: only the connected network is reachable */
+    uint32_t ready;        /* address probed and announced (RFC 5227) */
+    uint32_t pad;
+    struct path_pmtu {
+        struct ipaddr dst;
+        uint32_t mtu; /* bytes of IP packet; 0: unused entry */
+        uint32_t pad;
+    } pmtu[PATH_PMTU_ENTRIES];
+};
+
+/* Is there a way to dst at all? (connected, own, or by the gateway) */
+bool path_reachable(const struct path_table *t, const struct ipaddr *dst);
+
+/* Bytes of IP packet that fit on the way to dst; never below 576. */
+uint32_t path_mtu(const struct path_table *t, const struct ipaddr *dst);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * stats.h: counters, one region a domain: the domain writes, the supervisor
+ * reads. Every drop has a reason here. The X-macro gives names to bulkheadctl.
+ */
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+
+#include <stdatomic.h>
+
+#include "base.h"
+
+/* clang-format off */
+#define STATS_LIST(X) \
+    /* the loop */ \
+    X(loops) X(sleeps) X(bells_rung) X(bells_heard) X(refused_frames) X(poisoned) \
+    /* nic */ \
+    X(nic_rx) X(nic_tx) X(nic_rx_bytes) X(nic_tx_bytes) X(nic_kicks) X(nic_bad_desc) \
+    /* ip, receive */ \
+    X(ip_rx) X(ip_drop_short) X(ip_drop_header) X(ip_drop_checksum) X(ip_drop_not_ours) \
+    X(ip_drop_proto) X(ip_drop_source) X(ip_drop_ethertype) X(ip_drop_queue_tcp) \
+    X(ip_drop_queue_udp) X(ip_drop_options) \
+    X(ip_frag_rx) X(ip_frag_ok) X(ip_drop_frag_overlap) X(ip_drop_frag_timeout) \
+    X(ip_drop_frag_limit) X(ip_drop_frag_bad) \
+    /* ip, send */ \
+    X(ip_tx) X(ip_frag_tx) X(ip_drop_tx_bad) X(ip_drop_tx_noroute) X(ip_drop_tx_nobuf) \
+    X(ip_drop_tx_toobig) X(ip_loopback) \
+    /* arp */ \
+    X(arp_rx) X(arp_tx) X(arp_drop_bad) X(arp_drop_queue) X(arp_failed) X(arp_conflict) \
+    /* icmp */ \
+    X(icmp_rx) X(icmp_echo) X(icmp_err_rx) X(icmp_err_tx) X(icmp_drop_bad) \
+    X(icmp_drop_rate) X(icmp_drop_rule) \
+    /* transports */ \
+    X(seg_rx) X(seg_tx) X(bytes_rx) X(bytes_tx) X(drop_short) X(drop_checksum) \
+    X(csum_partial) X(drop_header) X(drop_noport) X(drop_nobuf) X(drop_noframe) \
+    X(drop_icmp) X(drop_state) \
+    /* tcp */ \
+    X(tcp_rst_rx) X(tcp_rst_tx) X(tcp_challenge_ack) X(tcp_retransmit) X(tcp_rto) \
+    X(tcp_fast_retransmit) X(tcp_ooo) X(tcp_dup) X(tcp_drop_paws) X(tcp_drop_window) \
+    X(tcp_drop_syn_backlog) X(tcp_drop_no_session) X(tcp_accepted) X(tcp_connected) \
+    X(tcp_time_wait) X(tcp_orphans_killed) X(tcp_sessions) X(tcp_resumed) \
+    /* udp */ \
+    X(udp_drop_rcvbuf) X(udp_drop_tx_bad) X(udp_reject) X(udp_sessions) \
+    /* clients */ \
+    X(clients) X(req_bad) X(req_bad_handle) X(events_lost)
+/* clang-format on */
+
+enum stat_id {
+#define X(name) STAT_##name,
+    STATS_LIST(X)
+#undef X
+        STAT_COUNT
+};
+
+#define STATS_AWAKE 1u
+#define STATS_ASLEEP 2u
+
+/* Relaxed and single-writer: a plain load and store is enough. */
+struct stats {
+    _Atomic uint64_t v[STAT_COUNT];
+    _Atomic uint32_t beat;  /* moves with every turn of the loop */
+    _Atomic uint32_t state; /* STATS_AWAKE, STATS_ASLEEP: for the watchdog */
+};
+
+static inline void
+stat_add(struct stats *s, enum stat_id id, uint64_t n)
+{
+    atomic_store_explicit(&s->v[id], atomic_load_explicit(&s->v[id], memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline void
+stat_inc(struct stats *s, enum stat_id id)
+{
+    stat_add(s, id, 1);
+}
+static inline void
+stat_set(struct stats *s, enum stat_id id, uint64_t n)
+{
+    atomic_store_explicit(&s->v[id], n, memory_order_relaxed);
+}
+static inline uint64_t
+stat_get(const struct stats *s, enum stat_id id)
+{
+    return atomic_load_explicit(&s->v[id], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * bulkhead.h: the client library of the Bulkhead TCP/IP stack.
+ *
+ * The calls have the shape of the POSIX socket calls: same argument order, same errno
+ * values, same meaning, so a program is ported by a handful of renames. Addresses are
+ * struct sockaddr_in. What a call returns as a "socket" is a bulkhead descriptor: a small
+ * integer from BH_FD_BASE on, valid in these calls only.
+ *
+ * The first bh_socket() attaches to the daemon of the instance named by the environment
+ * variable BULKHEAD_INSTANCE (default "default"). It fails with ECONNREFUSED if no daemon
+ * runs, EACCES if no account admits this user, EDQUOT if the arena is larger than the
+ * account may have, ENETDOWN if the daemon went away later. bh_strerror_attach() says in
+ * words what to do.
+ *
+ * Threads. Every call may be made from any thread at any time. Different sockets proceed
+ * in parallel but for short critical sections; one socket used by several threads behaves
+ * as a kernel socket: each call is atomic with respect to the stream (two senders'
+ * bytes are not interleaved within one bh_send that does not block), the order between
+ * threads is not defined. bh_close wakes the threads that block on the socket with EBADF.
+ * After fork() the child has no sockets: it attaches anew at its first bh_socket().
+ *
+ * Memory. Payload lives in an arena that this process pays for. BULKHEAD_ARENA (bytes, with
+ * K, M or G; default 32M) sets the size of each FIFO pool, BULKHEAD_SESSIONS (default 4096)
+ * the number of sessions.
+ */
+#ifndef BULKHEAD_H
+#define BULKHEAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_FD_BASE 0x40000000
+
+/* AF_INET; SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK or'ed in if wanted. */
+int bh_socket(int domain, int type, int protocol);
+int bh_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int bh_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int bh_listen(int fd, int backlog);
+int bh_accept(int fd, struct sockaddr *addr, socklen_t *len);
+int bh_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int bh_shutdown(int fd, int how);
+int bh_close(int fd);
+
+/* flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL (always implied:
+ * the library never raises SIGPIPE), MSG_MORE (a hint). */
+ssize_t bh_send(int fd, const void *buf, size_t len, int flags);
+ssize_t bh_recv(int fd, void *buf, size_t len, int flags);
+ssize_t bh_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+                  socklen_t tolen);
+ssize_t bh_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+                    socklen_t *fromlen);
+ssize_t bh_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t bh_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t bh_read(int fd, void *buf, size_t len);
+ssize_t bh_write(int fd, const void *buf, size_t len);
+ssize_t bh_readv(int fd, const struct iovec *iov, int n);
+ssize_t bh_writev(int fd, const struct iovec *iov, int n);
+struct mmsghdr;
+int bh_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);
+int bh_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout);
+
+int bh_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int bh_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int bh_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+int bh_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
+int bh_set_nonblocking(int fd, int on); /* fcntl(F_SETFL, O_NONBLOCK) */
+int bh_get_nonblocking(int fd);
+int bh_fionread(int fd, int *bytes); /* ioctl(FIONREAD) */
+
+/* poll(2) over bulkhead descriptors; kernel descriptors may be mixed in. */
+struct pollfd;
+int bh_poll(struct pollfd *fds, unsigned long n, int timeout_ms);
+
+/* Zero-copy. bh_reserve gives room for up to len bytes in the transmit FIFO as up to *n
+ * pieces (in: capacity of iov, out: used); returns the bytes, or -1 (EAGAIN: no room and
+ * non-blocking). bh_commit sends the first len bytes of what was reserved. bh_peek gives
+ * what is readable, without copying; bh_consume drops the first len bytes of it. Streams
+ * only. Between reserve and commit (peek and consume) the socket is the calling thread's. */
+ssize_t bh_reserve(int fd, size_t len, struct iovec *iov, int *n);
+int bh_commit(int fd, size_t len);
+ssize_t bh_peek(int fd, struct iovec *iov, int *n);
+int bh_consume(int fd, size_t len);
+
+/* For an event loop: one kernel descriptor that is readable whenever some watched socket
+ * may have become ready. bh_watch says which conditions of a socket count (POLLIN,
+ * POLLOUT; 0: none) and what pointer to report. bh_ready_events collects up to max
+ * sockets whose condition holds now (level-triggered) and never blocks. Use from one
+ * thread. */
+struct bh_event {
+    int fd;
+    short revents;
+    void *arg;
+};
+int bh_event_fd(void);
+int bh_watch(int fd, short events, void *arg);
+int bh_ready_events(struct bh_event *ev, int max);
+
+/* Where the last failed attach of this thread stood: text for a human. */
+const char *bh_strerror_attach(void);
+
+/* The version of the library, "MAJOR.MINOR.PATCH". */
+const char *bh_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

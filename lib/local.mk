@@ -1,0 +1,8 @@
+# what lib/ builds: the pure protocol code, and the client library
+include lib/base/local.mk
+include lib/wire/local.mk
+include lib/session/local.mk
+include lib/ip/local.mk
+include lib/tcp/local.mk
+include lib/udp/local.mk
+include lib/client/local.mk

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fifo.h: paged FIFOs as the domain sees them (session.h says how they lie in an
+ * arena). The client's side is in lib/client. Everything in the client half is
+ * copied before it is checked and checked before it is used.
+ */
+#ifndef SESSION_FIFO_H
+#define SESSION_FIFO_H
+
+#include "session.h"
+
+/* Free receive pages of one arena: soft, rebuilt from the directories. */
+struct page_pool {
+    uint32_t n, n_free;
+    uint32_t *stack;
+};
+
+/* All pages free, but those that a slot's directory names between `head` and `tail`
+ * (call page_pool_take_out for each after init). stack: n * 4 bytes. */
+void page_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack);
+/* After a crash: rebuild from a bitmap-free scan. used[i] != 0: page i is in use. */
+void page_pool_rebuild(struct page_pool *p, const uint8_t *used);
+
+/* Receive FIFO: make the pages of [from, from + len) present. Returns the bytes from
+ * `from` on that have pages (less than len if the pool is empty). */
+uint32_t fifo_rx_prepare(const struct arena_view *v, uint32_t slot, struct page_pool *p,
+                         uint64_t from, uint32_t len);
+/* Copy into prepared pages. */
+void fifo_rx_write(const struct arena_view *v, uint32_t slot, uint64_t at, const void *src,
+                   uint32_t len);
+/* Copy into prepared pages; returns the Internet sum (wire/csum.h) of the bytes. */
+uint32_t fifo_rx_write_csum(const struct arena_view *v, uint32_t slot, uint64_t at,
+                            const void *src, uint32_t len);
+/* The client consumed up to `to` (checked by the caller): pages wholly below it, from
+ * `from` on, go back to the pool. */
+void fifo_rx_free(const struct arena_view *v, uint32_t slot, struct page_pool *p, uint64_t from,
+                  uint64_t to);
+/* Give back every page present between head and end: the session is over. */
+void fifo_rx_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p);
+
+/* Transmit FIFO: copy len bytes at offset `at` out of the client's pages and return
+ * their Internet sum. A page number out of bounds reads as zeros: it is the client's
+ * own stream. */
+uint32_t fifo_tx_read_csum(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst,
+                           uint32_t len);
+void fifo_tx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst,
+                  uint32_t len);
+
+#endif

@@ -1,0 +1,2 @@
+libproto_la_SOURCES += \
+	lib/session/fifo.h lib/session/ops.h lib/session/session.c lib/session/session.h

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * ops.h: what a transport component (tcp, udp) offers to whoever serves its
+ * clients: the same for both, so that one piece of code (domains/serve.c) serves both.
+ * Sessions are named by their number in the session store; the server has looked up
+ * the client's handle and its rights before it calls.
+ */
+#ifndef SESSION_OPS_H
+#define SESSION_OPS_H
+
+#include "session.h"
+
+#define SESS_NONE UINT32_MAX
+#define CLIENTS_MAX 256u
+
+struct sess_limits {
+    uint32_t sessions;  /* at once, orphans included */
+    uint32_t half_open; /* SYN-RCVD sessions over all listeners */
+};
+
+/* One line of `bulkheadctl sessions`. */
+struct sess_info {
+    uint32_t sess;
+    uint32_t client;
+    uint8_t proto;
+    uint8_t state; /* enum tcp_state; udp: 0 */
+    uint16_t lport, rport;
+    struct ipaddr local, remote;
+    uint64_t rx_bytes, tx_bytes, drops, retransmits;
+    uint32_t rx_queued, tx_queued;
+    uint32_t srtt_us, cwnd, rto_us, pad;
+};
+
+struct transport; /* struct tcp or struct udp */
+
+struct transport_ops {
+    /* A client's arena is mapped. The slots of a new arena are all zero; after a
+     * restart they hold the sessions that go on. Returns 0 or errno. */
+    int (*client_add)(struct transport *, uint32_t client, const struct arena_view *,
+                      const struct sess_limits *);
+    /* The client died: its sessions end as if closed. client_idle becomes true when
+     * its arena is no longer needed. */
+    void (*client_gone)(struct transport *, uint32_t client, ns_t now);
+    bool (*client_idle)(const struct transport *, uint32_t client);
+    void (*client_remove)(struct transport *, uint32_t client);
+
+    /* A new session in a free slot of the client's arena. 0 or errno (EMFILE: limit or
+     * no slot; ENFILE: store full). */
+    int (*open)(struct transport *, uint32_t client, uint32_t *sess, uint32_t *slot);
+    /* A request (REQ_BIND ... REQ_CONSUMED) on a session; fills err and results of the
+     * reply. The caller knows from the op whether to send it. */
+    void (*request)(struct transport *, uint32_t sess, const struct sess_req *,
+                    struct sess_evt *reply, ns_t now);
+    /* The next event for a client (EVT_READY, EVT_ACCEPT, EVT_FREED), false if none.
+     * EVT_ACCEPT and EVT_FREED carry the session number in `cookie`; the server turns
+     * it into a handle. */
+    bool (*next_event)(struct transport *, uint32_t client, struct sess_evt *);
+    /* Fill in line `sess` or the next one in use after it; false at the end. */
+    bool (*info)(const struct transport *, uint32_t sess, struct sess_info *);
+};
+
+#endif

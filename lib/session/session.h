@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * session.h: the layout that a client and a transport domain (tcp or udp) share,
+ * and the messages on their rings. This header owns that layout.
+ *
+ * A client has one *arena* for streams (shared with tcp) and one for datagrams
+ * (shared with udp), the same in form. An arena is two regions, its halves:
+ *
+ *   client half  written by the client, read-only in the domain
+ *   domain half  written by the domain, read-only in the client
+ *
+ * so that neither side can change what the other wrote. The client touches every
+ * page of both first: its memory cgroup pays. A half is, in this order:
+ *
+ *   struct half_head        ring indices and the bell's word
+ *   descriptors             client half: requests; domain half: events
+ *   slots                   one per session: cursors and FIFO directory
+ *   pages                   client half: transmit payload; domain half: receive
+ *
+ * The sizes come from struct arena_geometry, which the supervisor hands to both
+ * sides; they are never read from shared memory.
+ *
+ * FIFOs. A session has a transmit FIFO (pages in the client half) and a receive
+ * FIFO (pages in the domain half). Bytes are named by 64-bit stream offsets that
+ * start at 0 (SYN and FIN are not bytes). The page of offset o is
+ * dir[(o / FIFO_PAGE) % FIFO_DIR], a page number in the half. TCP streams are
+ * bytes; a UDP session's FIFOs carry records (struct dgram_head, then the payload,
+ * padded to 8 bytes).
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/base.h"
+
+#define SESSION_LAYOUT_VERSION 1u
+
+#define FIFO_PAGE 4096u
+#define FIFO_DIR 256u                   /* pages a FIFO can span */
+#define FIFO_MAX (FIFO_PAGE * FIFO_DIR) /* bytes */
+#define FIFO_NOPAGE UINT32_MAX
+
+/* What the supervisor hands out for one arena. */
+struct arena_geometry {
+    uint32_t n_slots;    /* sessions */
+    uint32_t n_tx_pages; /* in the client half */
+    uint32_t n_rx_pages; /* in the domain half */
+    uint32_t n_req;      /* request ring, power of two */
+    uint32_t n_evt;      /* event ring, power of two */
+};
+
+/* Both halves begin with this. Who writes what is told from the writer's side:
+ * `tail` is of the ring that the writer produces, `head` of the one it consumes. */
+struct half_head {
+    _Alignas(CACHE_LINE) _Atomic uint32_t tail;
+    _Alignas(CACHE_LINE) _Atomic uint32_t head;
+    _Alignas(CACHE_LINE) _Atomic uint32_t want; /* bell: odd while the writer sleeps */
+    _Atomic uint32_t want_space;                /* odd while the writer waits for ring space */
+    _Atomic uint32_t lost; /* events that found the ring full: rescan all slots */
+};
+_Static_assert(sizeof(struct half_head) == 3 * CACHE_LINE, "shared layout");
+
+/* ---- one session, client half ---- */
+struct slot_client {
+    _Alignas(CACHE_LINE) _Atomic uint64_t tx_tail; /* bytes written so far */
+    _Atomic uint64_t rx_head;                      /* bytes consumed so far */
+    /* Tell me when: (generation << 2) | SLOT_READ | SLOT_WRITE. A new generation
+     * arms again; the domain posts at most one EVT_READY a generation. */
+    _Atomic uint32_t arm;
+    _Alignas(CACHE_LINE) _Atomic uint32_t tx_dir[FIFO_DIR];
+};
+#define SLOT_READ 1u
+#define SLOT_WRITE 2u
+
+/* ---- one session, domain half ---- */
+struct slot_domain {
+    _Alignas(CACHE_LINE) _Atomic uint64_t rx_tail; /* readable up to here */
+    _Atomic uint64_t tx_head;   /* transmit bytes no longer needed (acknowledged) */
+    _Atomic uint64_t rx_notify; /* send REQ_CONSUMED once rx_head reaches this */
+    _Atomic uint32_t state;     /* SLOT_* bits below */
+    _Atomic uint32_t err;       /* pending errno, 0 if none (SO_ERROR) */
+    _Atomic uint32_t sndbuf;    /* bytes that may lie between tx_head and tx_tail */
+    _Atomic uint32_t rcvbuf;
+    _Atomic uint32_t err_seq;    /* counts errors: a client takes each one once */
+    _Atomic uint32_t generation; /* of the session in this slot */
+    _Alignas(CACHE_LINE) _Atomic uint32_t rx_dir[FIFO_DIR];
+};
+
+#define SLOT_OPEN 1u      /* belongs to a session */
+#define SLOT_CONNECTED 2u /* may send (TCP: handshake done) */
+#define SLOT_EOF 4u       /* rx_tail is final: the peer sent FIN, or we shut down */
+#define SLOT_NOSEND 8u    /* our direction is shut: EPIPE */
+#define SLOT_DEAD 16u     /* reset, timed out or refused: see err */
+#define SLOT_LISTEN 32u
+#define SLOT_CONNECTING 64u
+
+/* Both sides decide readiness with these, from copies of the words. */
+static inline bool
+slot_readable(uint32_t state, uint32_t err, uint64_t rx_tail, uint64_t rx_head)
+{
+    return rx_tail != rx_head || err != 0 || (state & (SLOT_EOF | SLOT_DEAD)) != 0;
+}
+static inline bool
+slot_writable(uint32_t state, uint32_t err, uint32_t sndbuf, uint64_t tx_tail, uint64_t tx_head)
+{
+    if (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0)
+        return true;
+    uint64_t used = tx_tail - tx_head;
+    return (state & SLOT_CONNECTED) != 0 && used < sndbuf && sndbuf - used >= sndbuf / 3;
+}
+
+/* ---- datagram records in the FIFOs of a UDP session ---- */
+struct dgram_head {
+    uint32_t len;  /* payload bytes that follow, before padding to 8 */
+    uint16_t port; /* peer's port, host order: to (tx) or from (rx) */
+    uint8_t tos;
+    uint8_t ttl;         /* tx: 0 means the session's */
+    struct ipaddr addr;  /* peer; tx: none means the connected one */
+    struct ipaddr local; /* rx: the address it was sent to */
+};
+_Static_assert(sizeof(struct dgram_head) == 40, "shared layout");
+#define DGRAM_MAX 65507u /* UDP payload over IPv4 */
+static inline uint32_t
+dgram_record_bytes(uint32_t len)
+{
+    return (uint32_t)sizeof(struct dgram_head) + ((len + 7u) & ~7u);
+}
+
+/* ---- messages ---- */
+
+enum req_op {
+    REQ_SOCKET = 1, /* -> handle, slot. flags: 0 */
+    REQ_BIND,       /* handle, addr, port (0: ephemeral) -> addr, port */
+    REQ_CONNECT,    /* handle, addr, port -> addr, port (local). TCP: result 0 means
+                     * under way; the end shows as SLOT_CONNECTED or SLOT_DEAD + err.
+                     * UDP: sets the default peer; addr none dissolves it. */
+    REQ_LISTEN,     /* handle, value = backlog */
+    REQ_ACCEPTED,   /* handle of a listener: one EVT_ACCEPT was taken by the program.
+                     * No reply. */
+    REQ_SHUTDOWN,   /* handle, value = SHUT_RD/WR/RDWR */
+    REQ_CLOSE,      /* handle. No reply; EVT_FREED when the slot may be forgotten */
+    REQ_SETOPT,     /* handle, level, name, value (all options here fit 64 bits) */
+    REQ_GETOPT,     /* handle, level, name -> value */
+    REQ_NAME,       /* handle -> addr, port (local), peer_addr, peer_port */
+    REQ_SEND,       /* handle: tx_tail moved. No reply. */
+    REQ_CONSUMED,   /* handle: rx_head moved past rx_notify. No reply. */
+    REQ_RELEASED,   /* handle: client took in EVT_FREED and dropped the slot. No reply. */
+    REQ_OPS
+};
+
+/* SO_LINGER as one 64-bit value: bit 63 on/off, low 32 bits seconds. */
+#define LINGER_ON (1ull << 63)
+
+struct sess_req {
+    uint8_t op; /* enum req_op */
+    uint8_t pad0;
+    uint16_t port;   /* host order */
+    uint32_t cookie; /* comes back in the reply */
+    uint64_t handle;
+    struct ipaddr addr;
+    int32_t level; /* SETOPT, GETOPT: as in the sockets API */
+    int32_t name;
+    uint64_t value;
+    uint64_t pad1[2];
+};
+_Static_assert(sizeof(struct sess_req) == CACHE_LINE, "shared layout");
+
+enum evt_kind {
+    EVT_REPLY = 1, /* to the request with this cookie; err, and results */
+    EVT_READY,     /* slot: an armed condition holds */
+    EVT_ACCEPT,    /* slot: the listener's; handle, value = slot of the new session;
+                    * addr, port: its peer */
+    EVT_FREED,     /* slot: tx pages and slot are the client's again */
+};
+
+struct sess_evt {
+    uint8_t kind; /* enum evt_kind */
+    uint8_t pad0;
+    uint16_t port;
+    uint32_t cookie;
+    int32_t err; /* errno, 0: success */
+    uint32_t slot;
+    uint64_t handle;
+    struct ipaddr addr;
+    uint64_t value;
+    uint16_t peer_port; /* REQ_NAME */
+    uint16_t pad1[3];
+    uint32_t peer_v4; /* REQ_NAME: IPv4 peer in host order, 0: not connected */
+    uint32_t pad2;
+};
+_Static_assert(sizeof(struct sess_evt) == CACHE_LINE, "shared layout");
+
+/* ---- where things are in a half ---- */
+
+struct arena_view {
+    struct arena_geometry g;
+    /* client half */
+    struct half_head *c_head;
+    struct sess_req *req;
+    struct slot_client *c_slot;
+    uint8_t *tx_page; /* page 0 */
+    /* domain half */
+    struct half_head *d_head;
+    struct sess_evt *evt;
+    struct slot_domain *d_slot;
+    uint8_t *rx_page;
+};
+
+/* Bytes of each half, page multiples. 0 if the geometry is out of bounds. */
+size_t arena_client_bytes(const struct arena_geometry *g);
+size_t arena_domain_bytes(const struct arena_geometry *g);
+
+/* Is the geometry one that both sides accept? */
+bool arena_geometry_check(const struct arena_geometry *g);
+
+/* Point a view into two mapped halves of at least those sizes. The side that may
+ * not write a half casts nothing away: writing faults. */
+void arena_view_init(struct arena_view *v, const struct arena_geometry *g, void *client_half,
+                     void *domain_half);
+
+#endif
