@@ -20,60 +20,71 @@ arena_geometry_check(const struct arena_geometry *g)
            g->n_evt <= RING_MAX;
 }
 
+/* Running offset of parts that follow each other in a half. */
 static size_t
-half_bytes(uint32_t n_desc, size_t desc, uint32_t n_slots, size_t slot, uint32_t n_pages,
-           size_t *slots_at, size_t *pages_at)
+place(size_t *at, size_t bytes, size_t align)
 {
-    size_t at = sizeof(struct half_head) + n_desc * desc;
-    *slots_at = at = ALIGN_UP(at, (size_t)CACHE_LINE);
-    at += n_slots * slot;
-    *pages_at = at = ALIGN_UP(at, (size_t)FIFO_PAGE);
-    return at + (size_t)n_pages * FIFO_PAGE;
+    size_t here = ALIGN_UP(*at, align);
+    *at = here + bytes;
+    return here;
+}
+
+/* Fill in the view's offsets (as pointers from `base`); returns the bytes of the half. */
+static size_t
+client_half(struct arena_view *v, const struct arena_geometry *g, uint8_t *base)
+{
+    size_t at = sizeof(struct half_head);
+    size_t req = place(&at, g->n_req * sizeof(struct sess_req), CACHE_LINE);
+    size_t slot = place(&at, g->n_slots * sizeof(struct slot_client), CACHE_LINE);
+    size_t page = place(&at, (size_t)g->n_tx_pages * FIFO_PAGE, FIFO_PAGE);
+    if (base != NULL) {
+        v->c_head = (struct half_head *)(void *)base;
+        v->req = (struct sess_req *)(void *)(base + req);
+        v->c_slot = (struct slot_client *)(void *)(base + slot);
+        v->tx_page = base + page;
+    }
+    return at;
 }
 
 static size_t
-client_half(const struct arena_geometry *g, size_t *slots_at, size_t *pages_at)
+domain_half(struct arena_view *v, const struct arena_geometry *g, uint8_t *base)
 {
-    return half_bytes(g->n_req, sizeof(struct sess_req), g->n_slots, sizeof(struct slot_client),
-                      g->n_tx_pages, slots_at, pages_at);
-}
-
-static size_t
-domain_half(const struct arena_geometry *g, size_t *slots_at, size_t *pages_at)
-{
-    return half_bytes(g->n_evt, sizeof(struct sess_evt), g->n_slots, sizeof(struct slot_domain),
-                      g->n_rx_pages, slots_at, pages_at);
+    size_t at = sizeof(struct half_head);
+    size_t evt = place(&at, g->n_evt * sizeof(struct sess_evt), CACHE_LINE);
+    size_t slot = place(&at, g->n_slots * sizeof(struct slot_domain), CACHE_LINE);
+    size_t pages = place(&at, g->n_rx_pages * sizeof(uint32_t), CACHE_LINE);
+    size_t slots = place(&at, g->n_slots * sizeof(uint32_t), CACHE_LINE);
+    size_t handles = place(&at, arena_handles_bytes(g), CACHE_LINE);
+    size_t page = place(&at, (size_t)g->n_rx_pages * FIFO_PAGE, FIFO_PAGE);
+    if (base != NULL) {
+        v->d_head = (struct half_head *)(void *)base;
+        v->evt = (struct sess_evt *)(void *)(base + evt);
+        v->d_slot = (struct slot_domain *)(void *)(base + slot);
+        v->page_stack = (uint32_t *)(void *)(base + pages);
+        v->slot_stack = (uint32_t *)(void *)(base + slots);
+        v->handles = base + handles;
+        v->rx_page = base + page;
+    }
+    return at;
 }
 
 size_t
 arena_client_bytes(const struct arena_geometry *g)
 {
-    size_t s, p;
-    return arena_geometry_check(g) ? client_half(g, &s, &p) : 0;
+    return arena_geometry_check(g) ? client_half(NULL, g, NULL) : 0;
 }
 
 size_t
 arena_domain_bytes(const struct arena_geometry *g)
 {
-    size_t s, p;
-    return arena_geometry_check(g) ? domain_half(g, &s, &p) : 0;
+    return arena_geometry_check(g) ? domain_half(NULL, g, NULL) : 0;
 }
 
 void
 arena_view_init(struct arena_view *v, const struct arena_geometry *g, void *client,
                 void *domain)
 {
-    size_t s, p;
-    uint8_t *c = client, *d = domain;
     v->g = *g;
-    client_half(g, &s, &p);
-    v->c_head = client;
-    v->req = (struct sess_req *)(void *)(c + sizeof(struct half_head));
-    v->c_slot = (struct slot_client *)(void *)(c + s);
-    v->tx_page = c + p;
-    domain_half(g, &s, &p);
-    v->d_head = domain;
-    v->evt = (struct sess_evt *)(void *)(d + sizeof(struct half_head));
-    v->d_slot = (struct slot_domain *)(void *)(d + s);
-    v->rx_page = d + p;
+    client_half(v, g, client);
+    domain_half(v, g, domain);
 }

@@ -15,6 +15,8 @@
  *   struct half_head        ring indices and the bell's word
  *   descriptors             client half: requests; domain half: events
  *   slots                   one per session: cursors and FIFO directory
+ *   bookkeeping             domain half only: free pages, free slots, the client's
+ *                           handle table: paid by the client, kept over a crash
  *   pages                   client half: transmit payload; domain half: receive
  *
  * The sizes come from struct arena_geometry, which the supervisor hands to both
@@ -202,8 +204,24 @@ struct arena_view {
     struct half_head *d_head;
     struct sess_evt *evt;
     struct slot_domain *d_slot;
+    uint32_t *page_stack; /* n_rx_pages words */
+    uint32_t *slot_stack; /* n_slots words */
+    void *handles;        /* arena_handles_bytes() bytes */
     uint8_t *rx_page;
 };
+
+/* Handles a client can hold at once, and the room for their table. */
+static inline uint32_t
+arena_handles(const struct arena_geometry *g)
+{
+    return 2 * g->n_slots;
+}
+#define ARENA_HANDLE_BYTES 16u
+static inline size_t
+arena_handles_bytes(const struct arena_geometry *g)
+{
+    return 16 + (size_t)arena_handles(g) * ARENA_HANDLE_BYTES;
+}
 
 /* Bytes of each half, page multiples. 0 if the geometry is out of bounds. */
 size_t arena_client_bytes(const struct arena_geometry *g);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * clients.h: what tcp and udp keep of each client in the same way: its arena, its free slots
+ * and pages, and the queue of sessions that have something to tell it. All but the struct
+ * itself lies in the client's own arena (domain half), so the client pays and a restarted
+ * domain can rebuild it. Pure.
+ */
+#ifndef SESSION_CLIENTS_H
+#define SESSION_CLIENTS_H
+
+#include "fifo.h"
+#include "ops.h"
+
+/* A session's part in it; embedded in tcb and udp session. */
+struct client_link {
+    uint32_t client; /* SESS_NONE: nobody's */
+    uint32_t slot;   /* SESS_NONE: no slot (orphan, not accepted yet) */
+    uint32_t posted; /* arm generation that was answered */
+    uint32_t next;   /* session queue of the client */
+    uint8_t events;  /* 1 << enum evt_kind that wait to be told */
+    bool queued;
+};
+
+struct client {
+    bool used;
+    bool gone; /* died; its sessions are ending */
+    struct arena_view v;
+    struct sess_limits limits;
+    struct page_pool pages;
+    uint32_t n_slots_free; /* on v.slot_stack */
+    uint32_t n_sessions;   /* charged to it, orphans included */
+    uint32_t head, tail;   /* sessions with events; SESS_NONE: none */
+};
+
+struct clients {
+    struct client c[CLIENTS_MAX];
+    uint64_t ready[CLIENTS_MAX / 64]; /* a bit per client whose queue is not empty */
+};
+
+/* Take a client in. Every slot is free and every page too: after a restart the owner calls
+ * client_keep_slot for each session that goes on, and then clients_rebuild. 0 or errno. */
+must_check int clients_add(struct clients *cs, uint32_t id, const struct arena_view *v,
+                           const struct sess_limits *limits);
+/* Rebuild free slots and pages from the slots that are SLOT_OPEN in the domain half. */
+void clients_rebuild(struct clients *cs, uint32_t id);
+void clients_remove(struct clients *cs, uint32_t id);
+
+/* The client's record, NULL if there is none of that number. */
+static inline struct client *
+clients_get(struct clients *cs, uint32_t id)
+{
+    return id < CLIENTS_MAX && cs->c[id].used ? &cs->c[id] : NULL;
+}
+
+/* A free slot, made empty: its domain-half words are zero but generation, which moves on.
+ * SESS_NONE: none left. The caller sets `state`. */
+must_check uint32_t client_slot_take(struct client *c);
+/* The slot's pages and the slot are free again. */
+void client_slot_give(struct client *c, uint32_t slot);
+
+/* Session `sess`, whose link is l, has `kind` to tell its client. link_of(ctx, sess) finds the
+ * link of another session of the same owner. */
+typedef struct client_link *client_link_of(void *ctx, uint32_t sess);
+void client_event(struct clients *cs, struct client_link *l, uint32_t sess, enum evt_kind kind,
+                  client_link_of *link_of, void *ctx);
+/* Take the next session with events off the client's queue; SESS_NONE: none. Its link's
+ * `events` tells which; the caller clears them, and may put it back by client_event. */
+uint32_t client_next(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx);
+/* Take a session that ends out of the queue. */
+void client_forget(struct clients *cs, struct client_link *l, uint32_t sess,
+                   client_link_of *link_of, void *ctx);
+
+/* The slot's words changed: does the client wait for what holds now? If so the event is
+ * queued (once an arming). Call after the words are stored. */
+void client_wake(struct clients *cs, struct client_link *l, uint32_t sess,
+                 client_link_of *link_of, void *ctx);
+
+/* Count an error for the client to take: SO_ERROR. */
+void client_set_err(struct slot_domain *d, int err);
+
+#endif
