@@ -18,6 +18,7 @@
 #define CTL_FDS_MAX 5u
 #define CTL_TEXT_MAX 232u
 #define CTL_INFO_MAX 16u
+#define CTL_STATE_MAX 16u /* sess_info.state is below this */
 
 enum domain_id { DOM_NIC, DOM_IP, DOM_TCP, DOM_UDP, DOM_MONO, DOM_COUNT };
 
@@ -167,21 +168,31 @@ size_t ctl_bytes(unsigned type);
 /* Descriptors that a message of this type carries. */
 unsigned ctl_fds(unsigned type);
 
-/* Send; descriptors in fd[0 .. ctl_fds(type)). Fills in magic and version. 0 or -errno
- * (-EAGAIN: the receiver does not read). Never raises SIGPIPE. */
+/* Is this a message that may be acted upon? `len` bytes of *m were received (not trusted
+ * beyond sizeof *m) with `nfds` descriptors. Pure. Returns 0; -EPROTONOSUPPORT: ours, of
+ * another version; -EPROTO: malformed. Everything that can serve as an index or a size is
+ * in bounds after this: domains, clients, roles, kinds, counts, geometry; texts end. */
+must_check int ctl_check(const struct ctl_msg *m, size_t len, unsigned nfds);
+
+/* Send; descriptors in fd[0 .. ctl_fds(type)), NULL if there are none. Fills in magic and
+ * version, and clears what lies behind the end of a text. Never waits, never raises
+ * SIGPIPE. 0 or -errno (-EAGAIN: the receiver does not read; -EINVAL: ctl_check would
+ * refuse it at the other end). */
 must_check int ctl_send(int sock, struct ctl_msg *m, const int *fd);
 
-/* Receive one message. Returns 1: a valid message, its descriptors (close-on-exec, the
- * caller's to close) in fd[]; 0: the peer is gone; -EAGAIN: nothing there; -EPROTO: a
- * malformed message (its descriptors are closed); other -errno. Enum fields and texts
- * inside are checked too: what comes out can be used as an index. */
+/* Receive one message; waits if the socket is in blocking mode. Returns 1: a valid message,
+ * its descriptors (close-on-exec, the caller's to close) in fd[], -1 behind them, texts
+ * printable ASCII, all bytes behind the message zero; 0: the peer is gone; -EAGAIN: nothing
+ * there; -EPROTO and -EPROTONOSUPPORT as ctl_check, the descriptors that came with it are
+ * closed; other -errno. */
 must_check int ctl_recv(int sock, struct ctl_msg *m, int fd[CTL_FDS_MAX]);
 
 const char *domain_name(unsigned id); /* "nic", "ip", "tcp", "udp", "mono" */
 
-/* Where the daemon of an instance listens: NAME.sock for clients, NAME.ctl for
- * bulkheadctl, under BULKHEAD_RUN_DIR (set by the build, overridden by the environment
- * variable of that name). Returns false if the name is not [A-Za-z0-9_.-]{1,31}. */
+/* Where the daemon of an instance listens: NAME.SUFFIX, with the suffix "sock" for clients
+ * and "ctl" for bulkheadctl, under BULKHEAD_RUN_DIR (set by the build, overridden by the
+ * environment variable of that name, which a setuid program does not look at). Returns
+ * false if the name is not [A-Za-z0-9_.-]{1,31} or buf is too small. */
 must_check bool ctl_socket_path(char *buf, size_t len, const char *instance,
                                 const char *suffix);
 

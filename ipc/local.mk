@@ -1,4 +1,10 @@
 # what ipc/ builds: the trust boundary
+
+# where the sockets of a running daemon lie; the environment variable BULKHEAD_RUN_DIR wins
+bulkheadrundir = /run/bulkhead
+
 noinst_LTLIBRARIES += libipc.la
+libipc_la_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_RUN_DIR='"$(bulkheadrundir)"'
 libipc_la_SOURCES = \
-	ipc/bell.c ipc/bell.h ipc/ctl.h ipc/handle.h ipc/link.c ipc/link.h ipc/region.h ipc/ring.h
+	ipc/bell.c ipc/bell.h ipc/ctl.c ipc/ctl.h ipc/handle.c ipc/handle.h \
+	ipc/link.c ipc/link.h ipc/region.c ipc/region.h ipc/ring.h
