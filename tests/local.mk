@@ -1,1 +1,30 @@
-# what tests/ builds
+# What tests/ builds and runs. Everything speaks TAP, so that single cases are counted:
+# Criterion programs because CRITERION_OUTPUTS asks them to, the scripts by themselves.
+TEST_EXTENSIONS = .sh .py
+TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(TAP_DRIVER)
+SH_LOG_DRIVER = $(TAP_DRIVER)
+SH_LOG_COMPILER = bash
+PY_LOG_DRIVER = $(TAP_DRIVER)
+PY_LOG_COMPILER = python3
+AM_TESTS_ENVIRONMENT = \
+	CRITERION_OUTPUTS='tap:-' \
+	srcdir='$(srcdir)'; top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; \
+	NM='$(NM)'; CLANG_FORMAT='$(CLANG_FORMAT)'; SPIN='$(SPIN)'; CC='$(CC)'; AWK='$(AWK)'; \
+	export CRITERION_OUTPUTS srcdir top_srcdir top_builddir NM CLANG_FORMAT SPIN CC AWK; \
+	unset BULKHEAD_INSTANCE;
+
+include tests/unit/local.mk
+include tests/lint/local.mk
+include tests/netns/local.mk
+
+# The same tests with more seeds, connections and fuzzing time.
+check-long:
+	BH_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check
+
+# Static analysis; not part of check because it takes minutes. CI runs it.
+tidy:
+	$(SHELL) $(top_srcdir)/tests/lint/tidy.sh $(top_srcdir) '$(CLANG_TIDY)' \
+		'$(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS)'
+
+.PHONY: check-long tidy

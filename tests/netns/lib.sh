@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# lib.sh: sourced by the namespace tests and by the demo. Two network namespaces joined by a
+# veth pair: A, where the stack runs, and B, the real Linux peer. Names carry our process
+# number, so that any number of these can run beside each other. Everything that was started
+# is ended at exit, also when interrupted.
+#
+#   net_up                     make A, B and the pair (v0 in both); B has $PEER
+#   in_a CMD.. / in_b CMD..    run in a namespace
+#   bg CMD..                   start in the background, remembered; its process in $bg_pid,
+#                              what it says in $WORK/log.N
+#   stack_start COMPOSITION [bulkheadd arguments]   start the daemon, wait until it answers
+#   stack_stop                 SIGTERM; its exit status
+#   app CMD..                  bg in A with this instance
+#   wait_port PORT             until B can connect to the stack's PORT
+
+STACK=10.77.0.1
+PEER=10.77.0.2
+PREFIX=24
+IF=v0
+
+if ! type ok >/dev/null 2>&1; then
+    . "$(dirname "${BASH_SOURCE[0]}")/../tap.sh"
+fi
+build=$(cd "${top_builddir:-.}" && pwd) || exit 1
+export PATH="$PATH:/usr/sbin:/sbin"
+
+A=bh$$-a
+B=bh$$-b
+WORK=
+bg_all=()
+bg_n=0
+bg_pid=
+daemon_pid=
+daemon_log=
+
+net_need() {
+    [ "$(id -u)" -eq 0 ] || skip_all "needs root for network namespaces"
+    local t
+    for t in ip "$@"; do
+        command -v "$t" >/dev/null || skip_all "no $t here"
+    done
+    ip netns add "bh$$-try" 2>/dev/null || skip_all "cannot make network namespaces here"
+    ip netns del "bh$$-try"
+}
+
+# One namespace test at a time: they measure time and processor use, and share two cores.
+net_lock() {
+    exec 9>"$build/tests/netns.lock" && flock 9
+}
+
+net_up() {
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/bulkhead.XXXXXX") || exit 1
+    trap net_down EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    export BULKHEAD_RUN_DIR=$WORK/run
+    export BULKHEAD_INSTANCE=bh$$
+    chmod 755 "$WORK"
+    mkdir -p "$BULKHEAD_RUN_DIR"
+    local ns
+    ip netns add "$A" && ip netns add "$B" || exit 1
+    ip link add name $IF netns "$A" type veth peer name $IF netns "$B" || exit 1
+    for ns in "$A" "$B"; do
+        ip -n "$ns" link set lo up
+        # Kernel chatter on the link (router solicitations) has no place in a test.
+        ip netns exec "$ns" sysctl -qw net.ipv6.conf.$IF.disable_ipv6=1 2>/dev/null
+        ip -n "$ns" link set $IF up
+    done
+    ip -n "$B" addr add $PEER/$PREFIX dev $IF
+}
+
+net_down() {
+    trap '' INT TERM HUP
+    local pid ns i
+    for pid in "${bg_all[@]}"; do
+        kill -TERM "$pid" 2>/dev/null
+    done
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        alive "${bg_all[@]}" || break
+        sleep 0.1
+    done
+    for pid in "${bg_all[@]}"; do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    for ns in "$A" "$B"; do
+        ip netns pids "$ns" 2>/dev/null | while read -r pid; do
+            kill -KILL "$pid" 2>/dev/null
+        done
+        ip netns del "$ns" 2>/dev/null
+    done
+    [ -z "$WORK" ] || [ -n "${KEEP_WORK:-}" ] || rm -rf "$WORK"
+    trap - EXIT
+}
+
+in_a() { ip netns exec "$A" "$@"; }
+in_b() { ip netns exec "$B" "$@"; }
+
+# Any of these processes alive? (A zombie is not.)
+alive() {
+    local pid state
+    for pid in "$@"; do
+        state=$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null) || continue
+        [ -z "$state" ] || [ "$state" = Z ] || return 0
+    done
+    return 1
+}
+
+bg() {
+    bg_n=$((bg_n + 1))
+    "$@" >"$WORK/log.$bg_n" 2>&1 9>&- </dev/null &
+    bg_pid=$!
+    bg_all+=("$bg_pid")
+}
+bg_a() { bg ip netns exec "$A" "$@"; }
+bg_b() { bg ip netns exec "$B" "$@"; }
+app() { bg_a "$@"; }
+
+# until_ok SECONDS CMD...: repeat it until it succeeds.
+until_ok() {
+    local end=$(($(date +%s%N) + $1 * 1000000000))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        [ "$(date +%s%N)" -lt $end ] || return 1
+        sleep 0.05
+    done
+}
+
+tool() { # path of a built program
+    local p
+    for p in "$build/$1" "$build/domains/$1" "$build/bench/$1"; do
+        [ -x "$p" ] && [ -f "$p" ] && { printf '%s\n' "$p"; return; }
+    done
+    command -v "$1" || printf '%s\n' "$1"
+}
+
+stack_start() {
+    local composition=$1
+    shift
+    # Domains of this build, not of an installed one.
+    bg_a env BULKHEAD_LIBEXEC_DIR="${BULKHEAD_LIBEXEC_DIR:-$build}" "$(tool bulkheadd)" \
+        --interface $IF --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" \
+        --composition "$composition" "$@"
+    daemon_pid=$bg_pid
+    daemon_log=$WORK/log.$bg_n
+    local i
+    for ((i = 0; i < 100; i++)); do
+        in_b ping -c 1 -W 1 -q $STACK >/dev/null 2>&1 && return 0
+        alive "$daemon_pid" || break
+        sleep 0.1
+    done
+    note "bulkheadd does not answer; it said:"
+    note "$(tail -n 30 "$daemon_log")"
+    return 1
+}
+
+stack_stop() {
+    kill -TERM "$daemon_pid" 2>/dev/null
+    until_ok 5 not alive "$daemon_pid" || { kill -KILL "$daemon_pid"; return 99; }
+    wait "$daemon_pid"
+}
+
+end_bg() { # pid...
+    kill -TERM "$@" 2>/dev/null
+    until_ok 3 not alive "$@" || kill -KILL "$@" 2>/dev/null
+    wait "$@" 2>/dev/null
+    return 0
+}
+
+not() { ! "$@"; }
+
+wait_port() { until_ok 5 in_b nc -z -w 1 "${2:-$STACK}" "$1"; }
+
+ctl() { "$(tool bulkheadctl)" "$@"; }
+
+# Processor seconds (user and system) that these processes have used.
+cpu_seconds() {
+    local pid t=0 line
+    for pid in "$@"; do
+        line=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) || continue
+        set -- $line
+        t=$((t + ${12} + ${13}))
+    done
+    awk -v t=$t -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f\n", t / hz }'
+}
+
+# The daemon and everything below it.
+stack_pids() {
+    local todo=("$daemon_pid") pid child
+    while [ ${#todo[@]} -gt 0 ]; do
+        pid=${todo[0]}
+        todo=("${todo[@]:1}")
+        printf '%s\n' "$pid"
+        for child in $(cat "/proc/$pid/task/"*/children 2>/dev/null); do
+            todo+=("$child")
+        done
+    done
+}
+
+# json_get FILE KEY: a member of a flat JSON object.
+json_get() {
+    sed -n 's/.*"'"$2"'": *"\{0,1\}\([^",}]*\).*/\1/p' "$1" | head -n 1
+}
+
+sha() { sha256sum "$@" | cut -d' ' -f1; }
+
+compositions() {
+    local c
+    for c in ${BH_COMPOSITIONS:-factored monolithic}; do
+        printf '%s\n' "$c"
+    done
+}
+
+long() { # long NORMAL LONG: which of the two this run uses
+    if [ -n "${BH_LONG:-}" ]; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi
+}

@@ -1,0 +1,10 @@
+# Tests against a real Linux peer, in network namespaces of their own. They need root and
+# skip, saying so, without it. To add one: NETNS_TESTS += tests/netns/test_x.sh
+NETNS_TESTS =
+dist_noinst_DATA += tests/netns/lib.sh
+
+# A sanitizer's run-time does not live inside a domain's system-call filter.
+if !SANITIZERS
+TESTS += $(NETNS_TESTS)
+endif
+dist_check_SCRIPTS += $(NETNS_TESTS)

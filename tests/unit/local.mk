@@ -1,0 +1,14 @@
+# Criterion tests of single parts. To add one, two lines here:
+#
+#	UNIT_TESTS += tests/unit/test_x
+#	tests_unit_test_x_LDADD = $(UNIT_LIBS)
+#
+# (its source is tests/unit/test_x.c unless tests_unit_test_x_SOURCES says otherwise; what
+# drives a kernel goes to tests/netns instead).
+UNIT_TESTS =
+UNIT_LIBS = libipc.la libproto.la $(CRITERION_LIBS)
+
+if HAVE_CRITERION
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
