@@ -9,38 +9,40 @@
 
 #include "session.h"
 
-/* Free receive pages of one arena: soft, rebuilt from the directories. */
+/* Free receive pages of one arena; the stack lies in the arena (arena_view.page_stack). After
+ * a crash clients_rebuild makes it anew from the directories. */
 struct page_pool {
     uint32_t n, n_free;
-    uint32_t *stack;
+    uint32_t *stack; /* numbers of free pages, n_free of them */
 };
 
-/* All pages free, but those that a slot's directory names between `head` and `tail`
- * (call page_pool_take_out for each after init). stack: n * 4 bytes. */
+/* All n pages free. stack: n words. */
 void page_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack);
-/* After a crash: rebuild from a bitmap-free scan. used[i] != 0: page i is in use. */
-void page_pool_rebuild(struct page_pool *p, const uint8_t *used);
+/* The invariants: page numbers and counts within bounds. */
+bool page_pool_validate(const struct page_pool *p);
 
 /* Receive FIFO: make the pages of [from, from + len) present. Returns the bytes from
- * `from` on that have pages (less than len if the pool is empty). */
+ * `from` on that have pages (less than len if the pool is empty). The caller keeps everything
+ * between the client's rx_head and from + len within FIFO_MAX - FIFO_PAGE bytes, so that two
+ * offsets in use never share a page. */
 uint32_t fifo_rx_prepare(const struct arena_view *v, uint32_t slot, struct page_pool *p,
                          uint64_t from, uint32_t len);
-/* Copy into prepared pages. */
+/* Copy into prepared pages; bytes of a page that is not there are dropped. */
 void fifo_rx_write(const struct arena_view *v, uint32_t slot, uint64_t at, const void *src,
                    uint32_t len);
-/* Copy into prepared pages; returns the Internet sum (wire/csum.h) of the bytes. */
+/* The same; returns the Internet sum (wire/csum.h) of the bytes. */
 uint32_t fifo_rx_write_csum(const struct arena_view *v, uint32_t slot, uint64_t at,
                             const void *src, uint32_t len);
 /* The client consumed up to `to` (checked by the caller): pages wholly below it, from
  * `from` on, go back to the pool. */
 void fifo_rx_free(const struct arena_view *v, uint32_t slot, struct page_pool *p, uint64_t from,
                   uint64_t to);
-/* Give back every page present between head and end: the session is over. */
+/* Give back every page: the session is over. */
 void fifo_rx_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p);
 
 /* Transmit FIFO: copy len bytes at offset `at` out of the client's pages and return
- * their Internet sum. A page number out of bounds reads as zeros: it is the client's
- * own stream. */
+ * their Internet sum (of what is in dst now). A page number out of bounds reads as zeros: it
+ * is the client's own stream. */
 uint32_t fifo_tx_read_csum(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst,
                            uint32_t len);
 void fifo_tx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst,

@@ -1,2 +1,3 @@
 libproto_la_SOURCES += \
-	lib/session/clients.c lib/session/clients.h lib/session/fifo.h lib/session/ops.h lib/session/session.c lib/session/session.h
+	lib/session/clients.c lib/session/clients.h lib/session/fifo.c lib/session/fifo.h \
+	lib/session/ops.h lib/session/session.c lib/session/session.h

@@ -24,8 +24,9 @@
  *
  * FIFOs. A session has a transmit FIFO (pages in the client half) and a receive
  * FIFO (pages in the domain half). Bytes are named by 64-bit stream offsets that
- * start at 0 (SYN and FIN are not bytes). The page of offset o is
- * dir[(o / FIFO_PAGE) % FIFO_DIR], a page number in the half. TCP streams are
+ * start at 0 (SYN and FIN are not bytes). The page of offset o is named by
+ * dir[(o / FIFO_PAGE) % FIFO_DIR]: the page's number in the half plus 1, so that zeroed memory
+ * means "no page" (FIFO_NOPAGE). TCP streams are
  * bytes; a UDP session's FIFOs carry records (struct dgram_head, then the payload,
  * padded to 8 bytes).
  */
@@ -39,7 +40,7 @@
 #define FIFO_PAGE 4096u
 #define FIFO_DIR 256u                   /* pages a FIFO can span */
 #define FIFO_MAX (FIFO_PAGE * FIFO_DIR) /* bytes */
-#define FIFO_NOPAGE UINT32_MAX
+#define FIFO_NOPAGE 0u                  /* a directory entry is page number + 1 */
 
 /* What the supervisor hands out for one arena. */
 struct arena_geometry {
@@ -68,7 +69,7 @@ struct slot_client {
     /* Tell me when: (generation << 2) | SLOT_READ | SLOT_WRITE. A new generation
      * arms again; the domain posts at most one EVT_READY a generation. */
     _Atomic uint32_t arm;
-    _Alignas(CACHE_LINE) _Atomic uint32_t tx_dir[FIFO_DIR];
+    _Alignas(CACHE_LINE) _Atomic uint32_t tx_dir[FIFO_DIR]; /* page + 1; 0: none */
 };
 #define SLOT_READ 1u
 #define SLOT_WRITE 2u
@@ -79,12 +80,14 @@ struct slot_domain {
     _Atomic uint64_t tx_head;   /* transmit bytes no longer needed (acknowledged) */
     _Atomic uint64_t rx_notify; /* send REQ_CONSUMED once rx_head reaches this */
     _Atomic uint32_t state;     /* SLOT_* bits below */
-    _Atomic uint32_t err;       /* pending errno, 0 if none (SO_ERROR) */
+    _Atomic uint32_t err;       /* pending errno, 0 if none. To take it, the client sends
+                                 * REQ_GETOPT SO_ERROR: the domain answers and clears it.
+                                 * An error counts once per err_seq, cleared yet or not. */
     _Atomic uint32_t sndbuf;    /* bytes that may lie between tx_head and tx_tail */
     _Atomic uint32_t rcvbuf;
     _Atomic uint32_t err_seq;    /* counts errors: a client takes each one once */
     _Atomic uint32_t generation; /* of the session in this slot */
-    _Alignas(CACHE_LINE) _Atomic uint32_t rx_dir[FIFO_DIR];
+    _Alignas(CACHE_LINE) _Atomic uint32_t rx_dir[FIFO_DIR]; /* page + 1; 0: none */
 };
 
 #define SLOT_OPEN 1u      /* belongs to a session */
@@ -145,7 +148,9 @@ enum req_op {
     REQ_NAME,       /* handle -> addr, port (local), peer_addr, peer_port */
     REQ_SEND,       /* handle: tx_tail moved. No reply. */
     REQ_CONSUMED,   /* handle: rx_head moved past rx_notify. No reply. */
-    REQ_RELEASED,   /* handle: client took in EVT_FREED and dropped the slot. No reply. */
+    REQ_RELEASED,   /* handle: client took in EVT_FREED and dropped the slot: tx_tail, rx_head
+                     * and tx_dir are zero again, so that the next session in it begins at
+                     * offset 0 (arm is kept). No reply. */
     REQ_OPS
 };
 
