@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 	unset BULKHEAD_INSTANCE;
 
 include tests/unit/local.mk
+include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/netns/local.mk
 

@@ -1,0 +1,20 @@
+# Fuzz targets. To add one: tests/fuzz/fuzz_x.c with LLVMFuzzerTestOneInput, inputs worth
+# keeping in tests/fuzz/corpus/fuzz_x/, and three lines here:
+#
+#	FUZZ_TARGETS += tests/fuzz/fuzz_x
+#	tests_fuzz_fuzz_x_SOURCES = tests/fuzz/fuzz_x.c $(FUZZ_MAIN)
+#	tests_fuzz_fuzz_x_LDADD = $(FUZZ_LIBS)
+#
+# With --enable-fuzzers they are libFuzzer programs. Without, replay.c drives them: the corpus,
+# each input cut at every length, and seeded mutations of each; `make check` runs that.
+FUZZ_TARGETS =
+FUZZ_LIBS = libproto.la $(FUZZ_LDFLAGS)
+if ENABLE_FUZZERS
+FUZZ_MAIN =
+else
+FUZZ_MAIN = tests/fuzz/replay.c
+endif
+check_PROGRAMS += $(FUZZ_TARGETS)
+TESTS += tests/fuzz/replay.sh
+dist_check_SCRIPTS += tests/fuzz/replay.sh
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
