@@ -92,11 +92,20 @@ bell_due(struct bell_ringer *b)
 /* Write one byte; a full pipe means that a wake-up is pending already. */
 void bell_ring(const struct bell_ringer *b);
 
-/* Empty the pipe. */
-void bell_drain(const struct bell_sleeper *b);
+/* Take the pending wake-ups out of the pipe. Bounded: a ringer that writes without being
+ * asked to leaves the pipe readable and costs us turns, not a loop in here. Returns false
+ * if the ringer's end is closed or its pipe is broken: then the descriptor stays readable
+ * for good, and whoever waits on it must stop doing so. */
+bool bell_drain(const struct bell_sleeper *b);
 
 /* A pipe with both ends non-blocking and close-on-exec: fd[0] to the sleeper, fd[1]
  * to the ringer. Returns 0, or -errno. */
 must_check int bell_pipe(int fd[2]);
+
+/* A second open file description of a pipe's read end, for the ringer to hold so that
+ * ringing a dead sleeper never raises SIGPIPE. The sleeper's own must not be handed to the
+ * ringer for this: who holds the same description can clear O_NONBLOCK, and a read of the
+ * sleeper would wait. Needs /proc. Returns the descriptor (close-on-exec), or -errno. */
+must_check int bell_reader_copy(int fd_sleep);
 
 #endif

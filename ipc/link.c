@@ -30,7 +30,7 @@ link_sizes_for(struct link_sizes *s, enum link_kind kind, const struct frames *f
         s->cap[LINK_B][0] = all_tx;            /* tx */
         s->cap[LINK_B][1] = pow2_at_least(rx); /* fill */
     } else {
-        s->cap[LINK_A][0] = min_u32(UP_CAP_MAX, pow2_at_least(rx) / 4); /* up */
+        s->cap[LINK_A][0] = pow2_at_least(min_u32(UP_CAP_MAX, rx / 4)); /* up */
         s->cap[LINK_A][1] = all_tx;                                     /* done */
         s->cap[LINK_B][0] = all_tx;                                     /* down */
     }
@@ -117,22 +117,25 @@ link_release(struct link *l)
 }
 
 bool
-link_arm(struct link *l)
-{
-    bell_arm(&l->sleeper);
-    for (unsigned r = 0; r < LINK_RINGS; r++)
-        if (l->rx[r].cap != 0 && ring_avail(&l->rx[r], 1) != 0) {
-            bell_disarm(&l->sleeper);
-            return true;
-        }
-    return false;
-}
-
-bool
 link_poisoned(const struct link *l)
 {
     for (unsigned r = 0; r < LINK_RINGS; r++)
         if (l->tx[r].poisoned || l->rx[r].poisoned)
             return true;
     return false;
+}
+
+bool
+link_arm(struct link *l)
+{
+    bool poisoned = link_poisoned(l);
+    bool work = false;
+    bell_arm(&l->sleeper);
+    for (unsigned r = 0; r < LINK_RINGS && !work; r++)
+        work = l->rx[r].cap != 0 && ring_avail(&l->rx[r], 1) != 0;
+    if (!poisoned && link_poisoned(l)) /* to be reported before going to sleep */
+        work = true;
+    if (work)
+        bell_disarm(&l->sleeper);
+    return work;
 }

@@ -75,7 +75,8 @@ bool link_submit(struct link *l);
 /* Give back everything taken. */
 void link_release(struct link *l);
 
-/* Going to sleep: arm, and look again. True: something waits, do not sleep. */
+/* Going to sleep: arm, and look again. True: something waits, or a ring was found poisoned
+ * just now; do not sleep. */
 bool link_arm(struct link *l);
 
 /* The peer wrote an index that cannot be. */

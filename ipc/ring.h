@@ -8,9 +8,9 @@
  * side keeps private shadows of both indices and of the capacity, and believes
  * the other's index only if it is possible: the distance never exceeds the
  * capacity and the index never goes back. An impossible index poisons the ring:
- * from then on it is empty (or full) for good, and ring_poisoned() tells the
- * caller, who reports the peer. The reader copies descriptors out and works on the
- * copy.
+ * from then on it is empty (or full) for good, and ring_tx_poisoned() and
+ * ring_rx_poisoned() tell the caller, who reports the peer. The reader copies descriptors out
+ * and works on the copy.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H
@@ -20,6 +20,10 @@
 #include "base/base.h"
 
 typedef _Atomic uint32_t ring_word;
+
+/* After copying out of memory that a peer can change: from here on the compiler must use the
+ * copy. Without it the language lets it read the original a second time, after the check. */
+#define copied_out() __asm__ volatile("" ::: "memory")
 
 /* The producer's side. Only the producing process calls these. */
 struct ring_tx {
@@ -45,7 +49,7 @@ struct ring_rx {
 
 /* Take up a side of a ring whose indices are what shared memory holds now: zero
  * in a new region. cap is a power of two. A side that goes on after a crash
- * believes its own index; the peer's is checked at the first use. */
+ * believes its own index; the peer's is checked, here or at the first use. */
 static inline void
 ring_tx_init(struct ring_tx *r, ring_word *tail, const ring_word *head, uint32_t cap)
 {
@@ -101,7 +105,8 @@ ring_submit(struct ring_tx *r)
     atomic_store_explicit(r->tail, r->my_tail, memory_order_release);
 }
 
-/* Producer: has the consumer taken everything that was published? */
+/* Producer: has the consumer taken everything that was published? On a poisoned ring the
+ * answer means nothing. */
 static inline bool
 ring_tx_drained(struct ring_tx *r)
 {
@@ -175,6 +180,7 @@ ring_rx_poisoned(const struct ring_rx *r)
         if (ring_avail(r, 1) == 0)                                                             \
             return false;                                                                      \
         memcpy(copy, &slots[r->my_head++ & (r->cap - 1)], sizeof *copy);                       \
+        copied_out();                                                                          \
         return true;                                                                           \
     }                                                                                          \
     static inline unsigned name##_take_batch(struct ring_rx *r, const type *slots, type *copy, \
@@ -183,6 +189,7 @@ ring_rx_poisoned(const struct ring_rx *r)
         uint32_t n = min_u32(ring_avail(r, max), max);                                         \
         for (uint32_t i = 0; i < n; i++)                                                       \
             memcpy(&copy[i], &slots[r->my_head++ & (r->cap - 1)], sizeof *copy);               \
+        copied_out();                                                                          \
         return n;                                                                              \
     }
 
