@@ -25,6 +25,7 @@ struct domain_peer {
     const void *peer; /* theirs, read-only */
     int fd_sleep, fd_ring;
     struct link link; /* link.up tells whether it may be used */
+    bool ack_due;     /* the runtime's: CTL_ACK is still to be sent */
 };
 
 struct domain {
@@ -42,6 +43,9 @@ struct domain {
     unsigned n_peers;
     void *self; /* the domain's own state, given to the callbacks */
     const struct domain_ops *ops;
+    /* The runtime's own from here on. */
+    ns_t notice_at; /* when notice_left was last topped up */
+    unsigned notice_left, notice_lost;
 };
 
 struct domain_ops {
@@ -71,7 +75,7 @@ struct domain_ops {
 #define DOMAIN_CTL_FD 3
 void domain_setup(struct domain *d, int argc, char **argv);
 
-/* Confine the process (confine.h), tell the supervisor CTL_READY, and loop until the
+/* Confine the process (confine.h; the list is the one of cfg.domain), tell the supervisor CTL_READY, and loop until the
  * control socket ends. The domain's own state must be ready before: after this nothing
  * can be allocated from the system but what policy/ lets the domain do. */
 _Noreturn void domain_run(struct domain *d, const struct domain_ops *ops, void *self);
@@ -88,6 +92,11 @@ void domain_notice(struct domain *d, enum ctl_notice what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void domain_poisoned(struct domain *d, uint32_t who, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Say why and end. Before confinement on stderr, afterwards through the supervisor's log.
+ * A failed assertion of the domain's own comes here too: as process 1 of its namespace
+ * abort() would look like a segmentation fault. */
+_Noreturn void domain_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 struct domain_peer *domain_peer_of(struct domain *d, unsigned id); /* NULL: no such peer */
 

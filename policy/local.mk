@@ -1,1 +1,2 @@
 # what policy/ builds
+EXTRA_DIST += policy/syscalls.conf policy/syscalls.awk

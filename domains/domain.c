@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The loop of every domain. Going to sleep follows bell.h: arm everything, look again, wait.
+ */
+#undef NDEBUG
+#include "domain.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/exit_codes.h"
+#include "confine.h"
+
+#define EVENTS_MAX 16
+#define MESSAGES_MAX 32 /* from the supervisor, at once */
+#define BUSY_TURNS 64u  /* a busy domain looks at its descriptors this often ... */
+#define BUSY_TIME NS_MS /* ... or this */
+#define SLEEP_MAX (3600ull * NS_S)
+#define NOTICE_BURST 20u
+#define NOTICE_EVERY (NS_S / 2) /* one more may be said */
+
+static bool confined;
+
+ns_t
+domain_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (ns_t)t.tv_sec * NS_S + (ns_t)t.tv_nsec;
+}
+
+/* ---- telling the supervisor ---- */
+
+static bool
+send_text(enum ctl_type type, uint32_t arg, const char *fmt, va_list ap)
+{
+    struct ctl_msg m = {.type = (uint16_t)type};
+    m.text.arg = arg;
+    vsnprintf(m.text.text, sizeof m.text.text, fmt, ap);
+    return ctl_send(DOMAIN_CTL_FD, &m, NULL) == 0;
+}
+
+void
+domain_fatal(const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    if (!confined || !send_text(CTL_NOTICE, NOTICE_LOG, fmt, ap)) {
+        char line[256] = "bulkhead domain: ";
+        size_t at = strlen(line);
+        int n = vsnprintf(line + at, sizeof line - at - 1, fmt, again);
+        at += n > 0 ? min_u32((uint32_t)n, (uint32_t)(sizeof line - at - 2)) : 0;
+        line[at++] = '\n';
+        n = (int)write(STDERR_FILENO, line, at);
+    }
+    _exit(EXIT_OTHER);
+}
+
+/* What assert() and the compiler's stack protector call; see domain_fatal in domain.h. */
+void
+__assert_fail(const char *expression, const char *file, unsigned line, const char *function)
+{
+    domain_fatal("assertion failed: %s (%s:%u, %s)", expression, file, line, function);
+}
+
+_Noreturn void __stack_chk_fail(void);
+void
+__stack_chk_fail(void)
+{
+    domain_fatal("stack overrun");
+}
+
+static bool
+notice_allowed(struct domain *d)
+{
+    ns_t now = domain_now();
+    if (now - d->notice_at >= NOTICE_EVERY) {
+        uint64_t more = (now - d->notice_at) / NOTICE_EVERY;
+        d->notice_left = (unsigned)min_u64(d->notice_left + more, NOTICE_BURST);
+        d->notice_at = now;
+    }
+    if (d->notice_left == 0) {
+        d->notice_lost++;
+        return false;
+    }
+    d->notice_left--;
+    return true;
+}
+
+void
+domain_notice(struct domain *d, enum ctl_notice what, const char *fmt, ...)
+{
+    va_list ap;
+    /* Only talk is limited; what the supervisor acts on always goes out. */
+    if (what == NOTICE_LOG && !notice_allowed(d))
+        return;
+    if (what == NOTICE_LOG && d->notice_lost > 0) {
+        unsigned lost = d->notice_lost;
+        d->notice_lost = 0;
+        domain_notice(d, NOTICE_LOG, "(%u notices left out)", lost);
+    }
+    va_start(ap, fmt);
+    (void)send_text(CTL_NOTICE, what, fmt, ap);
+    va_end(ap);
+}
+
+void
+domain_poisoned(struct domain *d, uint32_t who, const char *fmt, ...)
+{
+    va_list ap;
+    stat_inc(d->stats, STAT_poisoned);
+    va_start(ap, fmt);
+    (void)send_text(CTL_POISONED, who, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- peers ---- */
+
+struct domain_peer *
+domain_peer_of(struct domain *d, unsigned id)
+{
+    for (unsigned i = 0; i < d->n_peers; i++)
+        if (d->peer[i].id == id)
+            return &d->peer[i];
+    return NULL;
+}
+
+static void
+send_due_acks(struct domain *d)
+{
+    for (unsigned i = 0; i < d->n_peers; i++) {
+        struct ctl_msg m = {.type = CTL_ACK, .peer = d->peer[i].id};
+        if (d->peer[i].ack_due && ctl_send(d->ctl_fd, &m, NULL) != -EAGAIN)
+            d->peer[i].ack_due = false;
+    }
+}
+
+void
+domain_ack_down(struct domain *d, struct domain_peer *p)
+{
+    p->link.up = false;
+    link_half_clear(p->own, p->kind, p->side, &p->sizes);
+    p->ack_due = true;
+    send_due_acks(d);
+}
+
+static void
+peer_changed(struct domain *d, unsigned id, bool up)
+{
+    ns_t now = domain_now();
+    struct domain_peer *p = domain_peer_of(d, id);
+    if (p == NULL)
+        return;
+    if (up) {
+        link_init(&p->link, p->kind, p->side, &p->sizes, p->own, p->peer, p->fd_sleep,
+                  p->fd_ring);
+        if (d->ops->peer_up != NULL)
+            d->ops->peer_up(d, p, now);
+        return;
+    }
+    p->link.up = false;
+    if (d->ops->peer_down == NULL || d->ops->peer_down(d, p, now))
+        domain_ack_down(d, p);
+}
+
+/* A peer that wrote an index which cannot be is not listened to until it is restarted. */
+static void
+check_poison(struct domain *d)
+{
+    for (unsigned i = 0; i < d->n_peers; i++) {
+        struct domain_peer *p = &d->peer[i];
+        if (p->link.up && unlikely(link_poisoned(&p->link))) {
+            p->link.up = false;
+            domain_poisoned(d, CTL_ARG_PEER + p->id, "%s wrote an impossible ring index",
+                            domain_name(p->id));
+        }
+    }
+}
+
+/* ---- events ---- */
+
+int
+domain_watch(struct domain *d, int fd, void *arg)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = arg};
+    return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+void
+domain_unwatch(struct domain *d, int fd)
+{
+    struct epoll_event ev = {0}; /* EBADF, ENOENT: it is gone already */
+    (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, fd, &ev);
+}
+
+static void
+take_messages(struct domain *d)
+{
+    struct ctl_msg m;
+    int fd[CTL_FDS_MAX], got = 0;
+
+    for (unsigned i = 0; i < MESSAGES_MAX && (got = ctl_recv(d->ctl_fd, &m, fd)) == 1; i++) {
+        if (m.type == CTL_PEER_UP || m.type == CTL_PEER_DOWN) {
+            peer_changed(d, m.peer, m.type == CTL_PEER_UP);
+        } else if (d->ops->ctl != NULL) {
+            d->ops->ctl(d, &m, fd, domain_now());
+        } else {
+            for (unsigned f = 0; f < ctl_fds(m.type); f++)
+                close(fd[f]);
+        }
+    }
+    if (got == 0 || got == -ECONNRESET)
+        _exit(EXIT_OK); /* no supervisor, no domain */
+    if (got < 0 && got != -EAGAIN && got != -EINTR)
+        domain_fatal("control socket: %s", strerror(-got));
+}
+
+static bool
+is_peer(const struct domain *d, const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)d->peer < sizeof d->peer;
+}
+
+/* Wait at most `timeout` ns (NS_NEVER: for ever) and deal with what came. Messages last:
+ * they may end what another event of the same round belongs to. */
+static void
+wait_events(struct domain *d, ns_t timeout)
+{
+    struct epoll_event ev[EVENTS_MAX];
+    struct timespec ts = {.tv_sec = (time_t)(timeout / NS_S),
+                          .tv_nsec = (long)(timeout % NS_S)};
+    bool messages = false;
+
+    int n = epoll_pwait2(d->epoll_fd, ev, EVENTS_MAX, timeout == NS_NEVER ? NULL : &ts, NULL);
+    if (n < 0 && errno != EINTR)
+        domain_fatal("epoll: %s", strerror(errno));
+    for (int i = 0; i < n; i++) {
+        void *p = ev[i].data.ptr;
+        if (p == d) {
+            messages = true;
+        } else if (is_peer(d, p)) {
+            bell_drain(&(struct bell_sleeper){.fd = ((struct domain_peer *)p)->fd_sleep});
+            stat_inc(d->stats, STAT_bells_heard);
+        } else if (d->ops->ready != NULL) {
+            d->ops->ready(d, p);
+        }
+    }
+    if (messages)
+        take_messages(d);
+    send_due_acks(d);
+}
+
+/* ---- the loop ---- */
+
+static void
+beat(struct domain *d)
+{
+    atomic_store_explicit(&d->stats->beat,
+                          atomic_load_explicit(&d->stats->beat, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+/* Ask everybody to ring. True: something waits already, or the deadline is there. */
+static bool
+arm_all(struct domain *d)
+{
+    bool waits = false;
+    for (unsigned i = 0; i < d->n_peers && !waits; i++)
+        waits = d->peer[i].link.up && link_arm(&d->peer[i].link);
+    if (!waits && d->ops->arm != NULL)
+        waits = d->ops->arm(d);
+    return waits;
+}
+
+static void
+disarm_all(struct domain *d)
+{
+    for (unsigned i = 0; i < d->n_peers; i++)
+        if (d->peer[i].link.up)
+            bell_disarm(&d->peer[i].link.sleeper);
+    if (d->ops->disarm != NULL)
+        d->ops->disarm(d);
+}
+
+static void
+sleep_until(struct domain *d, ns_t deadline)
+{
+    atomic_store_explicit(&d->stats->state, STATS_ASLEEP, memory_order_relaxed);
+    if (!arm_all(d)) {
+        ns_t now = domain_now(), wait = deadline;
+        if (deadline != NS_NEVER)
+            wait = deadline > now ? min_u64(deadline - now, SLEEP_MAX) : 0;
+        stat_inc(d->stats, STAT_sleeps);
+        wait_events(d, wait);
+    }
+    disarm_all(d);
+    atomic_store_explicit(&d->stats->state, STATS_AWAKE, memory_order_relaxed);
+}
+
+static void
+loop(struct domain *d)
+{
+    const ns_t spin = d->cfg.spin_us * NS_US;
+    ns_t looked = domain_now(), busy_at = looked;
+
+    for (unsigned turns = 0;; turns++) {
+        ns_t now = domain_now();
+        bool busy = d->ops->turn(d, now);
+        stat_inc(d->stats, STAT_loops);
+        beat(d);
+        if (busy)
+            busy_at = now;
+        else
+            check_poison(d);
+        ns_t deadline = busy ? now : d->ops->deadline(d);
+        if (deadline <= now || now - busy_at < spin) {
+            if (turns >= BUSY_TURNS || now - looked >= BUSY_TIME) {
+                wait_events(d, 0);
+                check_poison(d);
+                turns = 0;
+                looked = now;
+            }
+            continue;
+        }
+        sleep_until(d, deadline);
+        busy_at = looked = domain_now();
+        turns = 0;
+    }
+}
+
+void
+domain_run(struct domain *d, const struct domain_ops *ops, void *self)
+{
+    struct ctl_msg ready = {.type = CTL_READY};
+
+    d->ops = ops;
+    d->self = self;
+    d->notice_at = domain_now();
+    d->notice_left = NOTICE_BURST;
+    confine(policy_of(domain_name(d->cfg.domain)));
+    confined = true;
+    if (ctl_send(d->ctl_fd, &ready, NULL) != 0)
+        domain_fatal("cannot report to the supervisor");
+    loop(d);
+    __builtin_unreachable();
+}
