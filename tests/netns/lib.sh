@@ -190,10 +190,20 @@ stack_pids() {
         pid=${todo[0]}
         todo=("${todo[@]:1}")
         printf '%s\n' "$pid"
-        for child in $(cat "/proc/$pid/task/"*/children 2>/dev/null); do
+        for child in $(pgrep -P "$pid"); do
             todo+=("$child")
         done
     done
+}
+
+# domain_pid NAME: nic, ip, tcp, udp or mono.
+domain_pid() {
+    local pid
+    for pid in $(stack_pids); do
+        [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1)" != "bulkhead-$1" ] ||
+            { printf '%s\n' "$pid"; return 0; }
+    done
+    return 1
 }
 
 # json_get FILE KEY: a member of a flat JSON object.

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Protects: bulk TCP in both directions against the kernel's TCP and other people's
+# programs, as server and as client, and with a reader that stops for a while.
+set -u
+. "${top_srcdir:-.}/tests/netns/lib.sh"
+[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
+
+net_need nc socat
+net_lock
+net_up
+TTCP=$(tool bulkhead-ttcp)
+BYTES=$(($(long 128 1024) << 20))
+
+a_receives() { # stack is the receiver, --verify compares every byte
+    in_b "$TTCP" --transmit $STACK --port 5001 --bytes $BYTES --via kernel --json "$@"
+}
+a_transmits() {
+    in_a "$TTCP" --transmit $PEER --port 5001 --bytes $BYTES --via bulkhead --json "$@"
+}
+all_there() { # what the receiver says of the last transfer; it must not have complained
+    until_ok 5 grep -q "\"bytes\": $BYTES" "$1" || { cat "$1"; return 1; }
+    ! grep -Ei 'differ|corrupt|wrong|mismatch' "$1"
+}
+# What ttcp sends, for receivers that cannot verify it.
+reference() {
+    in_b nc -l -N 127.0.0.1 5999 >"$WORK/ref" </dev/null &
+    local pid=$!
+    until_ok 3 in_b bash -c 'ss -Hltn sport = :5999 | grep -q .'
+    in_b "$TTCP" --transmit 127.0.0.1 --port 5999 --bytes $((16 << 20)) --via kernel
+    wait $pid
+    sha "$WORK/ref"
+}
+
+for c in $(compositions); do
+    stack_start "$c" || { ok 1 "$c: starts"; continue; }
+
+    app "$TTCP" --receive --port 5001 --via bulkhead --verify --json
+    rx=$bg_pid log=$WORK/log.$bg_n
+    sleep 0.3
+    try "$c: kernel to stack, every byte compared" a_receives
+    try "$c: the receiver saw all of it" all_there "$log"
+    # The reader stops for a while: the window closes, is probed, and opens again.
+    a_receives >"$WORK/stopped" 2>&1 &
+    tx=$!
+    sleep 0.1
+    kill -STOP "$rx"
+    sleep 2
+    kill -CONT "$rx"
+    wait $tx
+    ok $? "$c: a reader that stops for 2 s loses nothing"
+    [ -s "$WORK/stopped" ] && note "$(cat "$WORK/stopped")"
+    end_bg "$rx"
+
+    app "$TTCP" --receive --port 5001 --via bulkhead --verify --zero-copy --json
+    rx=$bg_pid log=$WORK/log.$bg_n
+    sleep 0.3
+    try "$c: kernel to stack, read in place" a_receives
+    try "$c: the receiver saw all of it, read in place" all_there "$log"
+    end_bg "$rx"
+
+    bg_b "$TTCP" --receive --port 5001 --via kernel --verify --json
+    rx=$bg_pid log=$WORK/log.$bg_n
+    sleep 0.3
+    try "$c: stack to kernel, every byte compared" a_transmits
+    try "$c: the kernel's receiver saw all of it" all_there "$log"
+    try "$c: stack to kernel, written in place" a_transmits --zero-copy
+    end_bg "$rx"
+
+    [ -n "${ref:-}" ] || ref=$(reference 2>/dev/null | tail -n 1)
+    in_b nc -l -N 5003 >"$WORK/nc.out" </dev/null &
+    rx=$!
+    until_ok 3 in_b bash -c 'ss -Hltn sport = :5003 | grep -q .'
+    try "$c: stack to nc" in_a "$TTCP" --transmit $PEER --port 5003 --bytes $((16 << 20)) \
+        --via bulkhead
+    wait $rx
+    ok "$([ "$(sha "$WORK/nc.out")" = "$ref" ]; echo $?)" "$c: nc wrote exactly what was sent"
+
+    in_b socat -u TCP-LISTEN:5004,reuseaddr OPEN:"$WORK/socat.out",creat,trunc &
+    rx=$!
+    until_ok 3 in_b bash -c 'ss -Hltn sport = :5004 | grep -q .'
+    try "$c: stack to socat" in_a "$TTCP" --transmit $PEER --port 5004 --bytes $((16 << 20)) \
+        --via bulkhead
+    wait $rx
+    ok "$([ "$(sha "$WORK/socat.out")" = "$ref" ]; echo $?)" "$c: socat wrote exactly what was sent"
+
+    # Nobody listens: refused, at once, with the exit code for it.
+    in_a timeout 10 "$TTCP" --transmit $PEER --port 5999 --bytes 1 --via bulkhead >"$WORK/out" 2>&1
+    rc=$?
+    ok "$([ $rc -eq 12 ] && grep -qi refused "$WORK/out"; echo $?)" "$c: connection refused is reported"
+    stack_stop
+    ok $? "$c: stops cleanly"
+done
+done_testing
