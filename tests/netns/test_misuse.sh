@@ -77,7 +77,7 @@ refused "another instance on the same interface" 11 "$IF|XDP" ip netns exec "$A"
     env BULKHEAD_LIBEXEC_DIR="${BULKHEAD_LIBEXEC_DIR:-$build}" "$D" --interface $IF \
     --address ${STACK%.*}.7/$PREFIX --instance "$BULKHEAD_INSTANCE-2"
 refused "an arena larger than the account allows" 10 "arena|account" \
-    env BULKHEAD_ARENA=900G "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
+    env BULKHEAD_ARENA=2G "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
 refused "bulkheadctl restart of no domain" 2 "nosuch" "$(tool bulkheadctl)" restart nosuch
 app "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
 sleep 0.5
