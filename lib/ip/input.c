@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Received frames. Receive memory can change while it is looked at: header bytes are
+ * copied once, the copy is checked, and nothing but the copy is used.
+ */
+#include "priv.h"
+
+/* One received frame: its place, and a copy of its first bytes. */
+struct rx {
+    uint32_t addr, len;
+    bool link_group; /* sent to a group of stations */
+    uint8_t head[ETH_HEADER + IP4_HEADER_MAX];
+};
+
+static enum rx_fate
+drop(struct ip *ip, enum stat_id why)
+{
+    stat_inc(ip->stats, why);
+    return RX_FREE;
+}
+
+/* RFC 1122 3.2.2.1: no such protocol here. */
+static enum rx_fate
+no_protocol(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now)
+{
+    if (!g->group)
+        icmp_error_about(ip, out, ICMP_UNREACH, 2, g->l3, g->h->header_len + g->part[0].len,
+                         now);
+    return drop(ip, STAT_ip_drop_proto);
+}
+
+enum rx_fate
+ip_deliver(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now)
+{
+    switch (g->h->proto) {
+    case WIRE_PROTO_TCP:
+        return up_deliver(ip, out, IP_UP_TCP, g);
+    case WIRE_PROTO_UDP:
+        return up_deliver(ip, out, IP_UP_UDP, g);
+    case WIRE_PROTO_ICMP:
+        icmp_input(ip, out, g, now);
+        return RX_FREE;
+    default:
+        return no_protocol(ip, out, g, now);
+    }
+}
+
+static enum stat_id
+parse_drop(enum wire_err e)
+{
+    return e == WIRE_SHORT      ? STAT_ip_drop_short
+           : e == WIRE_CHECKSUM ? STAT_ip_drop_checksum
+                                : STAT_ip_drop_header;
+}
+
+static enum rx_fate
+ip4_input(struct ip *ip, struct ip_out *out, const struct rx *rx, ns_t now)
+{
+    struct ip4_hdr h;
+    if (ip->state != IP_READY)
+        return drop(ip, STAT_ip_drop_not_ours);
+    enum wire_err e = ip4_parse(&h, rx->head + ETH_HEADER, rx->len - ETH_HEADER);
+    if (unlikely(e != WIRE_OK))
+        return drop(ip, parse_drop(e));
+    enum addr_kind to = ip_addr_kind(ip, &h.dst);
+    bool group = to == ADDR_BROADCAST || to == ADDR_MULTICAST;
+    if (to != ADDR_OWN && !group)
+        return drop(ip, STAT_ip_drop_not_ours);
+    /* To one host, but shouted at all of them (RFC 1122 3.3.6); or to a group, where
+     * only UDP has listeners. */
+    if (group ? h.proto != WIRE_PROTO_UDP : rx->link_group)
+        return drop(ip, STAT_ip_drop_not_ours);
+    if (unlikely(ip_addr_kind(ip, &h.src) != ADDR_HOST))
+        return drop(ip, STAT_ip_drop_source);
+    if (unlikely(h.source_routed))
+        return drop(ip, STAT_ip_drop_options);
+    uint32_t l3 = rx->addr + ETH_HEADER;
+    if (unlikely(h.mf || h.frag_off != 0))
+        return reasm_input(ip, out, &h, l3, group, now);
+    struct part part = {l3 + h.header_len, (uint32_t)h.total_len - h.header_len};
+    struct dgram g = {
+        .h = &h, .part = &part, .n = 1, .total = part.len, .l3 = l3, .group = group};
+    return ip_deliver(ip, out, &g, now);
+}
+
+static enum rx_fate
+ether_input(struct ip *ip, struct ip_out *out, struct rx *rx, ns_t now)
+{
+    struct eth_hdr e;
+    switch (eth_parse(&e, rx->head, rx->len)) {
+    case WIRE_OK:
+        break;
+    case WIRE_SHORT:
+        return drop(ip, STAT_ip_drop_short);
+    default:
+        return drop(ip, STAT_ip_drop_source);
+    }
+    rx->link_group = e.dst[0] & 1;
+    if (!rx->link_group && !mac_eq(e.dst, ip->cfg.mac))
+        return drop(ip, STAT_ip_drop_not_ours);
+    switch (e.type) {
+    case ETH_TYPE_IP4:
+        return ip4_input(ip, out, rx, now);
+    case ETH_TYPE_ARP:
+        arp_input(ip, out, rx->head + ETH_HEADER,
+                  min_u32(rx->len, sizeof rx->head) - ETH_HEADER, now);
+        return RX_FREE;
+    default:
+        return drop(ip, STAT_ip_drop_ethertype);
+    }
+}
+
+unsigned
+ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, ns_t now)
+{
+    ip_nic_drain(ip, out, now);
+    for (unsigned i = 0; i < n; i++) {
+        struct rx r = {.addr = rx[i].addr, .len = rx[i].len};
+        const uint8_t *p = frames_ro(&ip->f, PART_BIT(PART_RX), r.addr, r.len);
+        /* A frame that is held already was not the NIC's to report. */
+        if (unlikely(p == NULL || reasm_holds(ip, r.addr))) {
+            stat_inc(ip->stats, STAT_refused_frames);
+            continue;
+        }
+        memcpy(r.head, p, min_u32(r.len, sizeof r.head));
+        stat_inc(ip->stats, STAT_ip_rx);
+        if (ether_input(ip, out, &r, now) == RX_FREE)
+            ip_rx_free(ip, out, r.addr);
+    }
+    return n;
+}

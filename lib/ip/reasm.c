@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Reassembly (RFC 791, 815) without copying: the received frames are held until the
+ * datagram is whole and are then handed up as one chain. Fragments that overlap take
+ * the whole datagram with them (RFC 5722); one that is repeated byte for byte is only
+ * a repetition. Everything is bounded: frames in all, datagrams in all and per source,
+ * frames per datagram, and time.
+ */
+#include "priv.h"
+
+#define ECN_MASK 3u
+#define ECN_NOT_ECT 0u
+#define ECN_CE 3u
+
+bool
+reasm_holds(const struct ip *ip, uint32_t addr)
+{
+    uint32_t i = (addr - ip->f.off[PART_RX]) / FRAME_SIZE;
+    return ip->rx_held[i / 64] >> (i % 64) & 1;
+}
+
+static void
+mark(struct ip *ip, uint32_t addr)
+{
+    uint32_t i = (addr - ip->f.off[PART_RX]) / FRAME_SIZE;
+    ip->rx_held[i / 64] ^= 1ull << (i % 64);
+}
+
+/* Its frames are free; it may go on as a tombstone. */
+static void
+let_go(struct ip *ip, struct ip_out *out, struct reasm *r, enum reasm_state to)
+{
+    for (unsigned i = 0; i < r->n; i++) {
+        mark(ip, r->f[i].addr);
+        ip_rx_free(ip, out, r->f[i].addr);
+    }
+    ip->reasm_frames -= r->n;
+    r->n = 0;
+    r->state = (uint8_t)to;
+}
+
+static bool
+same_source(const struct reasm *a, const struct reasm *b)
+{
+    return ipaddr_eq(&a->first.src, &b->first.src);
+}
+
+/* Frames that the source of r holds in all its datagrams. */
+static uint32_t
+source_frames(const struct ip *ip, const struct reasm *r)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < REASM_SLOTS; i++)
+        if (ip->reasm[i].state != REASM_FREE && same_source(&ip->reasm[i], r))
+            n += ip->reasm[i].n;
+    return n;
+}
+
+/* Make room: a datagram that is dead already, else the oldest one of the source that
+ * holds the most. */
+static void
+evict(struct ip *ip, struct ip_out *out, bool for_frames)
+{
+    struct reasm *worst = NULL;
+    uint32_t most = 0;
+    for (unsigned i = 0; i < REASM_SLOTS; i++) {
+        struct reasm *r = &ip->reasm[i];
+        if (r->state == REASM_FREE || (for_frames && r->n == 0))
+            continue;
+        uint32_t n = r->state == REASM_DEAD ? UINT32_MAX : source_frames(ip, r);
+        if (n > most || (n == most && worst != NULL && r->deadline < worst->deadline)) {
+            most = n;
+            worst = r;
+        }
+    }
+    if (worst == NULL)
+        return;
+    if (worst->state == REASM_LIVE)
+        stat_inc(ip->stats, STAT_ip_drop_frag_limit);
+    let_go(ip, out, worst, REASM_FREE);
+}
+
+static struct reasm *
+find(struct ip *ip, const struct ip4_hdr *h)
+{
+    for (unsigned i = 0; i < REASM_SLOTS; i++) {
+        struct reasm *r = &ip->reasm[i];
+        if (r->state != REASM_FREE && r->first.id == h->id && r->first.proto == h->proto &&
+            ipaddr_eq(&r->first.src, &h->src) && ipaddr_eq(&r->first.dst, &h->dst))
+            return r;
+    }
+    return NULL;
+}
+
+/* A source that has its share of datagrams open pays with its oldest. */
+static void
+limit_source(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h)
+{
+    struct reasm *oldest = NULL;
+    unsigned n = 0;
+    for (unsigned i = 0; i < REASM_SLOTS; i++) {
+        struct reasm *r = &ip->reasm[i];
+        if (r->state == REASM_FREE || !ipaddr_eq(&r->first.src, &h->src))
+            continue;
+        n++;
+        if (oldest == NULL || r->deadline < oldest->deadline)
+            oldest = r;
+    }
+    if (n < REASM_PER_SOURCE)
+        return;
+    if (oldest->state == REASM_LIVE)
+        stat_inc(ip->stats, STAT_ip_drop_frag_limit);
+    let_go(ip, out, oldest, REASM_FREE);
+}
+
+static struct reasm *
+open_slot(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h, ns_t now)
+{
+    struct reasm *r = NULL;
+    limit_source(ip, out, h);
+    for (unsigned pass = 0; pass < 2 && r == NULL; pass++) {
+        for (unsigned i = 0; i < REASM_SLOTS && r == NULL; i++)
+            if (ip->reasm[i].state == REASM_FREE)
+                r = &ip->reasm[i];
+        if (r == NULL)
+            evict(ip, out, false);
+    }
+    if (r != NULL) {
+        *r = (struct reasm){.first = *h, .state = REASM_LIVE, .deadline = now + REASM_TIMEOUT};
+        ip_wake_at(ip, r->deadline);
+    }
+    return r;
+}
+
+/* The fields of one fragment by itself: some data, and eights but at the end
+ * (RFC 791 3.2); and the first one holds the whole of what a filter would look at
+ * (RFC 1858, RFC 3128). */
+static bool
+frag_ok(const struct ip4_hdr *h, uint32_t len)
+{
+    if (len == 0 || (h->mf && len % 8 != 0))
+        return false;
+    bool tiny = h->proto == WIRE_PROTO_TCP && h->frag_off < TCP_HEADER &&
+                h->frag_off + len < TCP_HEADER;
+    return !tiny && !(h->proto == WIRE_PROTO_TCP && h->frag_off == 8);
+}
+
+enum place { PLACE_OK, PLACE_REPEATED, PLACE_OVERLAP };
+
+/* Where a fragment goes among the others, which are in order and apart. */
+static enum place
+find_place(const struct ip *ip, const struct reasm *r, const struct frag *f, bool last,
+           unsigned *at)
+{
+    uint32_t end = f->off + (uint32_t)f->len;
+    unsigned i = 0;
+    while (i < r->n && r->f[i].off < f->off)
+        i++;
+    *at = i;
+    bool was_last = r->total != 0 && end == r->total;
+    if (i < r->n && r->f[i].off == f->off && r->f[i].len == f->len && was_last == last) {
+        const uint8_t *a = frames_ro(&ip->f, PART_BIT(PART_RX), r->f[i].addr, f->len);
+        const uint8_t *b = frames_ro(&ip->f, PART_BIT(PART_RX), f->addr, f->len);
+        return a != NULL && b != NULL && memcmp(a, b, f->len) == 0 ? PLACE_REPEATED
+                                                                   : PLACE_OVERLAP;
+    }
+    if (i > 0 && r->f[i - 1].off + (uint32_t)r->f[i - 1].len > f->off)
+        return PLACE_OVERLAP;
+    if (i < r->n && end > r->f[i].off)
+        return PLACE_OVERLAP;
+    /* The end is where the last fragment said, and nothing lies behind it. */
+    if (r->total != 0 && (last || end > r->total))
+        return PLACE_OVERLAP;
+    return last && i < r->n ? PLACE_OVERLAP : PLACE_OK;
+}
+
+static enum rx_fate
+finish(struct ip *ip, struct ip_out *out, struct reasm *r, bool group, ns_t now)
+{
+    struct part part[FRAME_MAX_CHAIN];
+    struct ip4_hdr h = r->first;
+    enum rx_fate fate = RX_FREE;
+    unsigned n = r->n;
+    /* Congestion seen by one fragment was seen by the datagram (RFC 3168 5.3). */
+    bool ce = r->ecn >> ECN_CE & 1, mixed = ce && (r->ecn >> ECN_NOT_ECT & 1);
+    if (ce)
+        h.tos |= ECN_CE;
+    for (unsigned i = 0; i < n; i++) {
+        part[i] = (struct part){r->f[i].addr, r->f[i].len};
+        mark(ip, r->f[i].addr);
+    }
+    ip->reasm_frames -= n;
+    r->n = 0;
+    r->state = REASM_FREE;
+    if (mixed || h.header_len + r->total > 65535) {
+        stat_inc(ip->stats, STAT_ip_drop_frag_bad);
+    } else {
+        struct dgram g = {
+            .h = &h, .part = part, .n = n, .total = r->total, .l3 = r->l3, .group = group};
+        h.mf = false;
+        stat_inc(ip->stats, STAT_ip_frag_ok);
+        fate = ip_deliver(ip, out, &g, now);
+    }
+    if (fate == RX_FREE)
+        for (unsigned i = 0; i < n; i++)
+            ip_rx_free(ip, out, part[i].addr);
+    return RX_KEPT; /* dealt with here, all of them */
+}
+
+static void
+insert(struct ip *ip, struct reasm *r, unsigned at, struct frag f)
+{
+    memmove(&r->f[at + 1], &r->f[at], (r->n - at) * sizeof r->f[0]);
+    r->f[at] = f;
+    r->n++;
+    r->bytes += f.len;
+    ip->reasm_frames++;
+    mark(ip, f.addr);
+}
+
+static enum rx_fate
+drop(struct ip *ip, enum stat_id why)
+{
+    stat_inc(ip->stats, why);
+    return RX_FREE;
+}
+
+enum rx_fate
+reasm_input(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h, uint32_t l3, bool group,
+            ns_t now)
+{
+    struct frag f = {.addr = l3 + h->header_len,
+                     .off = h->frag_off,
+                     .len = (uint16_t)(h->total_len - h->header_len)};
+    unsigned at;
+    stat_inc(ip->stats, STAT_ip_frag_rx);
+    if (!frag_ok(h, f.len))
+        return drop(ip, STAT_ip_drop_frag_bad);
+    if (ip->reasm_frames >= ip->reasm_max)
+        evict(ip, out, true);
+    if (ip->reasm_frames >= ip->reasm_max)
+        return drop(ip, STAT_ip_drop_frag_limit);
+    struct reasm *r = find(ip, h);
+    if (r == NULL && (r = open_slot(ip, out, h, now)) == NULL)
+        return drop(ip, STAT_ip_drop_frag_limit);
+    if (r->state == REASM_DEAD)
+        return drop(ip, STAT_ip_drop_frag_overlap);
+    switch (find_place(ip, r, &f, !h->mf, &at)) {
+    case PLACE_REPEATED:
+        return RX_FREE;
+    case PLACE_OVERLAP:
+        let_go(ip, out, r, REASM_DEAD);
+        return drop(ip, STAT_ip_drop_frag_overlap);
+    case PLACE_OK:
+        break;
+    }
+    if (r->n == FRAME_MAX_CHAIN) {
+        let_go(ip, out, r, REASM_DEAD);
+        return drop(ip, STAT_ip_drop_frag_limit);
+    }
+    insert(ip, r, at, f);
+    r->ecn |= (uint8_t)(1u << (h->tos & ECN_MASK));
+    if (f.off == 0) {
+        r->first = *h;
+        r->l3 = l3;
+    }
+    if (!h->mf)
+        r->total = f.off + (uint32_t)f.len;
+    if (r->total != 0 && r->bytes == r->total)
+        return finish(ip, out, r, group, now);
+    return RX_KEPT;
+}
+
+/* RFC 1122 3.3.2: time exceeded, code 1, if the first fragment came. */
+static void
+expire(struct ip *ip, struct ip_out *out, struct reasm *r, ns_t now)
+{
+    if (r->state == REASM_LIVE) {
+        stat_inc(ip->stats, STAT_ip_drop_frag_timeout);
+        if (r->n != 0 && r->f[0].off == 0)
+            icmp_error_about(ip, out, ICMP_TIME_EXCEEDED, 1, r->l3,
+                             r->first.header_len + (uint32_t)r->f[0].len, now);
+    }
+    let_go(ip, out, r, REASM_FREE);
+}
+
+void
+reasm_timer(struct ip *ip, struct ip_out *out, ns_t now)
+{
+    for (unsigned i = 0; i < REASM_SLOTS; i++) {
+        struct reasm *r = &ip->reasm[i];
+        if (r->state == REASM_FREE)
+            continue;
+        if (now >= r->deadline)
+            expire(ip, out, r, now);
+        else
+            ip_wake_at(ip, r->deadline);
+    }
+}
