@@ -168,14 +168,15 @@ ring_rx_poisoned(const struct ring_rx *r)
  *       is the peer's again at ring_release.
  *   unsigned name_take_batch(...)  up to max at once.
  */
+#define RING_FN static inline __attribute__((unused)) /* few need all three */
 #define RING_DEFINE(name, type)                                                                \
-    static inline type *name##_reserve(struct ring_tx *r, type *slots)                         \
+    RING_FN type *name##_reserve(struct ring_tx *r, type *slots)                               \
     {                                                                                          \
         if (ring_space(r, 1) == 0)                                                             \
             return NULL;                                                                       \
         return &slots[r->my_tail++ & (r->cap - 1)];                                            \
     }                                                                                          \
-    static inline bool name##_take(struct ring_rx *r, const type *slots, type *copy)           \
+    RING_FN bool name##_take(struct ring_rx *r, const type *slots, type *copy)                 \
     {                                                                                          \
         if (ring_avail(r, 1) == 0)                                                             \
             return false;                                                                      \
@@ -183,8 +184,8 @@ ring_rx_poisoned(const struct ring_rx *r)
         copied_out();                                                                          \
         return true;                                                                           \
     }                                                                                          \
-    static inline unsigned name##_take_batch(struct ring_rx *r, const type *slots, type *copy, \
-                                             unsigned max)                                     \
+    RING_FN unsigned name##_take_batch(struct ring_rx *r, const type *slots, type *copy,       \
+                                       unsigned max)                                           \
     {                                                                                          \
         uint32_t n = min_u32(ring_avail(r, max), max);                                         \
         for (uint32_t i = 0; i < n; i++)                                                       \

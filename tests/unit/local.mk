@@ -8,6 +8,11 @@
 UNIT_TESTS =
 UNIT_LIBS = libipc.la libproto.la $(CRITERION_LIBS)
 
+UNIT_TESTS += tests/unit/test_ring
+tests_unit_test_ring_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_bell
+tests_unit_test_bell_LDADD = $(UNIT_LIBS)
+
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
