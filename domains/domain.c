@@ -36,7 +36,7 @@ domain_now(void)
 
 /* ---- telling the supervisor ---- */
 
-static bool
+static bool __attribute__((format(printf, 3, 0)))
 send_text(enum ctl_type type, uint32_t arg, const char *fmt, va_list ap)
 {
     struct ctl_msg m = {.type = (uint16_t)type};
@@ -185,11 +185,23 @@ check_poison(struct domain *d)
 
 /* ---- events ---- */
 
+static int
+watch(struct domain *d, int fd, void *arg, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = arg};
+    return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
 int
 domain_watch(struct domain *d, int fd, void *arg)
 {
-    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = arg};
-    return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+    return watch(d, fd, arg, EPOLLIN);
+}
+
+int
+domain_watch_edge(struct domain *d, int fd, void *arg)
+{
+    return watch(d, fd, arg, EPOLLIN | (uint32_t)EPOLLET);
 }
 
 void

@@ -82,6 +82,8 @@ _Noreturn void domain_run(struct domain *d, const struct domain_ops *ops, void *
 
 /* Watch a readable descriptor in the loop; arg comes back in ops->ready. 0 or -errno. */
 must_check int domain_watch(struct domain *d, int fd, void *arg);
+/* The same, woken once by each arrival: the caller looks itself before it sleeps. */
+must_check int domain_watch_edge(struct domain *d, int fd, void *arg);
 void domain_unwatch(struct domain *d, int fd);
 
 /* PEER_DOWN of this peer is dealt with: clears our half, tells the supervisor. */

@@ -4,7 +4,7 @@
 noinst_LTLIBRARIES += libdomain.la
 libdomain_la_SOURCES = \
 	domains/confine.c domains/confine.h domains/domain.c domains/domain.h \
-	domains/domain_setup.c domains/xsk.h
+	domains/domain_setup.c domains/xsk.c domains/xsk.h domains/xsk_priv.h
 nodist_libdomain_la_SOURCES = domains/syscalls.c
 libdomain_la_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
 DOMAIN_LIBS = libdomain.la libipc.la libproto.la $(SECCOMP_LIBS) $(CAPNG_LIBS)
@@ -13,3 +13,25 @@ domains/syscalls.c: policy/syscalls.conf policy/syscalls.awk
 	$(AM_V_GEN)$(MKDIR_P) domains && $(AWK) -f $(top_srcdir)/policy/syscalls.awk \
 		$(top_srcdir)/policy/syscalls.conf >$@.tmp && mv -f $@.tmp $@
 CLEANFILES += domains/syscalls.c
+
+if ENABLE_FACTORED
+pkglibexec_PROGRAMS += bulkhead-nic
+bulkhead_nic_SOURCES = domains/nic_main.c
+bulkhead_nic_LDADD = $(DOMAIN_LIBS)
+endif
+
+# The supervisor's side: spawning, the interface, and the XDP program as an array.
+noinst_LTLIBRARIES += libnetif.la
+libnetif_la_SOURCES = domains/netif.c domains/netif.h domains/spawn.c domains/spawn.h
+nodist_libnetif_la_SOURCES = domains/xdp_prog_object.c
+NETIF_LIBS = libnetif.la libipc.la libproto.la $(BPF_LIBS)
+EXTRA_DIST += domains/xdp_prog.c domains/embed.awk
+
+domains/xdp_prog.bpf.o: domains/xdp_prog.c
+	$(AM_V_GEN)$(MKDIR_P) domains && $(BPF_CLANG) $(BPF_CFLAGS) -c -o $@ \
+		$(top_srcdir)/domains/xdp_prog.c
+domains/xdp_prog_object.c: domains/xdp_prog.bpf.o domains/embed.awk
+	$(AM_V_GEN)od -An -v -tx1 domains/xdp_prog.bpf.o | \
+		$(AWK) -v name=xdp_prog_object -f $(top_srcdir)/domains/embed.awk >$@.tmp && \
+		mv -f $@.tmp $@
+CLEANFILES += domains/xdp_prog.bpf.o domains/xdp_prog_object.c

@@ -8,11 +8,16 @@
 #ifndef DOMAINS_XSK_H
 #define DOMAINS_XSK_H
 
+#include <stdatomic.h>
+
+#include "base/frame.h"
 #include "base/pkt.h"
 
 /* Which receive frames the kernel holds (in the fill ring, in the receive ring, or between):
  * a region that the nic writes and ip reads. Exact across a crash at any instruction, by the
- * journal: a step writes what it is about to do, does it, and clears the entry. */
+ * journal: a step writes what it is about to do, does it, and clears the entry; whoever
+ * comes next finishes the step (xsk.c says why that is exact). It stands still while the link
+ * between nic and ip is down. */
 struct nicmap {
     _Atomic uint32_t op;    /* the journal: enum nicmap_op, NICMAP_IDLE: nothing under way */
     _Atomic uint32_t index; /* kernel ring index before the step */
@@ -26,26 +31,47 @@ struct xsk;
 
 size_t nicmap_bytes(uint32_t n_rx_frames);
 
-/* Map the rings of fd. Exits nothing: returns NULL and sets errno. Recovers from the
- * journal in map if a predecessor died in a step. Uses malloc: before confinement. */
-struct xsk *xsk_open(int fd, uint32_t ring_size, struct nicmap *map);
+/* Map the rings of fd, each of ring_size descriptors. The caller has set map->n_frames. Exits
+ * nothing: returns NULL and sets errno. Recovers from the journal in map if a
+ * predecessor died in a step. Uses malloc and mmap: before confinement. */
+must_check struct xsk *xsk_open(int fd, uint32_t ring_size, struct nicmap *map);
 
 /* Received frames, at most max. The kernel gets the slots back at xsk_rx_done, which the
- * caller calls after it has published them. */
-unsigned xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max);
+ * caller calls after it has published them (all, or the first n). */
+must_check unsigned xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max);
 void xsk_rx_done(struct xsk *x, unsigned n);
-/* Empty receive frames for the kernel; returns how many fitted. A frame address that is not
- * the start of a receive frame, or is held already, is refused and counted (*refused). */
-unsigned xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n, unsigned *refused);
-/* Frames to send; returns how many fitted. */
-unsigned xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n);
+/* Empty receive frames for the kernel; returns how many were dealt with, fitted or refused.
+ * A frame address that is not the start of a receive frame, or is held already, is refused
+ * and counted (*refused grows). */
+must_check unsigned xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n,
+                             unsigned *refused);
+unsigned xsk_fill_space(struct xsk *x);
+/* Frames to send, each of which xsk_tx_ok accepts; returns how many fitted. */
+must_check unsigned xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n);
+unsigned xsk_tx_space(struct xsk *x);
 /* Frames that were sent. */
-unsigned xsk_complete(struct xsk *x, struct fdesc *out, unsigned max);
-/* Tell the kernel to send if it needs telling; true: more is left, kick again. */
+must_check unsigned xsk_complete(struct xsk *x, struct fdesc *out, unsigned max);
+/* Tell the kernel to send if it needs telling. True: it took some and more is left, kick
+ * again. False with frames left (the device is down, its queue full): at xsk_deadline. */
 bool xsk_kick(struct xsk *x);
+/* Frames that the kernel has not taken out of the transmit ring yet? */
+bool xsk_tx_queued(const struct xsk *x);
 /* Frames given to the kernel for sending and not completed yet. */
 unsigned xsk_tx_outstanding(const struct xsk *x);
 /* Anything to receive or complete? */
 bool xsk_pending(const struct xsk *x);
+/* The kernel wakes nobody when a frame was sent: when to look again while some are
+ * outstanding, at growing intervals (0.1 to 64 ms) without progress; NS_NEVER: none is. */
+ns_t xsk_deadline(struct xsk *x, ns_t now);
+
+/* Would the kernel complete this frame? One that it refuses is never seen again. It has
+ * to lie inside one frame of a transmit part. f may come from a hostile peer. */
+static inline bool
+xsk_tx_ok(const struct frames *all, const struct fdesc *f)
+{
+    enum frame_part p = frames_part(all, f->addr);
+    return p != PART_RX && p < PARTS_UMEM && f->len != 0 &&
+           f->len <= FRAME_SIZE - f->addr % FRAME_SIZE;
+}
 
 #endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The nic domain: moves descriptors between the rings of an AF_XDP socket and the link to
+ * ip. It does not map packet memory at all.
+ *
+ *   link to ip   ours:  0 rx (received)   1 done (sent)
+ *                ip's:  0 tx (to send)    1 fill (empty frames)
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "domain.h"
+#include "xsk.h"
+
+#define RX 0
+#define DONE 1
+#define TX 0
+#define FILL 1
+
+#define DRAIN_MAX (200 * NS_MS)
+#define GREET_EVERY NS_MS
+
+struct nic {
+    struct xsk *xsk;
+    struct domain_peer *ip;
+    ns_t now; /* of the last turn */
+    bool ip_seen;
+    ns_t ack_by; /* ip died: acknowledge when all was sent, or then; 0: it did not */
+};
+
+/* Towards ip: what was sent and what was received. */
+static bool
+turn_up(struct domain *d, struct nic *n)
+{
+    struct link *l = &n->ip->link;
+    struct fdesc f[BATCH_MAX];
+    uint64_t bytes = 0;
+
+    unsigned sent =
+        xsk_complete(n->xsk, f, min_u32(ring_space(&l->tx[DONE], BATCH_MAX), BATCH_MAX));
+    for (unsigned i = 0; i < sent; i++)
+        *fring_reserve(&l->tx[DONE], l->tx_slots[DONE]) = f[i];
+
+    unsigned got =
+        xsk_rx_peek(n->xsk, f, min_u32(ring_space(&l->tx[RX], BATCH_MAX), BATCH_MAX));
+    for (unsigned i = 0; i < got; i++) {
+        *fring_reserve(&l->tx[RX], l->tx_slots[RX]) = f[i];
+        bytes += f[i].len;
+    }
+    if (link_submit(l))
+        stat_inc(d->stats, STAT_bells_rung);
+    if (got > 0) {
+        xsk_rx_done(n->xsk, got);
+        stat_add(d->stats, STAT_nic_rx, got);
+        stat_add(d->stats, STAT_nic_rx_bytes, bytes);
+    }
+    return sent + got > 0;
+}
+
+/* From ip: frames to send. What the kernel would not take back is refused here. */
+static unsigned
+take_tx(struct domain *d, struct nic *n)
+{
+    struct link *l = &n->ip->link;
+    struct fdesc f[BATCH_MAX];
+    uint64_t bytes = 0;
+    unsigned ok = 0;
+
+    unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f,
+                                    min_u32(xsk_tx_space(n->xsk), BATCH_MAX));
+    for (unsigned i = 0; i < got; i++) {
+        if (!xsk_tx_ok(&d->frames, &f[i])) {
+            stat_inc(d->stats, STAT_nic_bad_desc);
+            continue;
+        }
+        bytes += f[i].len;
+        f[ok++] = f[i];
+    }
+    stat_add(d->stats, STAT_nic_tx, xsk_tx(n->xsk, f, ok));
+    stat_add(d->stats, STAT_nic_tx_bytes, bytes);
+    return got;
+}
+
+/* From ip: empty frames. */
+static unsigned
+take_fill(struct domain *d, struct nic *n)
+{
+    struct link *l = &n->ip->link;
+    struct fdesc f[BATCH_MAX];
+    unsigned refused = 0;
+
+    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f,
+                                    min_u32(xsk_fill_space(n->xsk), BATCH_MAX));
+    unsigned done = xsk_fill(n->xsk, f, got, &refused); /* all: there was room */
+    if (refused > 0)
+        stat_add(d->stats, STAT_refused_frames, refused);
+    return done;
+}
+
+static bool
+kick(struct domain *d, struct nic *n)
+{
+    if (xsk_tx_queued(n->xsk))
+        stat_inc(d->stats, STAT_nic_kicks);
+    return xsk_kick(n->xsk);
+}
+
+/* Without ip: received frames stay in the kernel's ring; what was sent is nobody's. */
+static void
+turn_down(struct domain *d, struct nic *n, ns_t now)
+{
+    struct fdesc f[BATCH_MAX];
+    while (xsk_complete(n->xsk, f, BATCH_MAX) > 0)
+        ;
+    if (n->ack_by != 0 && (xsk_tx_outstanding(n->xsk) == 0 || now >= n->ack_by)) {
+        n->ack_by = 0;
+        domain_ack_down(d, n->ip);
+    }
+}
+
+/* ip looks at nicmap when the link comes up, and the map must not move under its eyes. It
+ * is done once it has asked to be woken or has sent something: both are 0 before. */
+static bool
+ip_is_there(struct nic *n)
+{
+    struct link *l = &n->ip->link;
+    if (unlikely(!n->ip_seen))
+        n->ip_seen = atomic_load_explicit(l->ringer.want, memory_order_acquire) != 0 ||
+                     ring_avail(&l->rx[TX], 1) > 0 || ring_avail(&l->rx[FILL], 1) > 0;
+    return n->ip_seen;
+}
+
+static bool
+nic_turn(struct domain *d, ns_t now)
+{
+    struct nic *n = d->self;
+    bool busy = false;
+
+    n->now = now;
+    if (n->ip->link.up && ip_is_there(n)) {
+        busy = turn_up(d, n);
+        busy |= take_tx(d, n) + take_fill(d, n) > 0;
+        link_release(&n->ip->link);
+    }
+    busy |= kick(d, n);
+    if (!n->ip->link.up)
+        turn_down(d, n, now);
+    return busy;
+}
+
+static ns_t
+nic_deadline(struct domain *d)
+{
+    struct nic *n = d->self;
+    ns_t again = xsk_deadline(n->xsk, n->now);
+    if (n->ip->link.up && !n->ip_seen)
+        again = min_u64(again, n->now + GREET_EVERY);
+    return n->ack_by != 0 ? min_u64(again, n->ack_by) : again;
+}
+
+/* The bell of the link is armed; the socket needs no arming, but a look. */
+static bool
+nic_arm(struct domain *d)
+{
+    struct nic *n = d->self;
+    return n->ip->link.up && n->ip_seen && xsk_pending(n->xsk);
+}
+
+/* ip's successor takes every transmit frame for free once this is acknowledged. */
+static bool
+nic_peer_down(struct domain *d, struct domain_peer *p, ns_t now)
+{
+    struct nic *n = d->self;
+    (void)p;
+    n->ack_by = now + DRAIN_MAX;
+    turn_down(d, n, now);
+    return false; /* turn_down tells when */
+}
+
+static void
+nic_peer_up(struct domain *d, struct domain_peer *p, ns_t now)
+{
+    struct nic *n = d->self;
+    (void)p;
+    (void)now;
+    n->ack_by = 0;
+    n->ip_seen = false;
+}
+
+/* What a predecessor left in the transmit ring goes out first, so that ip may take every
+ * transmit frame that the nic had for free when it sees the new one. */
+static void
+send_leftovers(struct xsk *x)
+{
+    const struct timespec pause = {.tv_nsec = 100000};
+    struct fdesc f[BATCH_MAX];
+    ns_t end = domain_now() + DRAIN_MAX;
+
+    while (xsk_tx_outstanding(x) > 0 && domain_now() < end) {
+        if (xsk_complete(x, f, BATCH_MAX) == 0 && !xsk_kick(x))
+            nanosleep(&pause, NULL);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct domain_ops ops = {
+        .turn = nic_turn,
+        .deadline = nic_deadline,
+        .arm = nic_arm,
+        .peer_up = nic_peer_up,
+        .peer_down = nic_peer_down,
+    };
+    static struct domain d;
+    static struct nic n;
+
+    domain_setup(&d, argc, argv);
+    n.ip = domain_peer_of(&d, DOM_IP);
+    if (n.ip == NULL || n.ip->kind != LINK_NIC || n.ip->side != LINK_A || d.nicmap == NULL ||
+        d.xsk_fd < 0)
+        domain_fatal("nic needs a socket, a nicmap and ip");
+    d.nicmap->n_frames = d.cfg.n_frames[PART_RX];
+    n.xsk = xsk_open(d.xsk_fd, d.cfg.xsk_ring, d.nicmap);
+    if (n.xsk == NULL)
+        domain_fatal("AF_XDP rings: %s", strerror(errno));
+    send_leftovers(n.xsk);
+    /* By edge: while ip is away, frames stay in the ring and must not keep us awake. */
+    if (domain_watch_edge(&d, d.xsk_fd, NULL) != 0)
+        domain_fatal("cannot watch the socket");
+    domain_run(&d, &ops, &n);
+}
