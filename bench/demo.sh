@@ -7,6 +7,8 @@
 # Environment: BH_DEMO_MIB (64) size of the file, BH_DEMO_BULK_MIB (512) of the bulk transfers.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+# Files in memory: it is not the disk that is measured.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 . "$here/../tests/netns/lib.sh"
 
 MIB=${BH_DEMO_MIB:-64}
@@ -16,7 +18,7 @@ began=$SECONDS
 what=
 declare -A value
 
-step() { printf '[%3d s] %-12s %s\n' $((SECONDS - began)) "$what" "$*"; }
+step() { printf '[%3d s] %-17s %s\n' $((SECONDS - began)) "$what" "$*"; }
 fail() {
     printf 'demo: %s: %s\n' "$what" "$*" >&2
     for log in "$WORK"/log.*; do

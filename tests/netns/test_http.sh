@@ -23,7 +23,7 @@ same() { # shell command that prints the file
 }
 wrk_clean() { # connections: no socket error, and something was served
     local out
-    out=$(in_b wrk -t 2 -c "$1" -d "$(long 3 15)s" --timeout 10s "$url/small" 2>&1)
+    out=$(in_b wrk -t $(($1 > 1 ? 2 : 1)) -c "$1" -d "$(long 3 15)s" --timeout 10s "$url/small" 2>&1)
     printf '%s\n' "$out"
     printf '%s\n' "$out" | grep -Eq '^ +[1-9][0-9]* requests in' &&
         ! printf '%s\n' "$out" | grep -Eq 'Socket errors|Non-2xx'
