@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the server of the clients calls (session/ops.h): clients come and go, requests, events.
+ */
+#include "udp_int.h"
+
+static struct udp *
+udp_of(struct transport *t)
+{
+    return (struct udp *)(void *)t;
+}
+
+struct client_link *
+udp_link_of(void *ctx, uint32_t sess)
+{
+    struct udp *u = ctx;
+    return &u->soft[sess].link;
+}
+
+/* ---- clients ---- */
+
+/* A session from before a restart goes on with its arena. False: the slot is not its any
+ * more, the arena is another client's. */
+static bool
+resume(struct udp *u, uint32_t sess, struct client *c)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct udp_soft *t = &u->soft[sess];
+    if (s->slot >= c->v.g.n_slots)
+        return false;
+    struct slot_domain *d = &c->v.d_slot[s->slot];
+    if (!(atomic_load_explicit(&d->state, memory_order_relaxed) & SLOT_OPEN) ||
+        atomic_load_explicit(&d->generation, memory_order_relaxed) != s->generation)
+        return false;
+    /* posted is no generation: whatever is armed is looked at again. */
+    t->link = (struct client_link){
+        .client = s->client, .slot = s->slot, .posted = UINT32_MAX, .next = SESS_NONE};
+    c->n_sessions++;
+    uint64_t rx_tail = atomic_load_explicit(&d->rx_tail, memory_order_relaxed);
+    if (rx_tail - s->rx_head > FIFO_MAX)
+        s->rx_head = rx_tail;
+    if (t->suspect) { /* its queue may be what killed us twice */
+        t->suspect = false;
+        atomic_store_explicit(
+            &d->tx_head,
+            atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_relaxed),
+            memory_order_release);
+        sess_error(u, sess, ENETRESET);
+    }
+    sess_touch(u, sess);
+    if (state_of(s) == US_FREED)
+        sess_finish(u, sess);
+    else
+        tx_queue(u, sess);
+    return true;
+}
+
+static int
+client_add(struct transport *t, uint32_t id, const struct arena_view *v,
+           const struct sess_limits *limits)
+{
+    struct udp *u = udp_of(t);
+    int err = clients_add(&u->clients, id, v, limits);
+    if (err)
+        return err;
+    struct client *c = clients_get(&u->clients, id);
+    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+        if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id && !resume(u, i, c))
+            sess_release(u, i); /* its link names no client yet: the arena is not touched */
+    sess_wake_touched(u);
+    return 0;
+}
+
+static void
+client_gone(struct transport *t, uint32_t id, ns_t now)
+{
+    struct udp *u = udp_of(t);
+    struct client *c = clients_get(&u->clients, id);
+    u->now = now;
+    if (c != NULL)
+        c->gone = true;
+    for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
+        struct udp_sess *s = &u->sess[i];
+        if (s->client != id)
+            continue;
+        if (state_of(s) == US_OPEN)
+            sess_close(u, i);
+        else if (state_of(s) == US_FREED || (c == NULL && state_of(s) == US_CLOSING))
+            sess_release(u, i);
+    }
+}
+
+static bool
+client_idle(const struct transport *t, uint32_t id)
+{
+    const struct udp *u = (const struct udp *)(const void *)t;
+    return id >= CLIENTS_MAX || !u->clients.c[id].used ||
+           (u->clients.c[id].gone && u->clients.c[id].n_sessions == 0);
+}
+
+static void
+client_remove(struct transport *t, uint32_t id)
+{
+    struct udp *u = udp_of(t);
+    struct client *c = clients_get(&u->clients, id);
+    if (c == NULL)
+        return;
+    for (uint32_t i = 0; c->n_sessions != 0 && i < u->cfg.n_sessions; i++)
+        if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id)
+            sess_release(u, i);
+    clients_remove(&u->clients, id);
+}
+
+/* ---- sessions ---- */
+
+static int
+open_session(struct transport *t, uint32_t client, uint32_t *sess, uint32_t *slot)
+{
+    return sess_open(udp_of(t), client, sess, slot);
+}
+
+static void
+tell_local(const struct udp_sess *s, struct sess_evt *reply)
+{
+    reply->addr = name_of(s)->local;
+    reply->port = name_of(s)->lport;
+}
+
+static void
+tell_names(const struct udp_sess *s, struct sess_evt *reply)
+{
+    const struct udp_name *n = name_of(s);
+    tell_local(s, reply);
+    if (n->bits & UN_CONNECTED) {
+        reply->peer_v4 = ipaddr_to_u32(&n->remote);
+        reply->peer_port = n->rport;
+    }
+}
+
+static int
+serve(struct udp *u, uint32_t sess, const struct sess_req *r, struct sess_evt *reply)
+{
+    struct udp_sess *s = &u->sess[sess];
+    int err = 0;
+    switch (r->op) {
+    case REQ_BIND:
+        err = sess_bind(u, sess, &r->addr, r->port);
+        tell_local(s, reply);
+        return err;
+    case REQ_CONNECT:
+        err = sess_connect(u, sess, &r->addr, r->port);
+        tell_local(s, reply);
+        return err;
+    case REQ_SHUTDOWN:
+        return sess_shutdown(u, sess, r->value);
+    case REQ_CLOSE:
+        sess_close(u, sess);
+        return 0;
+    case REQ_SETOPT:
+        return option_set(u, sess, r->level, r->name, r->value);
+    case REQ_GETOPT:
+        return option_get(u, sess, r->level, r->name, &reply->value);
+    case REQ_NAME:
+        tell_names(s, reply);
+        return 0;
+    case REQ_SEND:
+        tx_queue(u, sess);
+        return 0;
+    case REQ_CONSUMED:
+        rx_refresh(u, sess);
+        return 0;
+    default: /* LISTEN and what belongs to it */
+        return EOPNOTSUPP;
+    }
+}
+
+static void
+request(struct transport *t, uint32_t sess, const struct sess_req *r, struct sess_evt *reply,
+        ns_t now)
+{
+    struct udp *u = udp_of(t);
+    u->now = now;
+    uint32_t state = sess < u->cfg.n_sessions ? state_of(&u->sess[sess]) : US_FREE;
+    if (state == US_OPEN && r->op != REQ_RELEASED) {
+        reply->err = serve(u, sess, r, reply);
+    } else if (state == US_FREED && r->op == REQ_RELEASED) {
+        sess_release(u, sess);
+        reply->err = 0;
+    } else {
+        reply->err = EBADF;
+        stat_inc(u->stats, STAT_req_bad);
+    }
+    sess_wake_touched(u);
+}
+
+static bool
+next_event(struct transport *t, uint32_t client, struct sess_evt *e)
+{
+    struct udp *u = udp_of(t);
+    uint32_t sess;
+    while ((sess = client_next(&u->clients, client, udp_link_of, u)) != SESS_NONE) {
+        struct client_link *l = &u->soft[sess].link;
+        unsigned told = l->events;
+        l->events = 0;
+        /* A session that is over has nothing more to say than that. */
+        uint8_t kind = told & (1u << EVT_FREED)   ? EVT_FREED
+                       : told & (1u << EVT_READY) ? EVT_READY
+                                                  : 0;
+        if (kind == 0)
+            continue;
+        *e = (struct sess_evt){.kind = kind, .cookie = sess, .slot = l->slot};
+        return true;
+    }
+    return false;
+}
+
+static void
+queued(const struct udp *u, const struct udp_sess *s, struct sess_info *i)
+{
+    const struct client *c = &u->clients.c[s->client];
+    if (!c->used)
+        return;
+    const struct slot_domain *d = &c->v.d_slot[s->slot];
+    uint64_t rx_tail = atomic_load_explicit(&d->rx_tail, memory_order_relaxed);
+    uint64_t tx_head = atomic_load_explicit(&d->tx_head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_relaxed);
+    i->rx_queued = (uint32_t)(rx_tail - s->rx_head);
+    i->tx_queued = (uint32_t)min_u64(tail - tx_head, FIFO_MAX);
+}
+
+static bool
+info(const struct transport *t, uint32_t sess, struct sess_info *i)
+{
+    const struct udp *u = (const struct udp *)(const void *)t;
+    while (sess < u->cfg.n_sessions && state_of(&u->sess[sess]) == US_FREE)
+        sess++;
+    if (sess >= u->cfg.n_sessions)
+        return false;
+    const struct udp_sess *s = &u->sess[sess];
+    const struct udp_name *n = name_of(s);
+    *i = (struct sess_info){
+        .sess = sess,
+        .client = s->client,
+        .proto = WIRE_PROTO_UDP,
+        .lport = n->lport,
+        .rport = n->rport,
+        .local = n->local,
+        .remote = n->remote,
+        .rx_bytes = s->n_rx,
+        .tx_bytes = s->n_tx,
+        .drops = s->n_drop,
+    };
+    queued(u, s, i);
+    return true;
+}
+
+const struct transport_ops udp_ops = {
+    .client_add = client_add,
+    .client_gone = client_gone,
+    .client_idle = client_idle,
+    .client_remove = client_remove,
+    .open = open_session,
+    .request = request,
+    .next_event = next_event,
+    .info = info,
+};

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Socket options of a UDP session. What is told is what is in force; what has no effect here
+ * is refused with ENOPROTOOPT.
+ */
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "udp_int.h"
+
+/* A buffer size as asked for becomes one that is possible. Unlike Linux nothing is doubled:
+ * the number counts bytes of the FIFO, record headers included. */
+static uint32_t
+buf_size(uint64_t value)
+{
+    return (uint32_t)min_u64(max_u64(value & INT32_MAX, UDP_BUF_MIN), UDP_BUF_MAX);
+}
+
+static int
+set_socket(struct udp *u, uint32_t sess, int name, uint64_t value)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    if (c == NULL)
+        return EBADF;
+    struct slot_domain *d = &c->v.d_slot[s->slot];
+    bool on = (uint32_t)value != 0;
+    switch (name) {
+    case SO_SNDBUF:
+        s->sndbuf = buf_size(value);
+        atomic_store_explicit(&d->sndbuf, s->sndbuf, memory_order_release);
+        sess_touch(u, sess);
+        return 0;
+    case SO_RCVBUF:
+        s->rcvbuf = buf_size(value);
+        atomic_store_explicit(&d->rcvbuf, s->rcvbuf, memory_order_release);
+        atomic_store_explicit(&d->rx_notify, s->rx_head + s->rcvbuf / 2, memory_order_release);
+        return 0;
+    case SO_BROADCAST:
+        s->broadcast = on;
+        return 0;
+    case SO_REUSEADDR:
+        s->reuseaddr = on;
+        return 0;
+    case SO_REUSEPORT:
+        s->reuseport = on;
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
+}
+
+static int
+set_ip(struct udp_sess *s, int name, uint64_t value)
+{
+    int v = (int)(int32_t)(uint32_t)value;
+    switch (name) {
+    case IP_TTL:
+        if (v != -1 && (v < 1 || v > 255))
+            return EINVAL;
+        s->ttl = v == -1 ? 0 : (uint8_t)v;
+        return 0;
+    case IP_TOS:
+        s->tos = (uint8_t)v;
+        return 0;
+    case IP_MTU_DISCOVER:
+        if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_PROBE)
+            return EINVAL;
+        s->mtu_disc = (uint8_t)v;
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
+}
+
+int
+option_set(struct udp *u, uint32_t sess, int level, int name, uint64_t value)
+{
+    if (level == SOL_SOCKET)
+        return set_socket(u, sess, name, value);
+    return level == IPPROTO_IP ? set_ip(&u->sess[sess], name, value) : ENOPROTOOPT;
+}
+
+/* Taking the error clears it. */
+static uint32_t
+take_error(struct udp *u, uint32_t sess)
+{
+    struct client *c = client_of(u, sess);
+    if (c == NULL)
+        return 0;
+    return atomic_exchange_explicit(&c->v.d_slot[u->sess[sess].slot].err, 0,
+                                    memory_order_acq_rel);
+}
+
+static int
+get_socket(struct udp *u, uint32_t sess, int name, uint64_t *value)
+{
+    const struct udp_sess *s = &u->sess[sess];
+    switch (name) {
+    case SO_ERROR:
+        *value = take_error(u, sess);
+        return 0;
+    case SO_TYPE:
+        *value = SOCK_DGRAM;
+        return 0;
+    case SO_PROTOCOL:
+        *value = IPPROTO_UDP;
+        return 0;
+    case SO_DOMAIN:
+        *value = AF_INET;
+        return 0;
+    case SO_ACCEPTCONN:
+        *value = 0;
+        return 0;
+    case SO_SNDBUF:
+        *value = s->sndbuf;
+        return 0;
+    case SO_RCVBUF:
+        *value = s->rcvbuf;
+        return 0;
+    case SO_BROADCAST:
+        *value = s->broadcast;
+        return 0;
+    case SO_REUSEADDR:
+        *value = s->reuseaddr;
+        return 0;
+    case SO_REUSEPORT:
+        *value = s->reuseport;
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
+}
+
+static int
+get_ip(struct udp *u, const struct udp_sess *s, int name, uint64_t *value)
+{
+    const struct udp_name *n = name_of(s);
+    switch (name) {
+    case IP_TTL:
+        *value = s->ttl ? s->ttl : UDP_TTL;
+        return 0;
+    case IP_TOS:
+        *value = s->tos;
+        return 0;
+    case IP_MTU_DISCOVER:
+        *value = s->mtu_disc;
+        return 0;
+    case IP_MTU:
+        if (!(n->bits & UN_CONNECTED))
+            return ENOTCONN;
+        *value = path_mtu(u->path, &n->remote);
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
+}
+
+int
+option_get(struct udp *u, uint32_t sess, int level, int name, uint64_t *value)
+{
+    if (level == SOL_SOCKET)
+        return get_socket(u, sess, name, value);
+    return level == IPPROTO_IP ? get_ip(u, &u->sess[sess], name, value) : ENOPROTOOPT;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The life of a session: open, named, closed, drained, given back. Order matters for a crash
+ * at any point: the store record is in use before its slot is SLOT_OPEN, and the slot is not
+ * SLOT_OPEN any more before the record is free. So a slot without a session cannot be left.
+ */
+#include <sys/socket.h>
+
+#include "udp_int.h"
+
+void
+sess_touch(struct udp *u, uint32_t sess)
+{
+    if (u->soft[sess].touched)
+        return;
+    u->soft[sess].touched = true;
+    u->touched[u->n_touched++] = sess;
+}
+
+void
+sess_wake_touched(struct udp *u)
+{
+    for (uint32_t i = 0; i < u->n_touched; i++) {
+        struct udp_soft *t = &u->soft[u->touched[i]];
+        t->touched = false;
+        if (state_of(&u->sess[u->touched[i]]) == US_OPEN)
+            client_wake(&u->clients, &t->link, u->touched[i], udp_link_of, u);
+    }
+    u->n_touched = 0;
+}
+
+void
+sess_error(struct udp *u, uint32_t sess, int err)
+{
+    struct client *c = client_of(u, sess);
+    if (c == NULL)
+        return;
+    client_set_err(&c->v.d_slot[u->sess[sess].slot], err);
+    sess_touch(u, sess);
+}
+
+static void
+slot_state_add(const struct client *c, uint32_t slot, uint32_t bits)
+{
+    struct slot_domain *d = &c->v.d_slot[slot];
+    atomic_store_explicit(&d->state,
+                          atomic_load_explicit(&d->state, memory_order_relaxed) | bits,
+                          memory_order_release);
+}
+
+int
+sess_open(struct udp *u, uint32_t client, uint32_t *sess, uint32_t *slot)
+{
+    struct client *c = clients_get(&u->clients, client);
+    if (c == NULL || c->gone)
+        return EINVAL;
+    if (c->n_sessions >= c->limits.sessions)
+        return EMFILE;
+    if (u->n_free == 0)
+        return ENFILE;
+    uint32_t at = client_slot_take(c);
+    if (at == SESS_NONE)
+        return EMFILE;
+    uint32_t i = u->free[--u->n_free];
+    struct udp_sess *s = &u->sess[i];
+    struct slot_domain *d = &c->v.d_slot[at];
+    uint32_t arm = atomic_load_explicit(&c->v.c_slot[at].arm, memory_order_relaxed);
+    memset((void *)s, 0, sizeof *s);
+    s->client = client;
+    s->slot = at;
+    s->generation = atomic_load_explicit(&d->generation, memory_order_relaxed);
+    s->name[0].local = ipaddr_v4_u32(0);
+    s->sndbuf = u->cfg.sndbuf;
+    s->rcvbuf = u->cfg.rcvbuf;
+    s->mtu_disc = 1; /* IP_PMTUDISC_WANT, as Linux */
+    u->soft[i] = (struct udp_soft){
+        .link = {.client = client, .slot = at, .posted = arm >> 2, .next = SESS_NONE}};
+    state_set(s, US_OPEN);
+    atomic_store_explicit(&d->sndbuf, s->sndbuf, memory_order_relaxed);
+    atomic_store_explicit(&d->rcvbuf, s->rcvbuf, memory_order_relaxed);
+    atomic_store_explicit(&d->rx_notify, s->rcvbuf / 2, memory_order_relaxed);
+    atomic_store_explicit(&d->state, SLOT_OPEN | SLOT_CONNECTED, memory_order_release);
+    c->n_sessions++;
+    *sess = i;
+    *slot = at;
+    return 0;
+}
+
+void
+sess_release(struct udp *u, uint32_t sess)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    tx_unqueue(u, sess);
+    table_remove(u, sess);
+    if (c != NULL) {
+        client_forget(&u->clients, &u->soft[sess].link, sess, udp_link_of, u);
+        client_slot_give(c, s->slot);
+        c->n_sessions--;
+    }
+    u->soft[sess].link.client = SESS_NONE;
+    state_set(s, US_FREE);
+    u->free[u->n_free++] = sess;
+}
+
+void
+sess_finish(struct udp *u, uint32_t sess)
+{
+    struct client *c = client_of(u, sess);
+    tx_unqueue(u, sess);
+    state_set(&u->sess[sess], US_FREED);
+    if (c == NULL || c->gone)
+        sess_release(u, sess);
+    else
+        client_event(&u->clients, &u->soft[sess].link, sess, EVT_FREED, udp_link_of, u);
+}
+
+void
+sess_close(struct udp *u, uint32_t sess)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    table_remove(u, sess); /* others may have the port at once */
+    if (c == NULL) {
+        sess_finish(u, sess);
+        return;
+    }
+    s->tx_end = tx_tail(u, sess);
+    state_set(s, US_CLOSING);
+    slot_state_add(c, s->slot, SLOT_DEAD | SLOT_EOF | SLOT_NOSEND);
+    fifo_rx_clear(&c->v, s->slot, &c->pages);
+    uint64_t head = atomic_load_explicit(&c->v.d_slot[s->slot].tx_head, memory_order_relaxed);
+    if (head == s->tx_end)
+        sess_finish(u, sess);
+    else
+        tx_queue(u, sess);
+}
+
+int
+sess_autobind(struct udp *u, uint32_t sess)
+{
+    struct udp_name n = *name_of(&u->sess[sess]);
+    if (n.lport != 0)
+        return 0;
+    n.lport = table_port_pick(u);
+    if (n.lport == 0)
+        return EAGAIN;
+    table_rename(u, sess, &n);
+    return 0;
+}
+
+int
+sess_bind(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port)
+{
+    struct udp_name n = *name_of(&u->sess[sess]);
+    if (n.lport != 0)
+        return EINVAL;
+    n.local = ipaddr_is_any(addr) ? ipaddr_v4_u32(0) : *addr;
+    if (!ipaddr_is_any(&n.local)) {
+        struct ipaddr own = u->path->addr;
+        if (!ipaddr_eq(&n.local, &own))
+            return EADDRNOTAVAIL;
+        n.bits |= UN_ADDR;
+    }
+    n.lport = port ? port : table_port_pick(u);
+    n.bits |= UN_PORT;
+    if (n.lport == 0 || !table_port_free(u, sess, &n.local, n.lport))
+        return EADDRINUSE;
+    table_rename(u, sess, &n);
+    return 0;
+}
+
+static bool
+is_broadcast(const struct udp *u, const struct ipaddr *a)
+{
+    uint32_t d = ipaddr_to_u32(a), own = ipaddr_to_u32(&u->path->addr);
+    uint32_t bits = min_u32(u->path->prefix, 32);
+    uint32_t host = bits == 0 ? UINT32_MAX : bits >= 31 ? 0 : UINT32_MAX >> bits;
+    return d == UINT32_MAX || (host != 0 && (d & host) == host && ((d ^ own) & ~host) == 0);
+}
+
+int
+sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *dst,
+                 uint16_t port)
+{
+    if (ipaddr_is_any(dst)) /* as the kernel takes it: this host */
+        *dst = u->path->addr;
+    if (!ipaddr_is_v4(dst))
+        return EAFNOSUPPORT;
+    if (port == 0)
+        return EINVAL;
+    if (is_broadcast(u, dst))
+        return s->broadcast ? 0 : EACCES;
+    /* There is no membership and no neighbour for a group. */
+    if (ipaddr_to_u32(dst) >> 28 == 0xe || !path_reachable(u->path, dst))
+        return ENETUNREACH;
+    return 0;
+}
+
+int
+sess_connect(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port)
+{
+    struct udp_name n;
+    if (ipaddr_is_none(addr)) {
+        n = *name_of(&u->sess[sess]);
+        n.bits &= ~UN_CONNECTED;
+        n.remote = (struct ipaddr){0};
+        n.rport = 0;
+        if (!(n.bits & UN_ADDR))
+            n.local = ipaddr_v4_u32(0);
+        if (!(n.bits & UN_PORT))
+            n.lport = 0;
+        table_rename(u, sess, &n);
+        return 0;
+    }
+    struct ipaddr peer = *addr;
+    int err = sess_destination(u, &u->sess[sess], &peer, port);
+    if (err == 0)
+        err = sess_autobind(u, sess);
+    if (err)
+        return err;
+    n = *name_of(&u->sess[sess]);
+    if (ipaddr_is_any(&n.local))
+        n.local = u->path->addr;
+    n.remote = peer;
+    n.rport = port;
+    n.bits |= UN_CONNECTED;
+    table_rename(u, sess, &n);
+    return 0;
+}
+
+int
+sess_shutdown(struct udp *u, uint32_t sess, uint64_t how)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    struct udp_name n = *name_of(s);
+    if (how > SHUT_RDWR || c == NULL)
+        return EINVAL;
+    if (how != SHUT_WR) {
+        n.bits |= UN_SHUT_RD;
+        table_rename(u, sess, &n);
+    }
+    slot_state_add(c, s->slot,
+                   (how != SHUT_WR ? SLOT_EOF : 0) | (how != SHUT_RD ? SLOT_NOSEND : 0));
+    sess_touch(u, sess);
+    /* Without a peer it takes effect and is an error, as with the kernel's sockets. */
+    return n.bits & UN_CONNECTED ? 0 : ENOTCONN;
+}
+
+bool
+sess_check(const struct udp *u, uint32_t sess)
+{
+    const struct udp_sess *s = &u->sess[sess];
+    const struct udp_name *n = name_of(s);
+    bool named =
+        ipaddr_is_v4(&n->local) &&
+        (!(n->bits & UN_CONNECTED) || (n->lport && n->rport && ipaddr_is_v4(&n->remote)));
+    return state_of(s) < US_STATES && s->client < CLIENTS_MAX && named &&
+           s->sndbuf <= UDP_BUF_MAX && s->rcvbuf <= UDP_BUF_MAX && s->mtu_disc <= 3;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Who gets a datagram. Every session that has a port is in the chain of its port; connected
+ * ones are also in a table of their own, which is asked first, so that a connected session
+ * costs the same however many share its port.
+ */
+#include "base/siphash.h"
+#include "udp_int.h"
+
+static uint32_t
+bound_bucket(const struct udp *u, uint16_t lport)
+{
+    return (lport * 0x9e3779b1u >> 8) & u->hash_mask;
+}
+
+static uint64_t
+tuple_hash(const struct udp *u, uint16_t lport, const struct ipaddr *remote, uint16_t rport)
+{
+    uint64_t w[3] = {remote->q[0], remote->q[1], (uint64_t)lport << 16 | rport};
+    return siphash_words(u->cfg.key, w, 3);
+}
+
+static uint32_t *
+conn_bucket(const struct udp *u, const struct udp_name *n)
+{
+    return &u->conn[tuple_hash(u, n->lport, &n->remote, n->rport) & u->hash_mask];
+}
+
+void
+table_init(struct udp *u)
+{
+    memset(u->bound, 0xff, (u->hash_mask + 1) * sizeof *u->bound);
+    memset(u->conn, 0xff, (u->hash_mask + 1) * sizeof *u->conn);
+    memset(u->port_map, 0, sizeof u->port_map);
+}
+
+void
+table_insert(struct udp *u, uint32_t sess)
+{
+    const struct udp_name *n = name_of(&u->sess[sess]);
+    struct udp_soft *t = &u->soft[sess];
+    if (t->hashed || n->lport == 0)
+        return;
+    t->hashed = true;
+    uint32_t *head = &u->bound[bound_bucket(u, n->lport)];
+    t->bound_next = *head;
+    *head = sess;
+    u->port_map[n->lport / 64] |= 1ull << n->lport % 64;
+    if (n->bits & UN_CONNECTED) {
+        head = conn_bucket(u, n);
+        t->conn_next = *head;
+        *head = sess;
+    }
+}
+
+void
+table_remove(struct udp *u, uint32_t sess)
+{
+    const struct udp_name *n = name_of(&u->sess[sess]);
+    struct udp_soft *t = &u->soft[sess];
+    if (!t->hashed)
+        return;
+    t->hashed = false;
+    bool others = false;
+    uint32_t *at = &u->bound[bound_bucket(u, n->lport)];
+    while (*at != SESS_NONE) {
+        if (*at == sess) {
+            *at = t->bound_next;
+            continue;
+        }
+        others |= name_of(&u->sess[*at])->lport == n->lport;
+        at = &u->soft[*at].bound_next;
+    }
+    if (!others)
+        u->port_map[n->lport / 64] &= ~(1ull << n->lport % 64);
+    if (!(n->bits & UN_CONNECTED))
+        return;
+    for (at = conn_bucket(u, n); *at != SESS_NONE; at = &u->soft[*at].conn_next)
+        if (*at == sess) {
+            *at = t->conn_next;
+            break;
+        }
+}
+
+void
+table_rename(struct udp *u, uint32_t sess, const struct udp_name *name)
+{
+    struct udp_sess *s = &u->sess[sess];
+    uint32_t spare = (atomic_load_explicit(&s->sel, memory_order_relaxed) & 1) ^ 1;
+    table_remove(u, sess);
+    s->name[spare] = *name;
+    atomic_store_explicit(&s->sel, spare, memory_order_release);
+    table_insert(u, sess);
+}
+
+uint32_t
+table_connected(const struct udp *u, const struct ipaddr *local, uint16_t lport,
+                const struct ipaddr *remote, uint16_t rport)
+{
+    uint32_t s = u->conn[tuple_hash(u, lport, remote, rport) & u->hash_mask];
+    for (; s != SESS_NONE; s = u->soft[s].conn_next) {
+        const struct udp_name *n = name_of(&u->sess[s]);
+        if (n->lport == lport && n->rport == rport && ipaddr_eq(&n->remote, remote) &&
+            ipaddr_eq(&n->local, local))
+            return s;
+    }
+    return SESS_NONE;
+}
+
+/* How well an unconnected session fits: 0 not at all, 2 the address named, 1 any address. */
+static unsigned
+fit(const struct udp_name *n, const struct ipaddr *local, uint16_t lport)
+{
+    if (n->lport != lport || (n->bits & UN_CONNECTED))
+        return 0;
+    return ipaddr_is_any(&n->local) ? 1 : ipaddr_eq(&n->local, local) ? 2 : 0;
+}
+
+uint32_t
+table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t lport,
+             const struct ipaddr *remote, uint16_t rport)
+{
+    uint32_t best = table_connected(u, local, lport, remote, rport);
+    if (best != SESS_NONE)
+        return best;
+    unsigned best_fit = 0;
+    uint64_t hash = 0, n_same = 0;
+    uint32_t s = u->bound[bound_bucket(u, lport)];
+    for (; s != SESS_NONE; s = u->soft[s].bound_next) {
+        unsigned f = fit(name_of(&u->sess[s]), local, lport);
+        if (f == 0 || f < best_fit)
+            continue;
+        if (f > best_fit) {
+            best = s;
+            best_fit = f;
+            n_same = 1;
+        } else if (u->sess[s].reuseport) {
+            /* SO_REUSEPORT spreads peers over the sessions: each of k is taken with
+             * probability 1/k, and always the same one for the same peer. */
+            if (n_same == 1)
+                hash = tuple_hash(u, lport, remote, rport);
+            n_same++;
+            hash = hash * 0x9e3779b97f4a7c15ull + 1;
+            if ((hash >> 32) % n_same == 0)
+                best = s;
+        }
+    }
+    return best;
+}
+
+bool
+table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port)
+{
+    const struct udp_sess *a = &u->sess[sess];
+    uint32_t s = u->bound[bound_bucket(u, port)];
+    for (; s != SESS_NONE; s = u->soft[s].bound_next) {
+        const struct udp_sess *b = &u->sess[s];
+        const struct udp_name *n = name_of(b);
+        if (s == sess || n->lport != port)
+            continue;
+        bool overlap =
+            ipaddr_is_any(local) || ipaddr_is_any(&n->local) || ipaddr_eq(local, &n->local);
+        bool shared = (a->reuseaddr && b->reuseaddr) || (a->reuseport && b->reuseport);
+        if (overlap && !shared)
+            return false;
+    }
+    return true;
+}
+
+uint16_t
+table_port_pick(struct udp *u)
+{
+    const uint32_t n = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+    uint64_t w[2] = {u->n_drawn++, u->now};
+    uint32_t start = (uint32_t)(siphash_words(u->cfg.key + 16, w, 2) % n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t port = EPHEMERAL_FIRST + (start + i) % n;
+        if (!(u->port_map[port / 64] >> port % 64 & 1))
+            return (uint16_t)port;
+    }
+    return 0;
+}
+
+static bool
+in_chain(const uint32_t *heads, uint32_t bucket, uint32_t sess, const struct udp_soft *soft,
+         bool conn, uint32_t max)
+{
+    uint32_t s = heads[bucket];
+    for (uint32_t i = 0; s != SESS_NONE && i <= max; i++) {
+        if (s == sess)
+            return true;
+        s = conn ? soft[s].conn_next : soft[s].bound_next;
+    }
+    return false;
+}
+
+bool
+table_validate(const struct udp *u, uint32_t sess)
+{
+    const struct udp_name *n = name_of(&u->sess[sess]);
+    uint32_t max = u->cfg.n_sessions;
+    if (!u->soft[sess].hashed)
+        return true;
+    if (n->lport == 0 || !(u->port_map[n->lport / 64] >> n->lport % 64 & 1))
+        return false;
+    if (!in_chain(u->bound, bound_bucket(u, n->lport), sess, u->soft, false, max))
+        return false;
+    uint32_t bucket = (uint32_t)(conn_bucket(u, n) - u->conn);
+    return !(n->bits & UN_CONNECTED) || in_chain(u->conn, bucket, sess, u->soft, true, max);
+}

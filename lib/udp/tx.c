@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * To the wire: records out of the clients' transmit FIFOs become datagrams, a session a turn.
+ * Everything in a record was written by the client: it is copied, then checked.
+ */
+#include <netinet/in.h>
+
+#include "udp_int.h"
+
+/* Payload bytes of one fragment: fits the frame behind FRAME_L4. */
+#define FRAGMENT_MAX ((FRAME_SIZE - FRAME_L4) & ~7u)
+
+/* A datagram about to be sent. */
+struct send {
+    struct dgram_head h;
+    struct ipaddr src, dst;
+    uint16_t sport, dport;
+    uint8_t flags;     /* of the descriptors */
+    uint32_t total;    /* UDP header and payload */
+    uint32_t fragment; /* bytes of it in each frame but the last */
+    uint32_t n;        /* frames */
+};
+
+enum tx_turn { TX_EMPTY, TX_DONE, TX_BLOCKED };
+
+void
+tx_queue(struct udp *u, uint32_t sess)
+{
+    struct udp_soft *t = &u->soft[sess];
+    if (t->sending)
+        return;
+    t->sending = true;
+    t->tx_next = SESS_NONE;
+    if (u->tx_first == SESS_NONE)
+        u->tx_first = sess;
+    else
+        u->soft[u->tx_last].tx_next = sess;
+    u->tx_last = sess;
+}
+
+void
+tx_unqueue(struct udp *u, uint32_t sess)
+{
+    uint32_t prev = SESS_NONE;
+    if (!u->soft[sess].sending)
+        return;
+    u->soft[sess].sending = false;
+    for (uint32_t s = u->tx_first; s != SESS_NONE; prev = s, s = u->soft[s].tx_next) {
+        if (s != sess)
+            continue;
+        if (prev == SESS_NONE)
+            u->tx_first = u->soft[s].tx_next;
+        else
+            u->soft[prev].tx_next = u->soft[s].tx_next;
+        if (u->tx_last == s)
+            u->tx_last = prev;
+        return;
+    }
+}
+
+static uint64_t
+tx_head(const struct client *c, const struct udp_sess *s)
+{
+    return atomic_load_explicit(&c->v.d_slot[s->slot].tx_head, memory_order_relaxed);
+}
+
+uint64_t
+tx_tail(struct udp *u, uint32_t sess)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    if (c == NULL)
+        return 0;
+    uint64_t head = tx_head(c, s);
+    uint64_t tail = atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_acquire);
+    return tail - head <= FIFO_MAX ? tail : head;
+}
+
+/* What is in the FIFO cannot be understood any further: skip to where the client writes. */
+static void
+drop_queue(struct udp *u, uint32_t sess, struct client *c)
+{
+    struct udp_sess *s = &u->sess[sess];
+    uint64_t tail =
+        state_of(s) == US_CLOSING
+            ? s->tx_end
+            : atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_relaxed);
+    atomic_store_explicit(&c->v.d_slot[s->slot].tx_head, tail, memory_order_release);
+    stat_inc(u->stats, STAT_udp_drop_tx_bad);
+    sess_error(u, sess, EINVAL);
+}
+
+/* How the datagram is cut. RFC 1191: up to the path MTU in one piece with DF, unless the
+ * program chose otherwise. 0 or EMSGSIZE. */
+static int
+plan_fragments(const struct udp *u, const struct udp_sess *s, struct send *m)
+{
+    uint32_t device = min_u32(max_u32(u->path->mtu, 576), 65535);
+    uint32_t mtu = s->mtu_disc == IP_PMTUDISC_PROBE ? device : path_mtu(u->path, &m->dst);
+    bool whole = m->total <= mtu - IP4_HEADER && m->total <= FRAGMENT_MAX;
+    if (s->mtu_disc >= IP_PMTUDISC_DO && !whole)
+        return EMSGSIZE;
+    m->flags = whole && s->mtu_disc != IP_PMTUDISC_DONT ? PKT_DF : 0;
+    m->fragment = min_u32((mtu - IP4_HEADER) & ~7u, FRAGMENT_MAX);
+    /* A chain has a bounded length; past that, let the routers cut further. */
+    if ((m->total + m->fragment - 1) / m->fragment > FRAME_MAX_CHAIN)
+        m->fragment = min_u32((device - IP4_HEADER) & ~7u, FRAGMENT_MAX);
+    m->n = whole ? 1 : (m->total + m->fragment - 1) / m->fragment;
+    return m->n > FRAME_MAX_CHAIN ? EMSGSIZE : 0;
+}
+
+/* Fill in where it goes and how. 0 or the error that the sender sees. */
+static int
+plan(struct udp *u, uint32_t sess, struct send *m)
+{
+    struct udp_sess *s = &u->sess[sess];
+    int err = state_of(s) == US_OPEN ? sess_autobind(u, sess) : 0;
+    const struct udp_name *n = name_of(s);
+    if (err)
+        return err;
+    if (n->lport == 0) /* closed before it ever had a port */
+        return EPIPE;
+    if (!ipaddr_is_none(&m->h.addr)) {
+        m->dst = m->h.addr;
+        m->dport = m->h.port;
+    } else if (n->bits & UN_CONNECTED) {
+        m->dst = n->remote;
+        m->dport = n->rport;
+    } else {
+        return EDESTADDRREQ;
+    }
+    err = sess_destination(u, s, &m->dst, m->dport);
+    if (err)
+        return err;
+    m->src = ipaddr_is_any(&n->local) ? u->path->addr : n->local;
+    m->sport = n->lport;
+    m->total = UDP_HEADER + m->h.len;
+    return plan_fragments(u, s, m);
+}
+
+/* Copy the payload at stream offset `at` into frames, which are ours already. */
+static void
+emit(struct udp *u, const struct udp_sess *s, const struct client *c, const struct send *m,
+     uint64_t at, uint8_t *const frame[], const uint32_t addr[])
+{
+    uint32_t sum = csum_pseudo(&m->src, &m->dst, WIRE_PROTO_UDP, m->total);
+    for (uint32_t i = 0, off = 0; i < m->n; i++) {
+        uint32_t len = i + 1 < m->n ? m->fragment : m->total - off;
+        uint32_t skip = i == 0 ? UDP_HEADER : 0;
+        /* Every piece but the last is even, so the sums just add up. */
+        sum = csum_add(
+            sum, fifo_tx_read_csum(&c->v, s->slot, at, frame[i] + FRAME_L4 + skip, len - skip));
+        at += len - skip;
+        off += len;
+        u->out[u->n_out++] = (struct pkt){
+            .addr = addr[i] + FRAME_L4,
+            .len = (uint16_t)len,
+            .kind = PKT_DATA,
+            .proto = WIRE_PROTO_UDP,
+            .flags = (uint8_t)(m->flags | (i + 1 < m->n ? PKT_MORE : 0)),
+            .tos = m->h.tos ? m->h.tos : s->tos,
+            .ttl = m->h.ttl ? m->h.ttl : s->ttl,
+            .aux = m->total,
+            .src = m->src,
+            .dst = m->dst,
+            .sport = m->sport,
+            .dport = m->dport,
+        };
+    }
+    struct udp_hdr h = {.sport = m->sport, .dport = m->dport, .len = (uint16_t)m->total};
+    uint8_t *p = frame[0] + FRAME_L4;
+    udp_emit(p, &h);
+    h.csum = (uint16_t)~csum_fold(csum_add(sum, csum_bytes(p, UDP_HEADER)));
+    if (h.csum == 0) /* on the wire 0 says that there is none */
+        h.csum = 0xffff;
+    udp_emit(p, &h);
+}
+
+/* Frames for a datagram: all or none. */
+static bool
+take_frames(struct udp *u, uint32_t n, uint8_t *frame[], uint32_t addr[])
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bool taken = pool_take(&u->pool, HOLD_IP, &addr[i]);
+        frame[i] =
+            taken ? frames_rw(&u->frames, PART_BIT(PART_UDPTX), addr[i], FRAME_SIZE) : NULL;
+        if (frame[i] == NULL) {
+            for (uint32_t k = 0; k < i + taken; k++)
+                (void)pool_return(&u->pool, addr[k], HOLD_IP);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The next record of a session. */
+static enum tx_turn
+tx_record(struct udp *u, uint32_t sess)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    if (c == NULL)
+        return TX_EMPTY;
+    struct slot_domain *d = &c->v.d_slot[s->slot];
+    uint64_t head = tx_head(c, s);
+    uint64_t tail =
+        state_of(s) == US_CLOSING
+            ? s->tx_end
+            : atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_acquire);
+    uint64_t avail = tail - head;
+    struct send m = {0};
+    if (avail == 0)
+        return TX_EMPTY;
+    if (avail <= FIFO_MAX && avail >= sizeof m.h)
+        fifo_tx_read(&c->v, s->slot, head, &m.h, sizeof m.h);
+    if (avail > FIFO_MAX || avail < sizeof m.h || m.h.len > DGRAM_MAX ||
+        dgram_record_bytes(m.h.len) > avail) {
+        drop_queue(u, sess, c);
+        return TX_DONE;
+    }
+    int err = plan(u, sess, &m);
+    if (err == 0 && m.n > min_u32(u->pool.n, u->cap))
+        err = ENOBUFS; /* would never fit */
+    uint32_t addr[FRAME_MAX_CHAIN];
+    uint8_t *frame[FRAME_MAX_CHAIN];
+    if (err == 0) {
+        if (u->cap - u->n_out < m.n)
+            return TX_BLOCKED;
+        if (u->pool.n_free < m.n || !take_frames(u, m.n, frame, addr)) {
+            u->starved = true;
+            return TX_BLOCKED;
+        }
+        emit(u, s, c, &m, head + sizeof m.h, frame, addr);
+        s->n_tx += m.h.len;
+        stat_inc(u->stats, STAT_seg_tx);
+        stat_add(u->stats, STAT_bytes_tx, m.h.len);
+    } else {
+        stat_inc(u->stats, STAT_udp_drop_tx_bad);
+        sess_error(u, sess, err);
+    }
+    atomic_store_explicit(&d->tx_head, head + dgram_record_bytes(m.h.len),
+                          memory_order_release);
+    sess_touch(u, sess);
+    return TX_DONE;
+}
+
+void
+tx_step(struct udp *u)
+{
+    for (unsigned i = 0; i < UDP_STEP_RECORDS && u->tx_first != SESS_NONE && !u->starved; i++) {
+        uint32_t sess = u->tx_first;
+        atomic_store_explicit(&u->store->working, sess, memory_order_relaxed);
+        enum tx_turn turn = tx_record(u, sess);
+        atomic_store_explicit(&u->store->working, SESS_NONE, memory_order_relaxed);
+        if (turn == TX_BLOCKED)
+            return;
+        u->tx_first = u->soft[sess].tx_next;
+        if (u->tx_first == SESS_NONE)
+            u->tx_last = SESS_NONE;
+        u->soft[sess].sending = false;
+        if (turn == TX_DONE)
+            tx_queue(u, sess);
+        else if (state_of(&u->sess[sess]) == US_CLOSING)
+            sess_finish(u, sess);
+    }
+}
