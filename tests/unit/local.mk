@@ -12,6 +12,14 @@ UNIT_TESTS += tests/unit/test_ring
 tests_unit_test_ring_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_bell
 tests_unit_test_bell_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_link
+tests_unit_test_link_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_handle
+tests_unit_test_handle_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_region
+tests_unit_test_region_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_ctl
+tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
