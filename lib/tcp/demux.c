@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * demux.c: from addresses and ports to sessions, and who holds which local port.
+ */
+#include "base/siphash.h"
+#include "priv.h"
+
+static uint32_t
+tuple_bucket(const struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
+             const struct ipaddr *raddr, uint16_t rport)
+{
+    const uint64_t w[3] = {laddr->q[1] ^ (laddr->q[0] * 3), raddr->q[1] ^ (raddr->q[0] * 3),
+                           (uint64_t)lport << 16 | rport};
+    return (uint32_t)siphash_words(t->cfg.key + 16, w, ARRAY_LEN(w)) & t->hash_mask;
+}
+
+void
+demux_insert(struct tcp *t, struct tcb *c)
+{
+    if (c->hashed)
+        return;
+    uint32_t b = tuple_bucket(t, &c->laddr, c->lport, &c->raddr, c->rport);
+    c->hash_next = t->hash[b];
+    t->hash[b] = tcb_number(t, c);
+    c->hashed = true;
+    t->port_use[c->lport]++;
+}
+
+void
+demux_remove(struct tcp *t, struct tcb *c)
+{
+    if (!c->hashed)
+        return;
+    uint32_t *at = &t->hash[tuple_bucket(t, &c->laddr, c->lport, &c->raddr, c->rport)];
+    while (*at != tcb_number(t, c))
+        at = &t->tcb[*at].hash_next;
+    *at = c->hash_next;
+    c->hashed = false;
+    t->port_use[c->lport]--;
+}
+
+struct tcb *
+demux_find(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
+           const struct ipaddr *raddr, uint16_t rport)
+{
+    uint32_t i = t->hash[tuple_bucket(t, laddr, lport, raddr, rport)];
+    for (; i != SESS_NONE; i = t->tcb[i].hash_next) {
+        struct tcb *c = &t->tcb[i];
+        if (c->lport == lport && c->rport == rport && ipaddr_eq(&c->raddr, raddr) &&
+            ipaddr_eq(&c->laddr, laddr))
+            return c;
+    }
+    return NULL;
+}
+
+struct tcb *
+demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport)
+{
+    struct tcb *wild = NULL;
+    for (uint32_t i = t->bound[lport % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next) {
+        struct tcb *c = &t->tcb[i];
+        if (c->lport != lport || c->h.state != TCPS_LISTEN)
+            continue;
+        if (ipaddr_eq(&c->laddr, laddr))
+            return c;
+        if (ipaddr_is_any(&c->laddr))
+            wild = c;
+    }
+    return wild;
+}
+
+/* ---- local ports ---- */
+
+static void
+bound_insert(struct tcp *t, struct tcb *c)
+{
+    uint32_t *head = &t->bound[c->lport % PORT_HASH];
+    c->bound_next = *head;
+    *head = tcb_number(t, c);
+    c->h.bits |= H_BOUND;
+}
+
+void
+port_release(struct tcp *t, struct tcb *c)
+{
+    if (!(c->h.bits & H_BOUND))
+        return;
+    uint32_t *at = &t->bound[c->lport % PORT_HASH];
+    while (*at != SESS_NONE && *at != tcb_number(t, c))
+        at = &t->tcb[*at].bound_next;
+    if (*at != SESS_NONE)
+        *at = c->bound_next;
+    c->h.bits &= ~H_BOUND;
+}
+
+/* After a crash: the list is soft, the bit is not. */
+void
+port_rebuild(struct tcp *t, struct tcb *c)
+{
+    if (c->h.bits & H_BOUND)
+        bound_insert(t, c);
+}
+
+/* Would binding c to addr:port disturb somebody (the rules of Linux)? */
+static bool
+port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    for (uint32_t i = t->bound[port % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next) {
+        const struct tcb *o = &t->tcb[i];
+        if (o == c || o->lport != port)
+            continue;
+        if (!ipaddr_is_any(addr) && !ipaddr_is_any(&o->laddr) && !ipaddr_eq(addr, &o->laddr))
+            continue;
+        if (o->opt.reuseaddr && c->opt.reuseaddr && o->h.state != TCPS_LISTEN)
+            continue;
+        return true;
+    }
+    return !c->opt.reuseaddr && t->port_use[port] != 0;
+}
+
+static uint16_t
+ephemeral_start(struct tcp *t, const struct ipaddr *addr, uint16_t port)
+{
+    /* RFC 6056 algorithm 3: keyed by the destination, moved on by each use. */
+    const uint64_t w[3] = {addr->q[0], addr->q[1], (uint64_t)port << 32 | t->port_salt};
+    t->port_salt++;
+    return (uint16_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) %
+                      (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1));
+}
+
+static uint16_t
+ephemeral_nth(uint32_t start, uint32_t i)
+{
+    return (uint16_t)(EPHEMERAL_FIRST + (start + i) % (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1));
+}
+
+int
+port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    if (c->h.bits & H_BOUND || c->h.state != TCPS_CLOSED || c->lport != 0)
+        return EINVAL;
+    if (!ipaddr_is_any(addr) && !ipaddr_eq(addr, &t->path->addr))
+        return EADDRNOTAVAIL;
+    if (port == 0) {
+        uint32_t start = ephemeral_start(t, addr, 0);
+        for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST && port == 0; i++) {
+            uint16_t p = ephemeral_nth(start, i);
+            if (t->port_use[p] == 0 && !port_conflict(t, c, addr, p))
+                port = p;
+        }
+        if (port == 0)
+            return EADDRINUSE;
+    } else if (port_conflict(t, c, addr, port)) {
+        return EADDRINUSE;
+    }
+    c->laddr = ipaddr_is_any(addr) ? (struct ipaddr){0} : *addr;
+    c->lport = port;
+    bound_insert(t, c);
+    return 0;
+}
+
+/* Give c a local address and, if it has none, a local port for a connection to addr:port. */
+int
+port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    const struct ipaddr *local = &t->path->addr;
+    if (c->lport != 0) {
+        struct tcb *old = demux_find(t, local, c->lport, addr, port);
+        if (old != NULL && old->h.state == TCPS_TIME_WAIT) {
+            time_wait_leave(t, old);
+            old = NULL;
+        }
+        if (old != NULL)
+            return EADDRNOTAVAIL;
+        c->laddr = *local;
+        return 0;
+    }
+    uint32_t start = ephemeral_start(t, addr, port);
+    for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST; i++) {
+        uint16_t p = ephemeral_nth(start, i);
+        bool taken = demux_find(t, local, p, addr, port) != NULL ||
+                     (ipaddr_eq(addr, local) && p == port); /* not to itself by chance */
+        for (uint32_t b = t->bound[p % PORT_HASH]; b != SESS_NONE && !taken;
+             b = t->tcb[b].bound_next)
+            taken = t->tcb[b].lport == p;
+        if (!taken) {
+            c->laddr = *local;
+            c->lport = p;
+            return 0;
+        }
+    }
+    return EADDRNOTAVAIL;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * handshake.c: segments for a listener, for SYN-SENT, and for nobody (RFC 9293 3.10.7.1 to .3).
+ */
+#include "priv.h"
+
+void
+no_session_segment(struct tcp *t, const struct seg *s)
+{
+    stat_inc(t->stats, STAT_drop_noport);
+    output_reset_for(t, s);
+}
+
+void
+syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
+{
+    uint32_t path = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
+    c->h.peer_mss = h->mss != 0 ? (uint16_t)max_u32(h->mss, MSS_MIN) : MSS_DEFAULT;
+    c->h.bits &= ~(H_TS | H_WS);
+    c->h.snd_wscale = 0;
+    if (h->has_wscale) {
+        c->h.bits |= H_WS;
+        c->h.snd_wscale = (uint8_t)min_u32(h->wscale, 14); /* RFC 7323 2.3 */
+    }
+    uint32_t mss = min_u32(c->h.peer_mss, path);
+    if (c->opt.maxseg != 0)
+        mss = min_u32(mss, c->opt.maxseg);
+    if (h->has_ts) {
+        c->h.bits |= H_TS;
+        c->h.ts_recent = h->ts_val;
+        c->ts_recent_age = t->now;
+        mss -= 12; /* RFC 6691: the option takes room in every segment */
+    }
+    c->h.mss = (uint16_t)mss;
+    c->cc.mss = mss;
+    c->cc.cwnd = c->cc.ssthresh = 0;
+    cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
+}
+
+/* May this listener start another half-open session? */
+static bool
+listen_room(struct tcp *t, const struct tcb *l, const struct client *cl)
+{
+    return t->n_half_open < t->cfg.half_open && l->n_syn <= l->backlog &&
+           l->n_accept <= l->backlog && cl->n_sessions < cl->limits.sessions &&
+           l->n_syn < cl->limits.half_open;
+}
+
+void
+listen_segment(struct tcp *t, struct tcb *l, const struct seg *s)
+{
+    if (s->h.flags & TCP_RST)
+        return;
+    if (s->h.flags & TCP_ACK) {
+        output_reset_for(t, s);
+        return;
+    }
+    if (!(s->h.flags & TCP_SYN))
+        return;
+    struct client *cl = tcb_client(t, l);
+    if (cl == NULL || !listen_room(t, l, cl)) {
+        stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+        l->n_drop++;
+        return;
+    }
+    struct tcb *c = tcb_new(t);
+    if (c == NULL) {
+        stat_inc(t->stats, STAT_tcp_drop_no_session);
+        return;
+    }
+    c->laddr = s->dst;
+    c->raddr = s->src;
+    c->lport = s->h.dport;
+    c->rport = s->h.sport;
+    c->opt = l->opt;
+    c->parent = tcb_number(t, l);
+    c->link.client = l->link.client;
+    cl->n_sessions++;
+    c->h.bits = H_PASSIVE;
+    c->h.iss = isn_make(t, c);
+    c->h.ts_offset = ts_offset_make(t, c);
+    c->h.irs = s->h.seq;
+    c->h.rcv_nxt = c->h.rcv_adv = 1;
+    c->h.snd_wnd = s->h.wnd;
+    syn_options(t, c, &s->h);
+    tcb_set_state(t, c, TCPS_SYN_RCVD);
+    demux_insert(t, c);
+    work_add(t, c);
+}
+
+void
+tcb_established(struct tcp *t, struct tcb *c)
+{
+    tcb_set_state(t, c, TCPS_ESTABLISHED);
+    c->timer[T_REXMT] = NS_NEVER;
+    c->backoff = 0;
+    c->recover = 0;
+    keep_arm(t, c);
+    if (c->parent != SESS_NONE) {
+        t->tcb[c->parent].n_accept++;
+        client_event(t->clients, &c->link, tcb_number(t, c), EVT_ACCEPT, tcb_link_of, t);
+        stat_inc(t->stats, STAT_tcp_accepted);
+    } else {
+        stat_inc(t->stats, STAT_tcp_connected);
+    }
+    work_add(t, c);
+}
+
+void
+syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s)
+{
+    bool ack = s->h.flags & TCP_ACK;
+    s->ack = seq_extend(c->h.snd_una, c->h.iss, s->h.ack);
+    if (ack && (s->ack == 0 || s->ack > c->h.snd_max || c->h.snd_max == 0)) {
+        output_reset_for(t, s); /* an old duplicate, or a guess */
+        return;
+    }
+    if (s->h.flags & TCP_RST) {
+        stat_inc(t->stats, STAT_tcp_rst_rx);
+        if (ack)
+            tcb_die(t, c, ECONNREFUSED);
+        return;
+    }
+    if (!(s->h.flags & TCP_SYN))
+        return;
+    c->h.irs = s->h.seq;
+    c->h.rcv_nxt = 1;
+    c->h.rcv_adv = max_u64(c->h.rcv_adv, 1);
+    c->last_rx = t->now;
+    syn_options(t, c, &s->h);
+    s->seq = 0;
+    c->snd_wl1 = c->snd_wl2 = 0;
+    window_update(c, s);
+    if (ack) {
+        if (c->rtt_seq != 0)
+            rtt_sample(c, t->now - c->rtt_time);
+        c->rtt_seq = 0;
+        c->h.snd_una = s->ack;
+        c->snd_nxt = max_u64(c->snd_nxt, s->ack);
+        c->ack_now = true;
+        tcb_established(t, c);
+        return;
+    }
+    /* Simultaneous open: our SYN again, with an ACK of theirs. */
+    tcb_set_state(t, c, TCPS_SYN_RCVD);
+    c->snd_nxt = 0;
+    work_add(t, c);
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * input.c: segments from below. Nothing in packet memory is used before it was copied and the
+ * copy's checksum verified: the header is copied to the stack, the payload to its place in the
+ * receive FIFO (in order) or to the bounce buffer (anything else). Then RFC 9293 3.10.7.4, one
+ * function a check, in the order of the text.
+ */
+#include "priv.h"
+
+#define READABLE (PART_BIT(PART_RX) | PART_BIT(PART_UP))
+#define SEG_MAX 65535u
+
+/* A segment as it lies in frames: up to FRAME_MAX_CHAIN pieces. */
+struct source {
+    const struct pkt *p;
+    unsigned n;
+    uint8_t header[TCP_HEADER_MAX];
+    const uint8_t *first; /* piece 0 */
+    uint32_t total;       /* transport bytes */
+};
+
+static bool
+source_open(struct tcp *t, struct source *src, const struct pkt *p, unsigned n)
+{
+    src->p = p;
+    src->n = n;
+    src->total = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (frames_ro(&t->frames, READABLE, p[i].addr, p[i].len) == NULL)
+            return false;
+        src->total += p[i].len;
+    }
+    src->first = frames_ro(&t->frames, READABLE, p->addr, p->len);
+    memcpy(src->header, src->first, min_u32(p->len, sizeof src->header));
+    return src->total <= SEG_MAX;
+}
+
+/* Copy the payload to the bounce buffer; returns its sum. */
+static uint32_t
+source_bounce(struct tcp *t, const struct source *src, uint32_t hlen)
+{
+    uint32_t at = 0, sum = 0;
+    for (unsigned i = 0; i < src->n; i++) {
+        uint32_t skip = i == 0 ? hlen : 0;
+        uint32_t len = src->p[i].len - skip;
+        const uint8_t *from = frames_ro(&t->frames, READABLE, src->p[i].addr, src->p[i].len);
+        uint32_t part = csum_copy(t->bounce + at, from + skip, len);
+        sum = at & 1 ? csum_add_odd(sum, part) : csum_add(sum, part);
+        at += len;
+    }
+    return sum;
+}
+
+/* Can the payload go straight to its place? In order, nothing beyond it there yet, room for all
+ * of it, and nothing about the segment that may make us refuse it after the copy. */
+static bool
+fast_path(const struct tcp *t, const struct tcb *c, const struct seg *s, unsigned n)
+{
+    (void)t;
+    const uint8_t odd = TCP_SYN | TCP_RST | TCP_URG;
+    return n == 1 && c != NULL && c->h.state >= TCPS_ESTABLISHED &&
+           c->h.state <= TCPS_FIN_WAIT_2 && !(c->h.bits & (H_CLOSED | H_FIN_RCVD)) &&
+           c->link.slot != SESS_NONE && (s->h.flags & (odd | TCP_ACK)) == TCP_ACK &&
+           s->seq == c->h.rcv_nxt && c->n_ooo == 0 && s->len != 0 &&
+           s->len <= c->h.rcv_adv - c->h.rcv_nxt;
+}
+
+/* Copy and verify. False: bad checksum. */
+static bool
+take_payload(struct tcp *t, struct tcb *c, struct seg *s, const struct source *src)
+{
+    uint32_t hlen = s->h.header_len, sum;
+    struct client *cl = c != NULL ? tcb_client(t, c) : NULL;
+    if (cl != NULL && fast_path(t, c, s, src->n) &&
+        fifo_rx_prepare(&cl->v, c->link.slot, &cl->pages, s->seq - 1, s->len) >= s->len) {
+        sum = fifo_rx_write_csum(&cl->v, c->link.slot, s->seq - 1, src->first + hlen, s->len);
+        s->placed = true;
+    } else {
+        sum = source_bounce(t, src, hlen);
+        s->text = t->bounce;
+    }
+    uint32_t pseudo = csum_pseudo(&s->src, &s->dst, WIRE_PROTO_TCP, src->total);
+    sum = csum_add(csum_add(sum, csum_bytes(src->header, hlen)), pseudo);
+    if (csum_fold(sum) == 0xffff)
+        return true;
+    uint16_t field;
+    memcpy(&field, src->header + 16, sizeof field);
+    if (t->cfg.csum_partial_ok && field == csum_fold(pseudo)) {
+        stat_inc(t->stats, STAT_csum_partial);
+        return true;
+    }
+    stat_inc(t->stats, STAT_drop_checksum);
+    return false;
+}
+
+/* ---- RFC 9293 3.10.7.4, for synchronized states and SYN-RECEIVED ---- */
+
+/* RFC 7323 section 5: an old duplicate? */
+static bool
+paws_ok(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (!(c->h.bits & H_TS) || (s->h.flags & TCP_RST))
+        return true;
+    if (!s->h.has_ts) { /* section 3.2: SHOULD drop, silently */
+        c->n_drop++;
+        stat_inc(t->stats, STAT_tcp_drop_paws);
+        return false;
+    }
+    if ((int32_t)(s->h.ts_val - c->h.ts_recent) < 0 && t->now - c->ts_recent_age < PAWS_IDLE) {
+        c->n_drop++;
+        stat_inc(t->stats, STAT_tcp_drop_paws);
+        output_control(t, c, TCP_ACK);
+        return false;
+    }
+    return true;
+}
+
+static void
+ts_update(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (s->h.has_ts && (c->h.bits & H_TS) && s->seq <= c->last_ack &&
+        (int32_t)(s->h.ts_val - c->h.ts_recent) >= 0) {
+        c->h.ts_recent = s->h.ts_val;
+        c->ts_recent_age = t->now;
+    }
+}
+
+/* First: the sequence number. */
+static bool
+seq_acceptable(const struct tcb *c, const struct seg *s)
+{
+    uint64_t len = s->len + ((s->h.flags & TCP_SYN) != 0) + ((s->h.flags & TCP_FIN) != 0);
+    uint64_t left = c->h.rcv_nxt, edge = c->h.rcv_adv;
+    if (len == 0) /* the edge itself too: a peer that filled the window sends its ACKs there */
+        return s->seq >= left && s->seq <= edge;
+    return edge != left && s->seq < edge && s->seq + len > left;
+}
+
+static void
+not_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    c->n_drop++;
+    stat_inc(t->stats, s->seq < c->h.rcv_nxt ? STAT_tcp_dup : STAT_tcp_drop_window);
+    if (s->h.flags & TCP_RST)
+        return;
+    /* Two ends that disagree must not answer each other's ACKs for ever. */
+    if (s->len == 0 && !(s->h.flags & (TCP_SYN | TCP_FIN)) && c->last_oow_ack != 0 &&
+        t->now - c->last_oow_ack < 10 * NS_MS)
+        return;
+    c->last_oow_ack = t->now;
+    output_control(t, c, TCP_ACK);
+}
+
+/* Second: RST, with RFC 5961 section 3. */
+static void
+reset_received(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (s->seq != c->h.rcv_nxt) {
+        output_challenge(t, c);
+        return;
+    }
+    stat_inc(t->stats, STAT_tcp_rst_rx);
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_SYN_RCVD: /* passive: back to LISTEN, that is, gone */
+        tcb_die(t, c, (c->h.bits & H_PASSIVE) ? 0 : ECONNREFUSED);
+        return;
+    case TCPS_TIME_WAIT: /* RFC 1337: not for this */
+        return;
+    case TCPS_CLOSING:
+    case TCPS_LAST_ACK:
+        tcb_die(t, c, 0);
+        return;
+    default:
+        tcb_die(t, c, c->h.state == TCPS_CLOSE_WAIT ? EPIPE : ECONNRESET);
+    }
+}
+
+/* Fourth: SYN. */
+static void
+syn_received(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (c->h.state == TCPS_SYN_RCVD && s->seq == 0) { /* theirs again: so is our answer */
+        c->snd_nxt = 0;
+        work_add(t, c);
+        return;
+    }
+    output_challenge(t, c); /* RFC 5961 section 4 */
+}
+
+/* Fifth, in SYN-RECEIVED. */
+static bool
+handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (s->ack == 0 || s->ack > c->h.snd_max || c->h.snd_max == 0) {
+        output_reset_for(t, s);
+        return false;
+    }
+    struct client *cl = tcb_client(t, c);
+    if (c->link.slot == SESS_NONE) {
+        /* The program's queue is full, or it has no slot left: as if the ACK was lost. */
+        const struct tcb *l = c->parent != SESS_NONE ? &t->tcb[c->parent] : NULL;
+        if (cl == NULL || l == NULL || l->n_accept > l->backlog || !slot_attach(t, c, cl)) {
+            stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+            return false;
+        }
+    }
+    if (c->rtt_seq != 0)
+        rtt_sample(c, t->now - c->rtt_time);
+    c->rtt_seq = 0;
+    c->h.snd_una = max_u64(c->h.snd_una, 1);
+    c->snd_nxt = max_u64(c->snd_nxt, 1);
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    c->h.snd_wnd = (uint32_t)s->h.wnd << c->h.snd_wscale;
+    c->max_wnd = max_u32(c->max_wnd, c->h.snd_wnd);
+    tcb_established(t, c);
+    return true;
+}
+
+/* What an acknowledged FIN changes. False: the session is over. */
+static bool
+fin_acked(struct tcp *t, struct tcb *c)
+{
+    if (!(c->h.bits & H_FIN_ACKED))
+        return true;
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_FIN_WAIT_1:
+        tcb_set_state(t, c, TCPS_FIN_WAIT_2);
+        if (c->h.bits & H_CLOSED)
+            timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+        return true;
+    case TCPS_CLOSING:
+        time_wait_enter(t, c);
+        return false;
+    case TCPS_LAST_ACK:
+        tcb_die(t, c, 0);
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Seventh: the text. */
+static void
+take_text(struct tcp *t, struct tcb *c, struct seg *s)
+{
+    uint64_t before = c->h.rcv_nxt;
+    bool gap = c->n_ooo != 0;
+    bool moved = reasm_data(t, c, s);
+    if (moved) {
+        uint64_t n = c->h.rcv_nxt - before;
+        c->n_rx += n;
+        stat_add(t->stats, STAT_bytes_rx, n);
+        c->ack_segs = (uint8_t)min_u32(c->ack_segs + 1u, 255);
+        /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and for the
+         * first few, so that the peer's slow start is not held up. */
+        if (gap || c->ack_segs >= 2 || c->h.rcv_nxt < 16u * c->h.mss || (s->h.flags & TCP_FIN))
+            c->ack_now = true;
+        else if (c->timer[T_DELACK] == NS_NEVER)
+            timer_set(t, c, T_DELACK, t->now + DELACK_TIME);
+    } else {
+        if (s->seq + s->len <= before)
+            stat_inc(t->stats, STAT_tcp_dup);
+        c->ack_now = true;
+        c->ack_dups = (uint8_t)min_u32(c->ack_dups + 1u, 32);
+    }
+    tcb_dirty(t, c);
+    work_add(t, c);
+}
+
+/* Eighth: FIN, once everything before it is here. */
+static void
+take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (c->h.rcv_nxt != s->seq + s->len || (c->h.bits & H_FIN_RCVD))
+        return;
+    c->h.rcv_nxt++;
+    c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt);
+    c->h.bits |= H_FIN_RCVD;
+    c->ack_now = true;
+    work_add(t, c);
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_ESTABLISHED:
+        tcb_set_state(t, c, TCPS_CLOSE_WAIT);
+        break;
+    case TCPS_FIN_WAIT_1:
+        tcb_set_state(t, c, TCPS_CLOSING);
+        break;
+    case TCPS_FIN_WAIT_2:
+        time_wait_enter(t, c);
+        break;
+    default:
+        tcb_dirty(t, c);
+    }
+}
+
+/* RFC 1122 4.2.2.13: data for a program that has closed. */
+static bool
+data_after_close(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (!(c->h.bits & H_CLOSED) || s->seq + s->len <= c->h.rcv_nxt || s->len == 0)
+        return false;
+    c->rst_due = true;
+    tcb_die(t, c, 0);
+    work_add(t, c);
+    return true;
+}
+
+static bool
+may_have_text(uint8_t state)
+{
+    return state == TCPS_ESTABLISHED || state == TCPS_FIN_WAIT_1 || state == TCPS_FIN_WAIT_2;
+}
+
+static void
+synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
+{
+    s->seq = seq_extend(c->h.rcv_nxt, c->h.irs, s->h.seq);
+    s->ack = seq_extend(c->h.snd_una, c->h.iss, s->h.ack);
+    /* A number before the first extends to one that is far ahead: not acceptable either way. */
+    if (!paws_ok(t, c, s))
+        return;
+    if (!seq_acceptable(c, s)) {
+        if (c->h.state == TCPS_SYN_RCVD && (s->h.flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
+            s->h.seq == c->h.irs)
+            syn_received(t, c, s);
+        else
+            not_acceptable(t, c, s);
+        return;
+    }
+    ts_update(t, c, s);
+    if (s->h.flags & TCP_RST) {
+        reset_received(t, c, s);
+        return;
+    }
+    if (s->h.flags & TCP_SYN) {
+        syn_received(t, c, s);
+        return;
+    }
+    if (!(s->h.flags & TCP_ACK))
+        return;
+    c->last_rx = t->now;
+    c->keep_sent = 0;
+    if (c->h.state == TCPS_SYN_RCVD && !handshake_ack(t, c, s))
+        return;
+    if (ack_process(t, c, s) != ACK_OK || !fin_acked(t, c))
+        return;
+    if (data_after_close(t, c, s))
+        return;
+    if (s->len != 0 && may_have_text(c->h.state) && c->link.slot != SESS_NONE)
+        take_text(t, c, s);
+    else if (s->len != 0)
+        c->ack_now = true;
+    if (s->h.flags & TCP_FIN)
+        take_fin(t, c, s);
+}
+
+/* TIME-WAIT: a new SYN may take the place of the old connection (RFC 6191, RFC 1122 4.2.2.13);
+ * all else is acknowledged. */
+static void
+time_wait_segment(struct tcp *t, struct tcb *c, struct seg *s)
+{
+    s->seq = seq_extend(c->h.rcv_nxt, c->h.irs, s->h.seq);
+    if (s->h.flags & TCP_RST) /* RFC 1337 */
+        return;
+    if ((s->h.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+        bool newer = (c->h.bits & H_TS) && s->h.has_ts
+                         ? (int32_t)(s->h.ts_val - c->h.ts_recent) > 0
+                         : s->seq > c->h.rcv_nxt;
+        struct tcb *l = demux_listener(t, &s->dst, s->h.dport);
+        if (newer && l != NULL) {
+            time_wait_leave(t, c);
+            listen_segment(t, l, s);
+            return;
+        }
+    }
+    if (s->h.flags & TCP_FIN) /* ours was lost: wait anew */
+        timer_set(t, c, T_WAIT, t->now + MSL2);
+    if (s->len != 0 || (s->h.flags & (TCP_FIN | TCP_SYN)))
+        output_challenge(t, c);
+}
+
+void
+input_packet(struct tcp *t, const struct pkt *p, unsigned n)
+{
+    struct source src;
+    struct seg s = {.src = p->src, .dst = p->dst};
+    stat_inc(t->stats, STAT_seg_rx);
+    if (!source_open(t, &src, p, n)) {
+        stat_inc(t->stats, STAT_drop_short);
+        return;
+    }
+    enum wire_err err = tcp_parse(&s.h, src.header, p->len);
+    if (err != WIRE_OK) {
+        stat_inc(t->stats, err == WIRE_SHORT ? STAT_drop_short : STAT_drop_header);
+        return;
+    }
+    s.len = src.total - s.h.header_len;
+    if (p->flags & PKT_BCAST || s.h.sport == 0 || s.h.dport == 0) {
+        stat_inc(t->stats, STAT_drop_header);
+        return;
+    }
+    struct tcb *c = demux_find(t, &s.dst, s.h.dport, &s.src, s.h.sport);
+    if (c != NULL)
+        s.seq = seq_extend(c->h.rcv_nxt, c->h.irs, s.h.seq);
+    if (!take_payload(t, c, &s, &src)) {
+        if (c != NULL)
+            c->n_drop++;
+        return;
+    }
+    if (c == NULL) {
+        struct tcb *l = demux_listener(t, &s.dst, s.h.dport);
+        if (l != NULL)
+            listen_segment(t, l, &s);
+        else
+            no_session_segment(t, &s);
+        return;
+    }
+    set(t->store->working, tcb_number(t, c));
+    if (c->h.state == TCPS_SYN_SENT)
+        syn_sent_segment(t, c, &s);
+    else if (c->h.state == TCPS_TIME_WAIT)
+        time_wait_segment(t, c, &s);
+    else
+        synchronized_segment(t, c, &s);
+    set(t->store->working, SESS_NONE);
+}
+
+/* An ICMP error that quotes a segment of ours (RFC 5927: it must be one that is in flight). */
+void
+input_icmp(struct tcp *t, const struct pkt *p)
+{
+    struct tcb *c = demux_find(t, &p->src, p->sport, &p->dst, p->dport);
+    if (c == NULL || c->h.state == TCPS_TIME_WAIT) {
+        stat_inc(t->stats, STAT_drop_icmp);
+        return;
+    }
+    uint64_t seq = seq_extend(c->h.snd_una, c->h.iss, p->seq);
+    if (seq < c->h.snd_una || seq >= max_u64(c->h.snd_max, c->h.snd_una + 1)) {
+        stat_inc(t->stats, STAT_drop_icmp);
+        return;
+    }
+    if (p->err == EMSGSIZE) { /* RFC 1191: smaller segments, and what is out again */
+        uint32_t over = IP4_HEADER + TCP_HEADER + ((c->h.bits & H_TS) ? 12 : 0);
+        uint32_t mss = p->aux > over + MSS_MIN ? p->aux - over : MSS_MIN;
+        if (mss >= c->h.mss || c->h.state < TCPS_ESTABLISHED)
+            return;
+        c->h.mss = (uint16_t)mss;
+        c->cc.mss = mss;
+        c->snd_nxt = c->h.snd_una;
+        tcb_dirty(t, c);
+        work_add(t, c);
+        return;
+    }
+    if (c->h.state == TCPS_SYN_SENT ||
+        (c->h.state == TCPS_SYN_RCVD && c->parent == SESS_NONE)) {
+        tcb_die(t, c, p->err); /* RFC 5461 section 4 */
+        return;
+    }
+    stat_inc(t->stats, STAT_drop_icmp); /* a soft error: the timer decides */
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * isn.c: numbers that a stranger must not guess.
+ */
+#include "base/siphash.h"
+#include "priv.h"
+
+static uint64_t
+tuple_hash(const uint8_t key[16], const struct tcb *c)
+{
+    const uint64_t w[5] = {c->laddr.q[0], c->laddr.q[1], c->raddr.q[0], c->raddr.q[1],
+                           (uint64_t)c->lport << 16 | c->rport};
+    return siphash_words(key, w, ARRAY_LEN(w));
+}
+
+/* RFC 6528 section 3: ISN = M + F(tuple, key), M a clock of one step each 4 us. */
+uint32_t
+isn_make(const struct tcp *t, const struct tcb *c)
+{
+    return (uint32_t)(t->now / (4 * NS_US)) + (uint32_t)tuple_hash(t->cfg.key, c);
+}
+
+/* RFC 7323 section 5.4: a random offset for each connection, the same for the same tuple, so
+ * that time stamps stay monotonic over its incarnations. */
+uint32_t
+ts_offset_make(const struct tcp *t, const struct tcb *c)
+{
+    return (uint32_t)(tuple_hash(t->cfg.key, c) >> 32);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * output.c: what may be sent, and building it (RFC 9293 3.10.8 and 3.8.6, RFC 5681, RFC 896).
+ * Payload is copied out of the client's FIFO with its checksum in one pass; the frame's header
+ * room is ip's.
+ */
+#include "priv.h"
+
+#define HELD_BY_IP 1u
+
+void
+work_add(struct tcp *t, struct tcb *c)
+{
+    if (c->working)
+        return;
+    uint32_t i = tcb_number(t, c);
+    c->working = true;
+    c->work_next = SESS_NONE;
+    if (t->work_tail == SESS_NONE)
+        t->work_head = i;
+    else
+        t->tcb[t->work_tail].work_next = i;
+    t->work_tail = i;
+}
+
+/* A frame and a descriptor for a segment; NULL: none to be had now. */
+static uint8_t *
+segment_begin(struct tcp *t, struct pkt **desc)
+{
+    uint32_t addr;
+    if (t->out == NULL || t->n_out == t->cap_out || !pool_take(&t->pool, HELD_BY_IP, &addr)) {
+        t->starved = true;
+        return NULL;
+    }
+    *desc = &t->out[t->n_out++];
+    **desc = (struct pkt){
+        .addr = addr + FRAME_L4,
+        .kind = PKT_DATA,
+        .proto = WIRE_PROTO_TCP,
+        .flags = PKT_DF,
+    };
+    return t->frames.base + addr + FRAME_L4;
+}
+
+static void
+segment_end(struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len, uint32_t payload_sum,
+            const struct ipaddr *src, const struct ipaddr *dst)
+{
+    p->src = *src;
+    p->dst = *dst;
+    p->len = (uint16_t)(hlen + len);
+    p->aux = p->len;
+    uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->len);
+    sum = csum_add(sum, csum_bytes(frame, hlen));
+    uint16_t csum = (uint16_t)~csum_fold(csum_add(sum, payload_sum));
+    memcpy(frame + 16, &csum, sizeof csum);
+}
+
+/* RFC 9293 3.8.6.2.2: the right edge moves only if that is worth a segment to the sender, and
+ * never back. */
+void
+window_choose(struct tcp *t, struct tcb *c)
+{
+    (void)t;
+    struct tcb_hard *h = &c->h;
+    uint64_t bytes = h->rcv_nxt == 0 ? 0 : h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0);
+    uint64_t used = bytes - h->rx_head;
+    uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
+    uint64_t edge = h->rcv_nxt + (used < buf ? buf - used : 0);
+    uint32_t worth = min_u32(buf / 2, h->mss != 0 ? h->mss : MSS_DEFAULT);
+    if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt))
+        h->rcv_adv = edge;
+    if (h->rcv_adv < h->rcv_nxt)
+        h->rcv_adv = h->rcv_nxt;
+}
+
+/* The window field for a segment that is no SYN; rounds up so that the edge never moves back.
+ */
+static uint16_t
+window_field(struct tcb *c)
+{
+    uint32_t scale = (c->h.bits & H_WS) ? WSCALE : 0;
+    uint64_t wnd = c->h.rcv_adv - c->h.rcv_nxt;
+    uint64_t field = (wnd + (1u << scale) - 1) >> scale;
+    if (field > UINT16_MAX)
+        field = UINT16_MAX;
+    uint64_t edge = c->h.rcv_nxt + (field << scale);
+    if (edge > c->h.rcv_adv)
+        c->h.rcv_adv = edge;
+    c->sent_window_zero = field == 0;
+    return (uint16_t)field;
+}
+
+bool
+output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags)
+{
+    struct pkt *p;
+    uint8_t *frame = segment_begin(t, &p);
+    if (frame == NULL)
+        return false;
+    struct tcp_hdr h = {
+        .sport = c->lport,
+        .dport = c->rport,
+        .seq = c->h.iss + (uint32_t)seq,
+        .flags = flags,
+    };
+    window_choose(t, c);
+    if (flags & TCP_ACK)
+        h.ack = c->h.irs + (uint32_t)c->h.rcv_nxt;
+    if (flags & TCP_SYN) {
+        uint32_t mss = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
+        h.mss = (uint16_t)(c->opt.maxseg != 0 ? min_u32(mss, c->opt.maxseg) : mss);
+        h.has_wscale = !(flags & TCP_ACK) || (c->h.bits & H_WS);
+        h.wscale = WSCALE;
+        h.has_ts = !(flags & TCP_ACK) || (c->h.bits & H_TS);
+        h.wnd = (uint16_t)min_u32(c->opt.rcvbuf - WINDOW_SLACK, UINT16_MAX);
+        c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h.wnd);
+    } else {
+        h.has_ts = (c->h.bits & H_TS) != 0;
+        h.wnd = window_field(c);
+    }
+    if (h.has_ts) {
+        h.ts_val = ts_clock(t->now) + c->h.ts_offset;
+        h.ts_ecr = flags & TCP_ACK ? c->h.ts_recent : 0;
+    }
+    size_t hlen = tcp_emit(frame, &h);
+    uint32_t sum = 0;
+    if (len != 0) {
+        struct client *cl = tcb_client(t, c);
+        sum = fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, frame + hlen, len);
+    }
+    p->tos = c->opt.tos;
+    p->ttl = c->opt.ttl;
+    segment_end(p, frame, hlen, len, sum, &c->laddr, &c->raddr);
+    stat_inc(t->stats, STAT_seg_tx);
+    stat_add(t->stats, STAT_bytes_tx, len);
+    c->n_tx += len;
+    if (flags & TCP_ACK) {
+        c->ack_now = false;
+        c->ack_segs = 0;
+        c->timer[T_DELACK] = NS_NEVER;
+        c->last_ack = c->h.rcv_nxt;
+    }
+    c->last_tx = t->now;
+    tcb_dirty(t, c);
+    return true;
+}
+
+void
+output_control(struct tcp *t, struct tcb *c, uint8_t flags)
+{
+    uint64_t seq = c->snd_nxt;
+    if (flags & TCP_RST)
+        stat_inc(t->stats, STAT_tcp_rst_tx);
+    (void)output_segment(t, c, seq, 0, flags); /* may be dropped: the peer will ask again */
+}
+
+/* RFC 9293 3.10.7.1: a segment for which there is no session. */
+void
+output_reset_for(struct tcp *t, const struct seg *s)
+{
+    if (s->h.flags & TCP_RST)
+        return;
+    struct pkt *p;
+    uint8_t *frame = segment_begin(t, &p);
+    if (frame == NULL)
+        return;
+    struct tcp_hdr h = {.sport = s->h.dport, .dport = s->h.sport, .flags = TCP_RST};
+    if (s->h.flags & TCP_ACK) {
+        h.seq = s->h.ack;
+    } else {
+        h.flags |= TCP_ACK;
+        h.ack =
+            s->h.seq + s->len + ((s->h.flags & TCP_SYN) != 0) + ((s->h.flags & TCP_FIN) != 0);
+    }
+    size_t hlen = tcp_emit(frame, &h);
+    segment_end(p, frame, hlen, 0, 0, &s->dst, &s->src);
+    stat_inc(t->stats, STAT_seg_tx);
+    stat_inc(t->stats, STAT_tcp_rst_tx);
+}
+
+/* How many bytes the windows let us send from snd_nxt on. */
+static uint64_t
+usable_window(const struct tcb *c)
+{
+    uint64_t wnd = min_u64(c->h.snd_wnd, c->cc.cwnd);
+    uint64_t flight = c->snd_nxt - c->h.snd_una;
+    return wnd > flight ? wnd - flight : 0;
+}
+
+/* RFC 9293 3.8.6.2.1 (silly windows, sender) and 3.7.4 (Nagle): may these len bytes go now? */
+static bool
+worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
+{
+    if (len == c->h.mss || c->snd_nxt < c->h.snd_max)
+        return true; /* a full segment, or sent before */
+    bool all = len == queued;
+    bool idle = c->snd_nxt == c->h.snd_una;
+    if (all && (c->h.bits & H_SHUT_WR))
+        return true;
+    if (all && !c->opt.cork && (c->opt.nodelay || idle))
+        return true;
+    return len >= c->max_wnd / 2 && c->max_wnd != 0;
+}
+
+/* After sending something that wants an acknowledgment. */
+static void
+sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end)
+{
+    bool again = seq < c->h.snd_max;
+    if (again) {
+        stat_inc(t->stats, STAT_tcp_retransmit);
+        c->n_rexmt++;
+        if (c->rtt_seq > seq)
+            c->rtt_seq = 0; /* Karn: RFC 6298 section 3 */
+    } else if (c->rtt_seq == 0) {
+        c->rtt_seq = end;
+        c->rtt_time = t->now;
+    }
+    c->snd_nxt = max_u64(c->snd_nxt, end);
+    c->h.snd_max = max_u64(c->h.snd_max, end);
+    if (c->timer[T_REXMT] == NS_NEVER || c->probing) {
+        c->probing = false;
+        rexmt_arm(t, c);
+    }
+}
+
+static bool
+send_syn(struct tcp *t, struct tcb *c)
+{
+    uint8_t flags = c->h.state == TCPS_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
+    if (c->snd_nxt > 0) /* sent; the ACK may still be owed */
+        return true;
+    if (!output_segment(t, c, 0, 0, flags))
+        return false;
+    sent(t, c, 0, 1);
+    return true;
+}
+
+/* Data and FIN, as far as the windows go. */
+static bool
+send_data(struct tcp *t, struct tcb *c)
+{
+    for (;;) {
+        uint64_t data_end = 1 + c->h.tx_tail;
+        uint64_t queued = data_end > c->snd_nxt ? data_end - c->snd_nxt : 0;
+        uint64_t room = usable_window(c);
+        uint32_t len = (uint32_t)min_u64(min_u64(queued, room), c->h.mss);
+        bool fin = (c->h.bits & H_SHUT_WR) && len == queued && c->snd_nxt <= data_end &&
+                   !(c->h.bits & H_FIN_ACKED);
+        if (len == 0 && !fin) {
+            /* A closed window with data waiting and nothing in flight: probe (3.8.6.1). */
+            if (queued != 0 && c->snd_nxt == c->h.snd_una && c->timer[T_REXMT] == NS_NEVER) {
+                c->probing = true;
+                rexmt_arm(t, c);
+            }
+            return true;
+        }
+        if (!fin && !worth_sending(c, len, queued)) {
+            if (c->snd_nxt == c->h.snd_una && c->timer[T_REXMT] == NS_NEVER) {
+                c->probing = true; /* a window too small to use is opened by probing too */
+                rexmt_arm(t, c);
+            }
+            return true;
+        }
+        uint8_t flags = TCP_ACK;
+        if (len == queued && len != 0)
+            flags |= TCP_PSH;
+        if (fin)
+            flags |= TCP_FIN;
+        uint64_t seq = c->snd_nxt;
+        if (!output_segment(t, c, seq, len, flags))
+            return false;
+        sent(t, c, seq, seq + len + fin);
+        if (fin) {
+            if (c->h.state == TCPS_ESTABLISHED)
+                tcb_set_state(t, c, TCPS_FIN_WAIT_1);
+            else if (c->h.state == TCPS_CLOSE_WAIT)
+                tcb_set_state(t, c, TCPS_LAST_ACK);
+            return true;
+        }
+    }
+}
+
+bool
+output_session(struct tcp *t, struct tcb *c)
+{
+    if (c->rst_due) {
+        if (t->out == NULL || t->n_out == t->cap_out || t->pool.n_free == 0)
+            return false;
+        output_control(t, c, TCP_RST | TCP_ACK);
+        c->rst_due = false;
+        tcb_dirty(t, c);
+        return true;
+    }
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_CLOSED:
+    case TCPS_LISTEN:
+    case TCPS_STATES:
+        return true;
+    case TCPS_SYN_SENT:
+    case TCPS_SYN_RCVD:
+        return send_syn(t, c);
+    default:
+        break;
+    }
+    /* One duplicate ACK for each segment out of order: what fast retransmit counts. */
+    while (c->ack_dups > 1) {
+        if (!output_segment(t, c, c->snd_nxt, 0, TCP_ACK))
+            return false;
+        c->ack_dups--;
+        c->ack_now = true;
+    }
+    if (c->h.state != TCPS_FIN_WAIT_2 && c->h.state != TCPS_TIME_WAIT && !send_data(t, c))
+        return false;
+    /* A window that has opened is worth an ACK of its own. */
+    uint64_t before = c->h.rcv_adv;
+    window_choose(t, c);
+    if (c->h.rcv_adv != before &&
+        (c->sent_window_zero || c->h.rcv_adv - before >= c->opt.rcvbuf / 4))
+        c->ack_now = true;
+    c->ack_dups = 0;
+    if (c->ack_now)
+        return output_segment(t, c, max_u64(c->snd_nxt, c->h.snd_una), 0, TCP_ACK);
+    return true;
+}
+
+void
+output_again(struct tcp *t, struct tcb *c)
+{
+    uint64_t data_end = 1 + c->h.tx_tail;
+    if (c->h.snd_una == 0 || c->h.snd_una >= c->h.snd_max)
+        return;
+    uint64_t left = min_u64(data_end, c->h.snd_max) - min_u64(c->h.snd_una, data_end);
+    uint32_t len = (uint32_t)min_u64(left, c->h.mss);
+    bool fin = c->h.snd_una + len == data_end && c->h.snd_max > data_end;
+    if (!output_segment(t, c, c->h.snd_una, len, fin ? TCP_ACK | TCP_FIN : TCP_ACK))
+        return; /* no frame: the retransmission timer makes up for it */
+    sent(t, c, c->h.snd_una, c->h.snd_una + len + fin);
+}
+
+void
+output_probe(struct tcp *t, struct tcb *c)
+{
+    uint64_t data_end = 1 + c->h.tx_tail;
+    if (c->h.snd_una == 0 || c->h.snd_una >= data_end)
+        return;
+    uint64_t queued = data_end - c->h.snd_una;
+    uint32_t wnd = max_u32(1, min_u32(c->h.snd_wnd, c->h.mss));
+    uint32_t len = (uint32_t)min_u64(queued, wnd);
+    if (!output_segment(t, c, c->h.snd_una, len, TCP_ACK | TCP_PSH))
+        return;
+    /* snd_nxt stays: the window did not allow it. But the peer may take and acknowledge it. */
+    c->h.snd_max = max_u64(c->h.snd_max, c->h.snd_una + len);
+}
+
+void
+output_challenge(struct tcp *t, struct tcb *c)
+{
+    /* One budget for all sessions, with a part that nobody can guess (RFC 5961 section 7 and
+     * the side channel that a fixed number opened: CVE-2016-5696). */
+    if (t->now / NS_S != t->challenge_second / NS_S) {
+        t->challenge_second = t->now;
+        t->challenge_n = 500 + (isn_make(t, c) & 511);
+    }
+    if (t->challenge_n == 0)
+        return;
+    t->challenge_n--;
+    stat_inc(t->stats, STAT_tcp_challenge_ack);
+    output_control(t, c, TCP_ACK);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * request.c: what a program asks of its session (RFC 9293 3.10.1 to 3.10.6), as requests on the
+ * client's ring. The errno values are those of Linux.
+ */
+#include <sys/socket.h>
+
+#include "priv.h"
+
+#define BACKLOG_MAX 4096u
+
+void
+tcp_flush(struct tcp *t)
+{
+    while (t->n_dirty != 0) {
+        struct tcb *c = &t->tcb[t->dirty[--t->n_dirty]];
+        c->dirty = false;
+        tcb_commit(t, c);
+        slot_publish(t, c);
+        tcb_settle(t, c);
+    }
+}
+
+static void
+abort_session(struct tcp *t, struct tcb *c, int err)
+{
+    if (c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT) {
+        c->rst_due = true;
+        work_add(t, c);
+    }
+    tcb_die(t, c, err);
+}
+
+static int
+request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
+{
+    if (c->h.state != TCPS_LISTEN && c->h.state != TCPS_CLOSED)
+        return EINVAL;
+    if (c->h.state == TCPS_CLOSED) {
+        if (c->lport == 0) {
+            struct ipaddr any = {0};
+            int err = port_bind(t, c, &any, 0);
+            if (err != 0)
+                return err;
+        }
+        if (!(c->h.bits & H_BOUND))
+            return EINVAL; /* was connected once */
+        for (uint32_t i = t->bound[c->lport % PORT_HASH]; i != SESS_NONE;
+             i = t->tcb[i].bound_next) {
+            const struct tcb *o = &t->tcb[i];
+            if (o != c && o->lport == c->lport && o->h.state == TCPS_LISTEN &&
+                (ipaddr_is_any(&o->laddr) || ipaddr_is_any(&c->laddr) ||
+                 ipaddr_eq(&o->laddr, &c->laddr)))
+                return EADDRINUSE;
+        }
+    }
+    c->backlog =
+        (uint32_t)min_u64(backlog > INT32_MAX ? BACKLOG_MAX : max_u64(backlog, 1), BACKLOG_MAX);
+    if (c->h.state != TCPS_LISTEN)
+        tcb_set_state(t, c, TCPS_LISTEN);
+    return 0;
+}
+
+static int
+connect_check(struct tcp *t, const struct tcb *c, const struct ipaddr *addr)
+{
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_CLOSED:
+        break;
+    case TCPS_SYN_SENT:
+    case TCPS_SYN_RCVD:
+        return EALREADY;
+    case TCPS_LISTEN:
+    default:
+        return EISCONN;
+    }
+    uint32_t v4 = ipaddr_to_u32(addr);
+    if (!ipaddr_is_v4(addr))
+        return EAFNOSUPPORT;
+    if (v4 >> 28 >= 0xe || v4 == 0)
+        return ENETUNREACH; /* multicast, broadcast, nobody */
+    return path_reachable(t->path, addr) ? 0 : ENETUNREACH;
+}
+
+static int
+request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    int err = connect_check(t, c, addr);
+    if (err != 0)
+        return err;
+    if (port == 0)
+        return ECONNREFUSED;
+    if (c->h.snd_max != 0) { /* an attempt that failed: begin anew, the binding stays */
+        uint32_t bits = c->h.bits & H_BOUND;
+        c->h = (struct tcb_hard){.bits = bits};
+        if (!bits)
+            c->lport = 0;
+        tcb_soft_reset(t, c);
+    }
+    err = port_connect(t, c, addr, port);
+    if (err != 0)
+        return err;
+    c->raddr = *addr;
+    c->rport = port;
+    c->h.iss = isn_make(t, c);
+    c->h.ts_offset = ts_offset_make(t, c);
+    c->h.mss = MSS_DEFAULT;
+    demux_insert(t, c);
+    tcb_set_state(t, c, TCPS_SYN_SENT);
+    work_add(t, c);
+    return 0;
+}
+
+static int
+request_shutdown(struct tcp *t, struct tcb *c, uint64_t how)
+{
+    if (how > SHUT_RDWR)
+        return EINVAL;
+    if (c->h.state == TCPS_LISTEN) {
+        if (how != SHUT_WR)
+            tcb_die(t, c, 0);
+        return 0;
+    }
+    if (c->h.state == TCPS_CLOSED || c->h.state == TCPS_SYN_SENT)
+        return ENOTCONN;
+    if (how != SHUT_RD) {
+        if (!slot_take_cursors(t, c)) {
+            abort_session(t, c, EPROTO);
+            return EPROTO;
+        }
+        c->h.bits |= H_SHUT_WR;
+        work_add(t, c);
+    }
+    if (how != SHUT_WR)
+        c->h.bits |= H_SHUT_RD;
+    tcb_dirty(t, c);
+    return 0;
+}
+
+/* CLOSE, and the death of the program (DESIGN.md section 4). */
+void
+close_session(struct tcp *t, struct tcb *c)
+{
+    if (c->h.bits & H_CLOSED)
+        return;
+    bool honest = slot_take_cursors(t, c);
+    uint64_t unread = c->h.rcv_nxt == 0
+                          ? 0
+                          : c->h.rcv_nxt - 1 - ((c->h.bits & H_FIN_RCVD) != 0) - c->h.rx_head;
+    c->h.bits |= H_CLOSED;
+    t->n_orphans++;
+    tcb_dirty(t, c);
+    bool open = c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT;
+    if (!open) {
+        if (c->h.state != TCPS_TIME_WAIT)
+            tcb_die(t, c, 0);
+        return;
+    }
+    if (t->n_orphans > t->cfg.orphans)
+        stat_inc(t->stats, STAT_tcp_orphans_killed);
+    /* RFC 2525 2.17: data that nobody will read must not look as if it was read. */
+    if (!honest || unread != 0 || c->opt.linger == 0 || t->n_orphans > t->cfg.orphans) {
+        abort_session(t, c, 0);
+        return;
+    }
+    c->h.bits |= H_SHUT_WR;
+    if (c->h.state == TCPS_FIN_WAIT_2)
+        timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+    work_add(t, c);
+}
+
+static void
+request_name(const struct tcp *t, const struct tcb *c, struct sess_evt *reply)
+{
+    bool connected = c->h.state >= TCPS_ESTABLISHED;
+    (void)t;
+    reply->addr = c->laddr;
+    reply->port = c->lport;
+    reply->peer_port = connected ? c->rport : 0;
+    reply->peer_v4 = connected ? ipaddr_to_u32(&c->raddr) : 0;
+}
+
+static void
+cursors_moved(struct tcp *t, struct tcb *c)
+{
+    if (c->h.state == TCPS_CLOSED || (c->h.bits & H_CLOSED))
+        return;
+    if (!slot_take_cursors(t, c)) {
+        stat_inc(t->stats, STAT_req_bad);
+        abort_session(t, c, EPROTO);
+        return;
+    }
+    work_add(t, c);
+}
+
+static void
+tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
+            struct sess_evt *reply, ns_t now)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    struct tcb *c = &t->tcb[sess];
+    t->now = now;
+    t->out = NULL;
+    if (!c->used || ((c->h.bits & H_CLOSED) && r->op != REQ_RELEASED)) {
+        reply->err = EBADF;
+        return;
+    }
+    set(t->store->working, sess);
+    switch ((enum req_op)r->op) {
+    case REQ_BIND:
+        reply->err = port_bind(t, c, &r->addr, r->port);
+        tcb_dirty(t, c);
+        request_name(t, c, reply);
+        break;
+    case REQ_CONNECT:
+        reply->err = request_connect(t, c, &r->addr, r->port);
+        request_name(t, c, reply);
+        break;
+    case REQ_LISTEN:
+        reply->err = request_listen(t, c, r->value);
+        break;
+    case REQ_ACCEPTED:
+        if (c->n_accept > 0)
+            c->n_accept--;
+        break;
+    case REQ_SHUTDOWN:
+        reply->err = request_shutdown(t, c, r->value);
+        break;
+    case REQ_CLOSE:
+        close_session(t, c);
+        break;
+    case REQ_SETOPT:
+        reply->err = option_set(t, c, r->level, r->name, r->value);
+        tcb_dirty(t, c);
+        break;
+    case REQ_GETOPT:
+        reply->err = option_get(t, c, r->level, r->name, &reply->value);
+        break;
+    case REQ_NAME:
+        request_name(t, c, reply);
+        break;
+    case REQ_SEND:
+    case REQ_CONSUMED:
+        cursors_moved(t, c);
+        break;
+    case REQ_RELEASED:
+        if (c->h.bits & H_FREED && c->link.slot != SESS_NONE) {
+            client_slot_give(tcb_client(t, c), c->link.slot);
+            c->link.slot = SESS_NONE;
+            tcb_dirty(t, c);
+        }
+        break;
+    case REQ_SOCKET:
+    case REQ_OPS:
+        reply->err = EINVAL;
+        break;
+    }
+    tcp_flush(t);
+    set(t->store->working, SESS_NONE);
+}
+
+static int
+tcp_open(struct transport *tr, uint32_t client, uint32_t *sess, uint32_t *slot)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    struct client *cl = clients_get(t->clients, client);
+    if (cl == NULL || cl->gone)
+        return EBADF;
+    if (cl->n_sessions >= cl->limits.sessions || cl->n_slots_free == 0)
+        return EMFILE;
+    struct tcb *c = tcb_new(t);
+    if (c == NULL)
+        return ENFILE;
+    c->link.client = client;
+    cl->n_sessions++;
+    if (!slot_attach(t, c, cl)) {
+        tcb_free(t, c);
+        return EMFILE;
+    }
+    *sess = tcb_number(t, c);
+    *slot = c->link.slot;
+    tcp_flush(t);
+    return 0;
+}
+
+static void
+tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    struct client *cl = clients_get(t->clients, client);
+    if (cl == NULL || cl->gone)
+        return;
+    t->now = now;
+    t->out = NULL;
+    for (uint32_t i = 0; i < t->cfg.n_sessions; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->link.client != client)
+            continue;
+        close_session(t, c);
+        tcb_dirty(t, c);
+    }
+    cl->gone = true; /* after the closing: slots are settled with this in view */
+    tcp_flush(t);
+}
+
+static bool
+tcp_client_idle(const struct transport *tr, uint32_t client)
+{
+    const struct tcp *t = (const struct tcp *)(const void *)tr;
+    const struct client *cl = clients_get(t->clients, client);
+    return cl == NULL || (cl->gone && cl->n_sessions == 0);
+}
+
+static void
+tcp_client_remove(struct transport *tr, uint32_t client)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    clients_remove(t->clients, client);
+}
+
+static bool
+tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    uint32_t i = client_next(t->clients, client, tcb_link_of, t);
+    if (i == SESS_NONE)
+        return false;
+    struct tcb *c = &t->tcb[i];
+    static const uint8_t order[] = {EVT_ACCEPT, EVT_READY, EVT_FREED};
+    *e = (struct sess_evt){0};
+    for (unsigned k = 0; k < ARRAY_LEN(order) && e->kind == 0; k++)
+        if (c->link.events & (1u << order[k]))
+            e->kind = order[k];
+    uint8_t rest = c->link.events & (uint8_t) ~(1u << e->kind);
+    c->link.events = 0;
+    e->slot = c->link.slot;
+    e->cookie = i;
+    if (e->kind == EVT_ACCEPT) {
+        e->value = c->link.slot;
+        e->slot = c->parent != SESS_NONE ? t->tcb[c->parent].link.slot : SESS_NONE;
+        e->addr = c->raddr;
+        e->port = c->rport;
+        c->parent = SESS_NONE;
+        c->h.bits |= H_ANNOUNCED;
+        tcb_dirty(t, c);
+    }
+    for (unsigned k = EVT_READY; k <= EVT_FREED; k++)
+        if (rest & (1u << k))
+            client_event(t->clients, &c->link, i, (enum evt_kind)k, tcb_link_of, t);
+    tcp_flush(t);
+    return e->kind != 0;
+}
+
+static bool
+tcp_info(const struct transport *tr, uint32_t from, struct sess_info *s)
+{
+    const struct tcp *t = (const struct tcp *)(const void *)tr;
+    for (uint32_t i = from; i < t->cfg.n_sessions; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used)
+            continue;
+        uint64_t rx =
+            c->h.rcv_nxt == 0 ? 0 : c->h.rcv_nxt - 1 - ((c->h.bits & H_FIN_RCVD) != 0);
+        uint64_t acked = c->h.snd_una == 0 ? 0 : min_u64(c->h.snd_una - 1, c->h.tx_tail);
+        *s = (struct sess_info){
+            .sess = i,
+            .client = c->link.client,
+            .proto = WIRE_PROTO_TCP,
+            .state = c->h.state,
+            .lport = c->lport,
+            .rport = c->rport,
+            .local = c->laddr,
+            .remote = c->raddr,
+            .rx_bytes = rx,
+            .tx_bytes = acked,
+            .drops = c->n_drop,
+            .retransmits = c->n_rexmt,
+            .rx_queued = (uint32_t)(rx - c->h.rx_head),
+            .tx_queued = (uint32_t)(c->h.tx_tail - acked),
+            .srtt_us = (uint32_t)(c->srtt / NS_US),
+            .cwnd = c->cc.cwnd,
+            .rto_us = (uint32_t)(c->rto / NS_US),
+        };
+        return true;
+    }
+    return false;
+}
+
+/* Defined in tcp.c, which knows how sessions come back after a crash. */
+int tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
+                   const struct sess_limits *limits);
+
+const struct transport_ops tcp_ops = {
+    .client_add = tcp_client_add,
+    .client_gone = tcp_client_gone,
+    .client_idle = tcp_client_idle,
+    .client_remove = tcp_client_remove,
+    .open = tcp_open,
+    .request = tcp_request,
+    .next_event = tcp_next_event,
+    .info = tcp_info,
+};

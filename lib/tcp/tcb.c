@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcb.c: the life of a control block: made, committed, ended, freed.
+ */
+#include "priv.h"
+
+struct client_link *
+tcb_link_of(void *ctx, uint32_t sess)
+{
+    struct tcp *t = ctx;
+    return &t->tcb[sess].link;
+}
+
+struct client *
+tcb_client(struct tcp *t, const struct tcb *c)
+{
+    return clients_get(t->clients, c->link.client);
+}
+
+struct slot_domain *
+tcb_slot(struct tcp *t, const struct tcb *c)
+{
+    struct client *cl = tcb_client(t, c);
+    return cl != NULL && c->link.slot != SESS_NONE ? &cl->v.d_slot[c->link.slot] : NULL;
+}
+
+const struct slot_client *
+tcb_cslot(struct tcp *t, const struct tcb *c)
+{
+    struct client *cl = tcb_client(t, c);
+    return cl != NULL && c->link.slot != SESS_NONE ? &cl->v.c_slot[c->link.slot] : NULL;
+}
+
+struct tcb *
+tcb_new(struct tcp *t)
+{
+    if (t->n_free == 0 && t->tw_head != SESS_NONE)
+        time_wait_leave(t, &t->tcb[t->tw_head]); /* the oldest TIME-WAIT makes room */
+    if (t->n_free == 0)
+        return NULL;
+    uint32_t i = t->free[--t->n_free];
+    struct tcb *c = &t->tcb[i];
+    memset((void *)c, 0, sizeof *c);
+    c->link = (struct client_link){.client = SESS_NONE, .slot = SESS_NONE, .next = SESS_NONE};
+    c->parent = SESS_NONE;
+    c->opt = (struct tcb_opts){
+        .sndbuf = t->cfg.sndbuf,
+        .rcvbuf = t->cfg.rcvbuf,
+        .keep_idle_s = KEEP_IDLE / NS_S,
+        .keep_intvl_s = KEEP_INTVL / NS_S,
+        .keep_cnt = KEEP_CNT,
+        .linger = UINT32_MAX,
+        .quickack = true,
+    };
+    tcb_soft_reset(t, c);
+    c->used = true;
+    stat_add(t->stats, STAT_tcp_sessions, 1);
+    return c;
+}
+
+void
+tcb_soft_reset(struct tcp *t, struct tcb *c)
+{
+    c->hash_next = c->bound_next = c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
+    c->hashed = c->working = c->ack_now = c->in_recovery = c->probing = c->dirty = false;
+    c->on_tw = c->sent_window_zero = false;
+    c->wheel = (struct wheel_node){0};
+    for (unsigned i = 0; i < T_COUNT; i++)
+        c->timer[i] = NS_NEVER;
+    c->n_ooo = c->dupacks = c->backoff = c->keep_sent = c->ack_dups = c->ack_segs = 0;
+    c->rtt_seq = 0;
+    c->srtt = c->rttvar = 0;
+    c->rto = RTO_INITIAL;
+    c->rexmt_since = c->last_oow_ack = 0;
+    c->last_rx = c->last_tx = c->ts_recent_age = t->now;
+    c->last_ack = c->h.rcv_nxt;
+    c->rst_due = false;
+    c->snd_nxt = c->h.snd_una;
+    c->recover = c->h.snd_una;
+    c->max_wnd = max_u32(c->h.snd_wnd, c->h.mss);
+    c->snd_wl1 = c->snd_wl2 = 0;
+    c->n_syn = c->n_accept = 0;
+    c->cc = (struct cc){.mss = c->h.mss != 0 ? c->h.mss : MSS_DEFAULT, .alg = CC_RENO};
+    cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
+    c->link.queued = false;
+    c->link.events = 0;
+    c->link.next = SESS_NONE;
+}
+
+void
+tcb_free(struct tcp *t, struct tcb *c)
+{
+    uint32_t i = tcb_number(t, c);
+    demux_remove(t, c);
+    port_release(t, c);
+    if (c->on_tw) {
+        if (c->tw_prev != SESS_NONE)
+            t->tcb[c->tw_prev].tw_next = c->tw_next;
+        else
+            t->tw_head = c->tw_next;
+        if (c->tw_next != SESS_NONE)
+            t->tcb[c->tw_next].tw_prev = c->tw_prev;
+        else
+            t->tw_tail = c->tw_prev;
+        c->on_tw = false;
+    }
+    wheel_remove(&t->wheel, i);
+    client_forget(t->clients, &c->link, i, tcb_link_of, t);
+    struct client *cl = tcb_client(t, c);
+    if (cl != NULL) {
+        if (c->link.slot != SESS_NONE)
+            client_slot_give(cl, c->link.slot);
+        cl->n_sessions--;
+    }
+    if ((c->h.bits & H_CLOSED) && t->n_orphans > 0)
+        t->n_orphans--;
+    if (c->dirty) {
+        t->dirty[c->dirty_at] = t->dirty[--t->n_dirty];
+        t->tcb[t->dirty[c->dirty_at]].dirty_at = c->dirty_at;
+        c->dirty = false;
+    }
+    c->used = false;
+    c->h.state = TCPS_CLOSED;
+    c->hard[0].state = c->hard[1].state = TCPS_CLOSED;
+    /* The work list skips it when it sees !used, and frees the number then. */
+    if (!c->working)
+        t->free[t->n_free++] = i;
+    stat_add(t->stats, STAT_tcp_sessions, (uint64_t)-1);
+}
+
+void
+tcb_dirty(struct tcp *t, struct tcb *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    c->dirty_at = t->n_dirty;
+    t->dirty[t->n_dirty++] = tcb_number(t, c);
+}
+
+/* Spare copy, then the selector: a crash before the store leaves the old state whole. */
+void
+tcb_commit(struct tcp *t, struct tcb *c)
+{
+    (void)t;
+    uint32_t spare = !get(c->sel);
+    c->hard[spare] = c->h;
+    atomic_store_explicit(&c->sel, spare, memory_order_release);
+}
+
+void
+tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
+{
+    if (c->h.state == TCPS_SYN_RCVD && s != TCPS_SYN_RCVD) {
+        if (t->n_half_open > 0)
+            t->n_half_open--;
+        if (c->parent != SESS_NONE && t->tcb[c->parent].n_syn > 0)
+            t->tcb[c->parent].n_syn--;
+    }
+    if (s == TCPS_SYN_RCVD && c->h.state != TCPS_SYN_RCVD) {
+        t->n_half_open++;
+        if (c->parent != SESS_NONE)
+            t->tcb[c->parent].n_syn++;
+    }
+    c->h.state = s;
+    tcb_dirty(t, c);
+}
+
+void
+tcb_die(struct tcp *t, struct tcb *c, int err)
+{
+    if (c->h.state == TCPS_LISTEN) { /* half-open children die with their listener */
+        uint32_t self = tcb_number(t, c);
+        for (uint32_t i = 0; i < t->cfg.n_sessions && c->n_syn > 0; i++)
+            if (t->tcb[i].used && t->tcb[i].parent == self &&
+                t->tcb[i].h.state == TCPS_SYN_RCVD)
+                tcb_die(t, &t->tcb[i], ECONNABORTED);
+    }
+    struct slot_domain *d = tcb_slot(t, c);
+    if (d != NULL && err != 0)
+        client_set_err(d, err);
+    tcb_set_state(t, c, TCPS_CLOSED);
+    if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
+        client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
+        if (c->parent != SESS_NONE && t->tcb[c->parent].n_accept > 0)
+            t->tcb[c->parent].n_accept--;
+        struct client *cl = tcb_client(t, c);
+        if (cl != NULL && c->link.slot != SESS_NONE)
+            client_slot_give(cl, c->link.slot);
+        c->link.slot = SESS_NONE;
+    }
+    c->parent = SESS_NONE;
+    demux_remove(t, c);
+    for (unsigned i = 0; i < T_COUNT; i++)
+        c->timer[i] = NS_NEVER;
+    wheel_remove(&t->wheel, tcb_number(t, c));
+    tcb_dirty(t, c);
+}
+
+/* Called for every changed session at the end of a step, after its commit. */
+void
+tcb_settle(struct tcp *t, struct tcb *c)
+{
+    bool over = c->h.state == TCPS_CLOSED || c->h.state == TCPS_TIME_WAIT;
+    bool all_sent = c->h.snd_una >= 1 + c->h.tx_tail; /* every byte acknowledged */
+    if ((c->h.bits & H_CLOSED) && !(c->h.bits & H_FREED) && (over || all_sent)) {
+        c->h.bits |= H_FREED;
+        tcb_commit(t, c);
+        client_event(t->clients, &c->link, tcb_number(t, c), EVT_FREED, tcb_link_of, t);
+    }
+    struct client *cl = tcb_client(t, c);
+    if (cl != NULL && cl->gone && (c->h.bits & H_FREED)) {
+        /* The dead client's memory is not needed any more. */
+        if (c->link.slot != SESS_NONE)
+            client_slot_give(cl, c->link.slot);
+        cl->n_sessions--;
+        c->link.client = c->link.slot = SESS_NONE;
+        cl = NULL;
+    }
+    if (c->h.state != TCPS_CLOSED || c->rst_due)
+        return;
+    /* A slot is the client's until it says REQ_RELEASED, or is dead. */
+    if (c->link.slot != SESS_NONE && cl != NULL && !cl->gone)
+        return;
+    tcb_free(t, c);
+}
+
+bool
+tcb_validate(const struct tcp *t, const struct tcb *c)
+{
+    const struct tcb_hard *h = &c->h;
+    if (h->state >= TCPS_STATES || h->snd_una > h->snd_max || h->rcv_adv < h->rcv_nxt)
+        return false;
+    if (h->snd_max > snd_end(c) || h->snd_wscale > 14 || c->n_ooo > OOO_RANGES)
+        return false;
+    uint64_t rx = h->rcv_nxt > 0 ? h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0) : 0;
+    if (h->rx_head > rx || rx - h->rx_head > FIFO_MAX)
+        return false;
+    if (h->state >= TCPS_ESTABLISHED && h->mss == 0)
+        return false;
+    uint64_t edge = h->rcv_nxt;
+    for (unsigned i = 0; i < c->n_ooo; i++) {
+        if (c->ooo[i].left <= edge || c->ooo[i].right <= c->ooo[i].left)
+            return false;
+        edge = c->ooo[i].right;
+    }
+    if (edge > h->rcv_nxt && edge > h->rcv_adv)
+        return false;
+    return c->link.client == SESS_NONE || c->link.client < CLIENTS_MAX ? t != NULL : false;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcp.c: the component as a whole: memory, start, coming back after a crash, and the step.
+ */
+#include "priv.h"
+
+#define HELD_BY_IP 1u
+#define TIMERS_A_STEP 256u
+
+/* ---- memory ---- */
+
+static size_t
+take(size_t *at, size_t bytes)
+{
+    size_t here = ALIGN_UP(*at, (size_t)CACHE_LINE);
+    *at = here + bytes;
+    return here;
+}
+
+struct layout {
+    size_t header, tcb, holder, store_size;
+    size_t self, clients, free, hash, port_use, dirty, stack, soft_size;
+    uint32_t n_hash;
+};
+
+static struct layout
+layout_of(const struct tcp_config *c, const struct frames *f)
+{
+    struct layout l = {.n_hash = 64};
+    uint32_t n = c->n_sessions, n_frames = f->size[PART_TCPTX] / FRAME_SIZE;
+    while (l.n_hash < 2 * n)
+        l.n_hash *= 2;
+    size_t at = 0;
+    l.header = take(&at, sizeof(struct tcp_store));
+    l.tcb = take(&at, n * sizeof(struct tcb));
+    l.holder = take(&at, n_frames);
+    l.store_size = ALIGN_UP(at, (size_t)CACHE_LINE);
+    at = 0;
+    l.self = take(&at, sizeof(struct tcp));
+    l.clients = take(&at, sizeof(struct clients));
+    l.free = take(&at, n * sizeof(uint32_t));
+    l.hash = take(&at, l.n_hash * sizeof(uint32_t));
+    l.port_use = take(&at, 65536 * sizeof(uint16_t));
+    l.dirty = take(&at, n * sizeof(uint32_t));
+    l.stack = take(&at, pool_stack_bytes(n_frames));
+    l.soft_size = ALIGN_UP(at, (size_t)CACHE_LINE);
+    return l;
+}
+
+size_t
+tcp_store_size(const struct tcp_config *c, const struct frames *f)
+{
+    return layout_of(c, f).store_size;
+}
+
+size_t
+tcp_soft_size(const struct tcp_config *c, const struct frames *f)
+{
+    return layout_of(c, f).soft_size;
+}
+
+size_t
+tcp_session_bytes(void)
+{
+    /* the block; two hash buckets; a free-list and a dirty-list word */
+    return sizeof(struct tcb) + 4 * sizeof(uint32_t);
+}
+
+/* ---- start ---- */
+
+static struct wheel_node *
+wheel_node_of_tcb(void *ctx, uint32_t number)
+{
+    struct tcp *t = ctx;
+    return &t->tcb[number].wheel;
+}
+
+/* A session that was there before the crash goes on from its hard part. */
+static void
+tcb_resume(struct tcp *t, struct tcb *c)
+{
+    c->h = c->hard[get(c->sel) & 1];
+    if (c->parent != SESS_NONE && (c->parent >= t->cfg.n_sessions || !t->tcb[c->parent].used))
+        c->parent = SESS_NONE;
+    tcb_soft_reset(t, c);
+    c->snd_wl1 = 0;
+    port_rebuild(t, c);
+    /* The program was not told yet; if it was, it hears of it once more and the server of the
+     * handles sees that the slot has one. */
+    if (c->h.state != TCPS_CLOSED && c->h.state != TCPS_LISTEN)
+        demux_insert(t, c);
+    if (c->h.state == TCPS_SYN_RCVD)
+        t->n_half_open++;
+    if (c->h.bits & H_CLOSED)
+        t->n_orphans++;
+    if (c->h.state == TCPS_TIME_WAIT)
+        time_wait_enter(t, c);
+    else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
+        timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+    if (c->h.snd_max > c->h.snd_una)
+        rexmt_arm(t, c);
+    if (c->h.state >= TCPS_ESTABLISHED) {
+        c->ack_now = true; /* tell the peer where we are: it may have lost our last words */
+        keep_arm(t, c);
+    }
+    stat_inc(t->stats, STAT_tcp_resumed);
+}
+
+static void
+sessions_take_up(struct tcp *t, struct layout *l)
+{
+    uint32_t n = t->cfg.n_sessions;
+    struct tcp_store *st = t->store;
+    bool again = st->magic == TCP_STORE_MAGIC && st->n_sessions == n;
+    uint32_t guilty = SESS_NONE;
+    if (!again) {
+        memset((void *)t->tcb, 0, n * sizeof *t->tcb);
+        st->n_sessions = n;
+        st->crashed = SESS_NONE;
+        set(st->working, SESS_NONE);
+        st->magic = TCP_STORE_MAGIC;
+    } else {
+        /* In work at two crashes in a row: it is reset, and only it. */
+        uint32_t w = get(st->working);
+        if (w != SESS_NONE && w == st->crashed)
+            guilty = w;
+        st->crashed = w;
+        set(st->working, SESS_NONE);
+    }
+    (void)l;
+    for (uint32_t i = n; i-- > 0;) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used) {
+            t->free[t->n_free++] = i;
+            continue;
+        }
+        tcb_resume(t, c);
+        if (i == guilty || !tcb_validate(t, c)) {
+            c->rst_due = c->h.state >= TCPS_SYN_RCVD;
+            tcb_die(t, c, ECONNABORTED);
+        }
+        work_add(t, c);
+    }
+    stat_set(t->stats, STAT_tcp_sessions, n - t->n_free);
+}
+
+struct tcp *
+tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct frames *f,
+         const struct path_table *path, struct stats *stats, ns_t now)
+{
+    struct layout l = layout_of(cfg, f);
+    uint8_t *s = store, *m = soft;
+    struct tcp *t = (struct tcp *)(void *)(m + l.self);
+    memset(t, 0, sizeof *t - sizeof t->bounce);
+    t->cfg = *cfg;
+    t->cfg.sndbuf = min_u32(max_u32(cfg->sndbuf, FIFO_PAGE), FIFO_MAX - 2 * FIFO_PAGE);
+    t->cfg.rcvbuf = min_u32(max_u32(cfg->rcvbuf, FIFO_PAGE), FIFO_MAX - 2 * FIFO_PAGE);
+    t->store = (struct tcp_store *)(void *)(s + l.header);
+    t->tcb = (struct tcb *)(void *)(s + l.tcb);
+    t->frames = *f;
+    t->path = path;
+    t->stats = stats;
+    t->now = now;
+    t->clients = (struct clients *)(void *)(m + l.clients);
+    memset(t->clients, 0, sizeof *t->clients);
+    t->free = (uint32_t *)(void *)(m + l.free);
+    t->hash = (uint32_t *)(void *)(m + l.hash);
+    t->hash_mask = l.n_hash - 1;
+    t->port_use = (uint16_t *)(void *)(m + l.port_use);
+    t->dirty = (uint32_t *)(void *)(m + l.dirty);
+    memset(t->port_use, 0, 65536 * sizeof *t->port_use);
+    for (uint32_t i = 0; i < l.n_hash; i++)
+        t->hash[i] = SESS_NONE;
+    for (unsigned i = 0; i < PORT_HASH; i++)
+        t->bound[i] = SESS_NONE;
+    t->work_head = t->work_tail = t->tw_head = t->tw_tail = SESS_NONE;
+    pool_init(&t->pool, f, PART_TCPTX, (uint32_t *)(void *)(m + l.stack), s + l.holder);
+    wheel_init(&t->wheel, wheel_node_of_tcb, t, now);
+    sessions_take_up(t, &l);
+    return t;
+}
+
+int tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
+                   const struct sess_limits *limits);
+
+/* A client comes, or comes back with the sessions that it had before a crash. */
+int
+tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
+               const struct sess_limits *limits)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    int err = clients_add(t->clients, client, v, limits);
+    if (err != 0)
+        return err;
+    struct client *cl = clients_get(t->clients, client);
+    for (uint32_t i = 0; i < t->cfg.n_sessions; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->link.client != client)
+            continue;
+        cl->n_sessions++;
+        if (c->link.slot == SESS_NONE)
+            continue;
+        if (c->link.slot >= v->g.n_slots) {
+            c->link.slot = SESS_NONE;
+            tcb_die(t, c, ECONNABORTED);
+            continue;
+        }
+        c->link.posted = 0; /* whoever waits is told again: a wake-up too many is harmless */
+        if (c->parent != SESS_NONE && c->h.state >= TCPS_ESTABLISHED &&
+            !(c->h.bits & H_ANNOUNCED)) {
+            t->tcb[c->parent].n_accept++;
+            client_event(t->clients, &c->link, i, EVT_ACCEPT, tcb_link_of, t);
+        }
+        if ((c->h.bits & (H_CLOSED | H_FREED)) == (H_CLOSED | H_FREED))
+            client_event(t->clients, &c->link, i, EVT_FREED, tcb_link_of, t);
+        if (!slot_take_cursors(t, c))
+            tcb_die(t, c, EPROTO);
+        tcb_dirty(t, c);
+        work_add(t, c);
+    }
+    tcp_flush(t);
+    return 0;
+}
+
+void
+tcp_ip_reset(struct tcp *t)
+{
+    (void)pool_reclaim(&t->pool, HELD_BY_IP);
+    t->starved = false;
+}
+
+bool
+tcp_tx_done(struct tcp *t, uint32_t addr)
+{
+    if (!pool_return(&t->pool, addr, HELD_BY_IP)) {
+        stat_inc(t->stats, STAT_refused_frames);
+        return false;
+    }
+    t->starved = false;
+    return true;
+}
+
+/* ---- the step ---- */
+
+static void
+step_input(struct tcp *t, const struct pkt *in, unsigned n)
+{
+    for (unsigned i = 0; i < n;) {
+        unsigned len = 1;
+        while (i + len < n && (in[i + len - 1].flags & PKT_MORE))
+            len++;
+        if (in[i].kind == PKT_DATA)
+            input_packet(t, &in[i], len);
+        else if (in[i].kind == PKT_ICMP)
+            input_icmp(t, &in[i]);
+        i += len;
+    }
+}
+
+static void
+step_timers(struct tcp *t)
+{
+    for (unsigned i = 0; i < TIMERS_A_STEP; i++) {
+        uint32_t s = wheel_take(&t->wheel, t->now);
+        if (s == WHEEL_NONE)
+            return;
+        if (t->tcb[s].used)
+            timer_fire(t, &t->tcb[s]);
+    }
+}
+
+/* Sessions take turns: who could not send all goes to the end of the list. */
+static void
+step_output(struct tcp *t)
+{
+    uint32_t last = t->work_tail;
+    while (t->work_head != SESS_NONE && t->n_out < t->cap_out) {
+        uint32_t i = t->work_head;
+        struct tcb *c = &t->tcb[i];
+        t->work_head = c->work_next;
+        if (t->work_head == SESS_NONE)
+            t->work_tail = SESS_NONE;
+        c->working = false;
+        if (!c->used) {
+            t->free[t->n_free++] = i;
+        } else if (!output_session(t, c)) {
+            work_add(t, c);
+            if (t->starved && t->n_out < t->cap_out)
+                return; /* out of frames: tx_done brings us back */
+        }
+        if (i == last)
+            return;
+    }
+}
+
+unsigned
+tcp_step(struct tcp *t, const struct pkt *in, unsigned n, struct pkt *out, unsigned cap,
+         ns_t now)
+{
+    t->now = now;
+    t->out = out;
+    t->n_out = 0;
+    t->cap_out = cap;
+    t->starved = false;
+    step_input(t, in, n);
+    step_timers(t);
+    step_output(t);
+    t->out = NULL;
+    tcp_flush(t); /* commit, then show the client; the caller sends only after this */
+    return t->n_out;
+}
+
+ns_t
+tcp_deadline(const struct tcp *t)
+{
+    if (t->work_head != SESS_NONE && !(t->starved && t->pool.n_free == 0))
+        return 0;
+    return wheel_deadline(&t->wheel);
+}
+
+const uint64_t *
+tcp_clients_ready(const struct tcp *t)
+{
+    return t->clients->ready;
+}
+
+uint32_t
+tcp_sessions(const struct tcp *t)
+{
+    uint32_t listed = 0; /* freed, but still on the work list */
+    for (uint32_t i = t->work_head; i != SESS_NONE; i = t->tcb[i].work_next)
+        listed += !t->tcb[i].used;
+    return t->cfg.n_sessions - t->n_free - listed;
+}
+
+bool
+tcp_validate(const struct tcp *t)
+{
+    if (!pool_validate(&t->pool))
+        return false;
+    for (uint32_t i = 0; i < t->cfg.n_sessions; i++)
+        if (t->tcb[i].used && !tcb_validate(t, &t->tcb[i]))
+            return false;
+    return true;
+}

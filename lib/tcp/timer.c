@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * timer.c: what happens when nothing happens. A session is in the wheel once, at or before the
+ * earliest of its deadlines; a deadline that moves away is noticed when the wheel gets there.
+ */
+#include "priv.h"
+
+void
+timer_set(struct tcp *t, struct tcb *c, unsigned which, ns_t at)
+{
+    uint32_t i = tcb_number(t, c);
+    c->timer[which] = at;
+    if (at == NS_NEVER || (c->wheel.tick != 0 && c->wheel.tick <= at >> WHEEL_TICK_BITS))
+        return;
+    wheel_remove(&t->wheel, i);
+    wheel_insert(&t->wheel, i, at);
+}
+
+void
+rexmt_arm(struct tcp *t, struct tcb *c)
+{
+    ns_t rto = c->rto;
+    for (unsigned i = 0; i < c->backoff && rto < RTO_MAX; i++)
+        rto *= 2; /* RFC 6298 (5.5) */
+    timer_set(t, c, T_REXMT, t->now + min_u64(rto, RTO_MAX));
+}
+
+void
+keep_arm(struct tcp *t, struct tcb *c)
+{
+    if (!c->opt.keepalive)
+        c->timer[T_KEEP] = NS_NEVER;
+    else if (c->keep_sent != 0)
+        timer_set(t, c, T_KEEP, t->now + c->opt.keep_intvl_s * NS_S);
+    else
+        timer_set(t, c, T_KEEP, c->last_rx + c->opt.keep_idle_s * NS_S);
+}
+
+/* RFC 9293 3.8.3: has it been tried long enough? */
+static bool
+give_up(const struct tcp *t, const struct tcb *c)
+{
+    if (c->opt.user_timeout_ms != 0 && c->h.state >= TCPS_ESTABLISHED)
+        return t->now - c->rexmt_since >= c->opt.user_timeout_ms * NS_MS;
+    switch ((enum tcp_state)c->h.state) {
+    case TCPS_SYN_SENT:
+        return c->backoff >= SYN_RETRIES;
+    case TCPS_SYN_RCVD:
+        return c->backoff >= SYNACK_RETRIES;
+    default:
+        return c->backoff >= ((c->h.bits & H_CLOSED) ? ORPHAN_RETRIES : DATA_RETRIES);
+    }
+}
+
+static void
+rexmt_fire(struct tcp *t, struct tcb *c)
+{
+    if (c->rexmt_since == 0)
+        c->rexmt_since = t->now;
+    if (c->probing) {
+        /* A peer that answers with a closed window may do so for ever (RFC 9293 3.8.6.1), but
+         * not on behalf of a program that is gone. */
+        bool silent = t->now - c->last_rx > RTO_MAX * 2 && give_up(t, c);
+        if (silent || ((c->h.bits & H_CLOSED) && give_up(t, c))) {
+            tcb_die(t, c, ETIMEDOUT);
+            return;
+        }
+        output_probe(t, c);
+        c->backoff = (uint8_t)min_u32(c->backoff + 1u, DATA_RETRIES + 1u);
+        rexmt_arm(t, c);
+        return;
+    }
+    if (c->h.snd_una == c->h.snd_max)
+        return;
+    if (give_up(t, c)) {
+        tcb_die(t, c, ETIMEDOUT);
+        return;
+    }
+    stat_inc(t->stats, STAT_tcp_rto);
+    if (c->backoff == 0 && c->h.snd_una > 0)
+        cc_ops_of(c->cc.alg)->timeout(&c->cc, (uint32_t)(c->h.snd_max - c->h.snd_una), t->now);
+    c->backoff++;
+    c->in_recovery = false;
+    c->dupacks = 0;
+    c->recover = c->h.snd_max; /* RFC 6582 section 4 */
+    c->rtt_seq = 0;
+    c->snd_nxt = c->h.snd_una;
+    if (c->backoff >= 3 && c->h.state >= TCPS_ESTABLISHED)
+        c->cc.cwnd = c->h.mss;
+    rexmt_arm(t, c);
+    work_add(t, c);
+}
+
+static void
+keep_fire(struct tcp *t, struct tcb *c)
+{
+    ns_t idle = t->now - c->last_rx;
+    if (c->keep_sent == 0 && idle < c->opt.keep_idle_s * NS_S) {
+        keep_arm(t, c);
+        return;
+    }
+    if (c->keep_sent >= c->opt.keep_cnt) {
+        c->rst_due = true;
+        tcb_die(t, c, ETIMEDOUT);
+        work_add(t, c);
+        return;
+    }
+    /* RFC 9293 3.8.4: one before what the peer expects, so that it must answer. */
+    if (c->h.snd_una == c->h.snd_max)
+        (void)output_segment(t, c, c->snd_nxt - 1, 0, TCP_ACK);
+    c->keep_sent++;
+    keep_arm(t, c);
+}
+
+static void
+wait_fire(struct tcp *t, struct tcb *c)
+{
+    if (c->h.state == TCPS_TIME_WAIT)
+        time_wait_leave(t, c);
+    else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
+        tcb_die(t, c, 0);
+}
+
+void
+timer_fire(struct tcp *t, struct tcb *c)
+{
+    typedef void fire(struct tcp *, struct tcb *);
+    static fire *const handler[T_COUNT] = {
+        [T_REXMT] = rexmt_fire, [T_KEEP] = keep_fire, [T_WAIT] = wait_fire};
+    for (unsigned i = 0; i < T_COUNT; i++) {
+        if (c->timer[i] > t->now)
+            continue;
+        c->timer[i] = NS_NEVER;
+        if (i == T_DELACK) {
+            c->ack_now = true;
+            work_add(t, c);
+        } else {
+            handler[i](t, c);
+        }
+        if (!c->used)
+            return;
+        tcb_dirty(t, c);
+    }
+    ns_t next = NS_NEVER;
+    for (unsigned i = 0; i < T_COUNT; i++)
+        next = min_u64(next, c->timer[i]);
+    if (next != NS_NEVER && c->wheel.tick == 0)
+        wheel_insert(&t->wheel, tcb_number(t, c), next);
+}
+
+void
+time_wait_enter(struct tcp *t, struct tcb *c)
+{
+    tcb_set_state(t, c, TCPS_TIME_WAIT);
+    stat_inc(t->stats, STAT_tcp_time_wait);
+    for (unsigned i = 0; i < T_COUNT; i++)
+        c->timer[i] = NS_NEVER;
+    timer_set(t, c, T_WAIT, t->now + MSL2);
+    if (c->on_tw)
+        return;
+    uint32_t i = tcb_number(t, c);
+    c->on_tw = true;
+    c->tw_next = SESS_NONE;
+    c->tw_prev = t->tw_tail;
+    if (t->tw_tail == SESS_NONE)
+        t->tw_head = i;
+    else
+        t->tcb[t->tw_tail].tw_next = i;
+    t->tw_tail = i;
+}
+
+void
+time_wait_leave(struct tcp *t, struct tcb *c)
+{
+    tcb_die(t, c, 0);
+    tcb_settle(t, c);
+}
