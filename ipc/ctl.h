@@ -56,8 +56,9 @@ enum ctl_type {
     /* client -> supervisor, supervisor -> client */
     CTL_HELLO,   /* hello */
     CTL_WELCOME, /* client; 5 descriptors: client half (rw), domain half (ro), bell to sleep
-                  * on (read end), bell to ring (write end), and its read end (held only so
-                  * that ringing never raises SIGPIPE) */
+                  * on (read end), bell to ring (write end), and a read end of that one,
+                  * held only so that ringing never raises SIGPIPE: made by
+                  * bell_reader_copy, never the description that the domain reads */
     CTL_DENIED,  /* text, arg = enum ctl_denied */
     CTL_TYPES
 };
