@@ -170,7 +170,7 @@ receive_one(struct ttcp *t, int fd)
     if (n < 0)
         tool_warn("after %llu bytes: %s", (unsigned long long)got, strerror(errno));
     else if (n > 0)
-        tool_warn("byte %llu is not what was sent", (unsigned long long)(got + good));
+        tool_warn("byte %llu differs from what was sent", (unsigned long long)(got + good));
     else
         tool_warn("the transfer ended after %llu bytes of %llu", (unsigned long long)got,
                   (unsigned long long)t->bytes);

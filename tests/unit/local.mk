@@ -20,6 +20,8 @@ UNIT_TESTS += tests/unit/test_region
 tests_unit_test_region_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_http
+tests_unit_test_http_LDADD = libhttp.la $(CRITERION_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
