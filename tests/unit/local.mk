@@ -22,6 +22,12 @@ UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_http
 tests_unit_test_http_LDADD = libhttp.la $(CRITERION_LIBS)
+UNIT_TESTS += tests/unit/test_csum
+tests_unit_test_csum_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_wire
+tests_unit_test_wire_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_frame
+tests_unit_test_frame_LDADD = $(UNIT_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
