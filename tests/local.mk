@@ -12,7 +12,8 @@ AM_TESTS_ENVIRONMENT = \
 	CRITERION_OUTPUTS='tap:-' \
 	srcdir='$(srcdir)'; top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; \
 	NM='$(NM)'; CLANG_FORMAT='$(CLANG_FORMAT)'; SPIN='$(SPIN)'; CC='$(CC)'; AWK='$(AWK)'; \
-	export CRITERION_OUTPUTS srcdir top_srcdir top_builddir NM CLANG_FORMAT SPIN CC AWK; \
+	ASAN_OPTIONS="detect_leaks=0:$$ASAN_OPTIONS"; \
+	export ASAN_OPTIONS CRITERION_OUTPUTS srcdir top_srcdir top_builddir NM CLANG_FORMAT SPIN CC AWK; \
 	unset BULKHEAD_INSTANCE;
 
 include tests/unit/local.mk
