@@ -35,12 +35,6 @@
 #define RETRY_FIRST (NS_MS / 10)
 #define RETRY_MAX (64 * NS_MS)
 
-size_t
-nicmap_bytes(uint32_t n_rx_frames)
-{
-    return sizeof(struct nicmap) + n_rx_frames;
-}
-
 /* ---- ring words ---- */
 
 static inline uint32_t

@@ -29,7 +29,11 @@ enum nicmap_op { NICMAP_IDLE, NICMAP_RX, NICMAP_FILL };
 
 struct xsk;
 
-size_t nicmap_bytes(uint32_t n_rx_frames);
+static inline size_t
+nicmap_bytes(uint32_t n_rx_frames)
+{
+    return sizeof(struct nicmap) + n_rx_frames;
+}
 
 /* Map the rings of fd, each of ring_size descriptors. The caller has set map->n_frames. Exits
  * nothing: returns NULL and sets errno. Recovers from the journal in map if a

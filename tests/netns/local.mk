@@ -11,3 +11,11 @@ if !SANITIZERS
 TESTS += $(NETNS_TESTS)
 endif
 dist_check_SCRIPTS += $(NETNS_TESTS)
+
+# The nic domain, confined and killed.
+if ENABLE_FACTORED
+NETNS_TESTS += tests/netns/test_nic.sh
+check_PROGRAMS += tests/netns/nic_harness
+tests_netns_nic_harness_SOURCES = tests/netns/nic_harness.c
+tests_netns_nic_harness_LDADD = $(NETIF_LIBS)
+endif
