@@ -35,3 +35,22 @@ domains/xdp_prog_object.c: domains/xdp_prog.bpf.o domains/embed.awk
 		$(AWK) -v name=xdp_prog_object -f $(top_srcdir)/domains/embed.awk >$@.tmp && \
 		mv -f $@.tmp $@
 CLEANFILES += domains/xdp_prog.bpf.o domains/xdp_prog_object.c
+
+# The supervisor, and what asks it.
+sbin_PROGRAMS += bulkheadd
+bulkheadd_SOURCES = \
+	domains/sup_main.c domains/sup.h domains/sup_account.c domains/sup_client.c \
+	domains/sup_config.c domains/sup_config.h domains/sup_control.c domains/sup_domain.c \
+	domains/sup_host.c domains/sup_proc.c domains/sup_topology.c domains/sup_watch.c \
+	policy/topology.c policy/topology.h
+nodist_bulkheadd_SOURCES = domains/syscalls.c policy/accounts_text.h
+bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \
+	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+bulkheadd_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
+bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFUSE_LIBS) $(JANSSON_LIBS)
+
+bin_PROGRAMS += bulkheadctl
+bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h
+bulkheadctl_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+bulkheadctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+bulkheadctl_LDADD = libipc.la libproto.la $(JANSSON_LIBS)

@@ -32,7 +32,8 @@ extern const char *const topo_region_name[TOPO_REGIONS];
 #define TOPO_BIT(dom) (1u << (dom))
 
 /* The domains of each composition. */
-#define TOPO_FACTORED (TOPO_BIT(DOM_NIC) | TOPO_BIT(DOM_IP) | TOPO_BIT(DOM_TCP) | TOPO_BIT(DOM_UDP))
+#define TOPO_FACTORED                                                                          \
+    (TOPO_BIT(DOM_NIC) | TOPO_BIT(DOM_IP) | TOPO_BIT(DOM_TCP) | TOPO_BIT(DOM_UDP))
 #define TOPO_MONOLITHIC TOPO_BIT(DOM_MONO)
 
 /* Domain `dom` may map `region`; it learns of it as `role`. */

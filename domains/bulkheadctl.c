@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * bulkheadctl.c: ask a running bulkheadd: one line of JSON to it, one line back, shown as
+ * tables or as it came.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/exit_codes.h"
+#include "ctl_print.h"
+#include "ipc/ctl.h"
+
+static const char usage[] =
+    "Usage: bulkheadctl [--instance NAME] [--json] COMMAND\n\n"
+    "  status          the domains: pids, filters, memory and who may touch it; the clients\n"
+    "  stats           counters that are not zero; with --all, every one\n"
+    "  sessions        TCP and UDP sessions\n"
+    "  restart DOMAIN  end a domain (nic, ip, tcp, udp, mono) and wait until it is back\n\n"
+    "  -n, --instance NAME  the daemon (default: BULKHEAD_INSTANCE, else default)\n"
+    "  -j, --json           print the answer as one JSON object\n"
+    "  -a, --all            with stats: also counters that are zero\n"
+    "  -h, --help\n"
+    "      --version\n\n"
+    "See bulkheadctl(1).\n";
+
+struct request {
+    const char *instance;
+    const char *command;
+    const char *domain; /* of restart, else NULL */
+    bool json, all;
+};
+
+static bool
+known_command(const char *c)
+{
+    return strcmp(c, "status") == 0 || strcmp(c, "stats") == 0 || strcmp(c, "sessions") == 0 ||
+           strcmp(c, "restart") == 0;
+}
+
+static int
+parse_options(struct request *r, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"instance", required_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'j'},
+        {"all", no_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *env = getenv("BULKHEAD_INSTANCE");
+    int opt;
+    *r = (struct request){.instance = env != NULL && *env != '\0' ? env : "default"};
+    while ((opt = getopt_long(argc, argv, "n:jahV", options, NULL)) != -1) {
+        if (opt == 'n') {
+            r->instance = optarg;
+        } else if (opt == 'j') {
+            r->json = true;
+        } else if (opt == 'a') {
+            r->all = true;
+        } else if (opt == 'h') {
+            fputs(usage, stdout);
+            exit(EXIT_OK);
+        } else if (opt == 'V') {
+            puts("bulkheadctl " PACKAGE_VERSION);
+            exit(EXIT_OK);
+        } else {
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc) {
+        fputs("bulkheadctl: which command? Try bulkheadctl --help.\n", stderr);
+        return EXIT_USAGE;
+    }
+    r->command = argv[optind++];
+    if (!known_command(r->command)) {
+        fprintf(stderr, "bulkheadctl: there is no command \"%s\"\n", r->command);
+        return EXIT_USAGE;
+    }
+    if (strcmp(r->command, "restart") == 0 && optind < argc)
+        r->domain = argv[optind++];
+    if (optind < argc || (strcmp(r->command, "restart") == 0 && r->domain == NULL)) {
+        fprintf(stderr, "bulkheadctl: %s\n",
+                optind < argc ? "too many arguments"
+                              : "restart which domain: nic, ip, tcp, udp or mono?");
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
+/* Returns a connected descriptor, or -(exit code) with the message printed. */
+static int
+connect_daemon(const char *instance)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    if (!ctl_socket_path(sun.sun_path, sizeof sun.sun_path, instance, "ctl")) {
+        fprintf(stderr, "bulkheadctl: \"%s\" cannot be the name of an instance\n", instance);
+        return -EXIT_USAGE;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        fprintf(stderr, "bulkheadctl: socket: %s\n", strerror(errno));
+        return -EXIT_OTHER;
+    }
+    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0)
+        return fd;
+    int e = errno;
+    close(fd);
+    if (e == EACCES || e == EPERM) {
+        fprintf(stderr, "bulkheadctl: %s is root's alone; try sudo\n", sun.sun_path);
+        return -EXIT_PRIVILEGE;
+    }
+    if (e == ENOENT || e == ECONNREFUSED || e == ENOTDIR) {
+        fprintf(stderr,
+                "bulkheadctl: no daemon runs as instance \"%s\" (nobody listens on %s)\n",
+                instance, sun.sun_path);
+        return -EXIT_NO_DAEMON;
+    }
+    fprintf(stderr, "bulkheadctl: %s: %s\n", sun.sun_path, strerror(e));
+    return -EXIT_OTHER;
+}
+
+/* NULL, with the message printed, if the daemon hangs up or does not make sense. */
+static json_t *
+ask(int fd, const struct request *r)
+{
+    json_t *q = json_pack("{s:s}", "cmd", r->command);
+    json_error_t err;
+    if (r->domain != NULL)
+        json_object_set_new(q, "domain", json_string(r->domain));
+    char *line = json_dumps(q, JSON_COMPACT);
+    json_decref(q);
+    /* Out and in through stdio: both ends are ours, and one line fits any buffer. */
+    FILE *out = line != NULL ? fdopen(dup(fd), "w") : NULL;
+    FILE *in = fdopen(fd, "r");
+    json_t *answer = NULL;
+    if (out != NULL && in != NULL && fprintf(out, "%s\n", line) > 0 && fflush(out) == 0)
+        answer = json_loadf(in, JSON_DISABLE_EOF_CHECK, &err);
+    else
+        snprintf(err.text, sizeof err.text, "%s", strerror(errno));
+    if (answer == NULL)
+        fprintf(stderr, "bulkheadctl: no answer from the daemon: %s\n", err.text);
+    free(line);
+    if (out != NULL)
+        fclose(out);
+    if (in != NULL)
+        fclose(in);
+    else
+        close(fd);
+    return answer;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct request r;
+    int rc = parse_options(&r, argc, argv);
+    if (rc != 0)
+        return rc;
+    int fd = connect_daemon(r.instance);
+    if (fd < 0)
+        return -fd;
+    json_t *j = ask(fd, &r);
+    if (j == NULL)
+        return EXIT_OTHER;
+    bool ok = json_is_true(json_object_get(j, "ok"));
+    if (r.json) {
+        json_dumpf(j, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (!ok) {
+        const char *why = json_string_value(json_object_get(j, "error"));
+        fprintf(stderr, "bulkheadctl: %s\n", why != NULL ? why : "the daemon said no");
+    } else if (strcmp(r.command, "status") == 0) {
+        ctl_print_status(j);
+    } else if (strcmp(r.command, "stats") == 0) {
+        ctl_print_stats(j, r.all);
+    } else if (strcmp(r.command, "sessions") == 0) {
+        ctl_print_sessions(j);
+    } else {
+        ctl_print_restart(j);
+    }
+    json_decref(j);
+    if (fflush(stdout) != 0)
+        return EXIT_OTHER;
+    return ok ? EXIT_OK : EXIT_OTHER;
+}

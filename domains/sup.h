@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sup.h: the supervisor. It makes every region, hands each domain what policy/topology.c
+ * says, lets clients in, and restarts what dies. It is the only process with privilege, is
+ * off the data path, and maps nothing but the statistics.
+ *
+ * One thread, one libevent loop. Files: sup_main.c (from the command line to the loop and
+ * back), sup_host.c (what the host must be like), sup_topology.c (regions, links, what a
+ * domain is told), sup_domain.c (life and death of a domain), sup_watch.c (hangs),
+ * sup_client.c (attaching), sup_control.c and sup_proc.c (what bulkheadctl asks).
+ */
+#ifndef DOMAINS_SUP_H
+#define DOMAINS_SUP_H
+
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "base/stats.h"
+#include "ipc/ctl.h"
+#include "ipc/region.h"
+#include "netif.h"
+#include "policy/topology.h"
+#include "sup_config.h"
+
+enum dom_life {
+    LIFE_ABSENT,   /* not part of this composition */
+    LIFE_STARTING, /* spawned, no CTL_READY yet */
+    LIFE_UP,
+    LIFE_KILLED, /* SIGKILL is sent; its pidfd will tell */
+    LIFE_DEAD,   /* gone; a neighbour has not acknowledged it yet */
+    LIFE_DELAY,  /* gone; crashed too often to be started at once */
+};
+
+#define CRASHES 5u /* so many within CRASH_WINDOW and restarts are slowed down */
+#define CRASH_WINDOW (10 * NS_S)
+#define CRASH_DELAY_MIN_MS 50u
+#define CRASH_DELAY_MAX_MS 1000u
+
+struct sup;
+
+struct sup_dom {
+    struct sup *sup;
+    unsigned id;
+    enum dom_life life;
+    char path[512]; /* of its executable */
+    pid_t pid;      /* valid while it lives, STARTING to KILLED */
+    int pidfd, ctl; /* -1: none */
+    struct event *ev_pid, *ev_ctl, *ev_timer;
+    unsigned restarts;
+    bool wanted;         /* the present death was asked for: not a crash */
+    char reason[160];    /* why we killed it; empty: we did not */
+    ns_t started;        /* the present process, domain_now() */
+    ns_t died;           /* the last one */
+    ns_t crash[CRASHES]; /* times of the last crashes, a ring */
+    unsigned crashes;    /* all, index into the ring */
+    unsigned delay_ms;
+    unsigned early;            /* deaths in a row soon after the start */
+    const struct stats *stats; /* mapped read-only */
+    uint8_t key[32];
+    /* watchdog, see sup_watch.c */
+    uint32_t beat;
+    bool was_awake;
+    uint64_t cpu_ticks;
+    unsigned stuck, deaf, full, spared;
+    unsigned log_left; /* messages it may still log in this second */
+};
+
+struct sup_link {
+    bool present;
+    struct link_sizes sizes;
+    struct region half[2]; /* LINK_A, LINK_B */
+    size_t bytes[2];
+    int bell[2][2]; /* pipe on which that side sleeps: read end, write end */
+    bool up;        /* both were told CTL_PEER_UP */
+    bool clear[2];  /* that side's half is clear since the link was last up */
+    int owes;       /* side that must acknowledge the other's death; -1: none */
+    struct event *ev_ack;
+};
+
+enum client_state {
+    CLIENT_HELLO,  /* connected, has not said who it is */
+    CLIENT_DENIED, /* was told no; waits for it to hang up */
+    CLIENT_ATTACHED,
+    CLIENT_GONE, /* disconnected; the domain still uses its arena */
+};
+
+struct sup_client {
+    struct sup *sup;
+    struct sup_client *next, **link; /* in sup->clients */
+    enum client_state state;
+    int fd;
+    struct event *ev;
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+    unsigned id; /* UINT32_MAX: none yet */
+    uint32_t proto;
+    char program[32];
+    const struct account *account;
+    struct arena_geometry g;
+    struct sess_limits limits;
+    struct region half[2];          /* client's, domain's */
+    int to_domain[2], to_client[2]; /* bells: read end, write end */
+};
+
+struct sup_conn; /* a connection of bulkheadctl, sup_control.c */
+
+struct sup {
+    struct sup_conf conf;
+    struct accounts accounts;
+    struct netif nif;
+    bool nif_open;
+    struct frames frames; /* layout only: nothing is mapped */
+    struct event_base *base;
+    struct event *ev_term, *ev_int, *ev_hup, *ev_watch, *ev_stop;
+    struct region region[TOPO_REGIONS];
+    struct sup_link link[TOPO_LINKS];
+    struct sup_dom dom[DOM_COUNT];
+    uint64_t seed;
+    ns_t started;
+    ns_t watch_at; /* last look of the watchdog */
+    bool linked;   /* every domain was up once and told of its peers */
+    bool ready;    /* the address answers: clients may come */
+    bool stopping;
+    int exit_code;
+    int lock_fd;
+    bool unclean; /* the instance before us did not end properly */
+    char lock_path[108], sock_path[108], ctl_path[108];
+    struct evconnlistener *clients_at, *control_at;
+    struct sup_client *clients;
+    struct sup_client *by_id[CLIENTS_MAX];
+    struct sup_conn *conns;
+    unsigned log_left; /* for what clients cause */
+};
+
+/* ---- sup_main.c ---- */
+void sup_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What others can cause at will: at most LOG_PER_SECOND lines of each source. */
+#define LOG_PER_SECOND 10u
+void sup_log_some(unsigned *left, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sup_verbose(const struct sup *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+ns_t sup_now(void);
+/* Ends the loop in good order with this exit code (the first one counts). */
+void sup_stop(struct sup *s, int exit_code);
+bool sup_present(const struct sup *s, unsigned dom);
+
+/* ---- sup_host.c: each returns 0, or an exit code with a message in err ---- */
+must_check int sup_host_check(struct sup *s, char *err, size_t err_len);
+must_check int sup_lock(struct sup *s, char *err, size_t err_len);
+void sup_unlock(struct sup *s);
+must_check int sup_find_programs(struct sup *s, char *err, size_t err_len);
+
+/* ---- sup_topology.c ---- */
+must_check int sup_topology_create(struct sup *s, char *err, size_t err_len);
+void sup_topology_close(struct sup *s);
+/* Bytes of the store of each transport and of ip's ledger; mono has all three in one region,
+ * in this order, each from a page boundary on. */
+struct store_layout {
+    size_t tcp, udp, ledger; /* bytes, page multiples */
+};
+void sup_store_layout(const struct sup *s, struct store_layout *l);
+/* CTL_CONFIG ... CTL_START. 0 or -errno. */
+must_check int sup_topology_tell(struct sup_dom *d);
+/* Empty the pipe: what is in it was meant for one that died. */
+void sup_bell_drain(int fd);
+/* Bytes that wait in a pipe, or to be read by the other end of a socket. */
+unsigned sup_pipe_bytes(int fd);
+unsigned sup_socket_unread(int fd);
+
+/* ---- sup_domain.c ---- */
+must_check int sup_dom_spawn(struct sup_dom *d);
+void sup_dom_kill(struct sup_dom *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Send to a domain that is up. A domain that does not take it is killed. descriptors as in
+ * ctl_send. */
+void sup_dom_send(struct sup_dom *d, struct ctl_msg *m, const int *fd);
+/* End its control socket: it exits by itself. */
+void sup_dom_hang_up(struct sup_dom *d);
+/* Close what we hold of it; SIGKILL if it still lives. */
+void sup_dom_close(struct sup_dom *d);
+const char *sup_dom_state(const struct sup_dom *d);
+
+/* ---- sup_watch.c ---- */
+void sup_watch_start(struct sup_dom *d);
+void sup_watch_tick(evutil_socket_t fd, short what, void *arg);
+
+/* ---- sup_client.c ---- */
+must_check int sup_clients_listen(struct sup *s, char *err, size_t err_len);
+void sup_clients_accept(struct sup *s); /* the address is ready */
+void sup_clients_close(struct sup *s);
+/* Domain d is up (again): give it its clients. */
+void sup_clients_resend(struct sup_dom *d);
+void sup_client_free_msg(struct sup_dom *d, unsigned id);
+void sup_client_poisoned(struct sup_dom *d, unsigned id, const char *text);
+/* The domain starts from nothing: its clients have lost their sessions. */
+unsigned sup_clients_drop(struct sup_dom *d);
+/* Bytes pending on bells that clients ring at this domain. */
+unsigned sup_clients_pending(const struct sup_dom *d);
+bool sup_client_of(const struct sup_dom *d, unsigned id);
+
+/* ---- sup_control.c ---- */
+must_check int sup_control_listen(struct sup *s, char *err, size_t err_len);
+void sup_control_close(struct sup *s);
+void sup_control_sessions(struct sup_dom *d, const struct ctl_sessions *m);
+void sup_control_dom_up(struct sup_dom *d); /* it is up and linked */
+void sup_control_dom_died(struct sup_dom *d);
+
+/* ---- sup_proc.c: what the kernel says of a process ---- */
+#define PROC_REGIONS_MAX 1024u
+struct proc_info {
+    unsigned uid, gid;
+    uint64_t rss_kib;
+    uint64_t cpu_ticks; /* user and system */
+    char state;         /* R, S, D, T, Z */
+    int seccomp;        /* 0 off, 1 strict, 2 filter; -1 unknown */
+    int filters;        /* how many; -1 unknown */
+    bool no_new_privs;
+    uint64_t cap_eff, cap_bnd;
+};
+struct proc_region {
+    char name[48]; /* after "bulkhead:" */
+    bool r, w, x;
+    uint64_t bytes;
+};
+must_check bool proc_read(pid_t pid, struct proc_info *p);
+/* Mapped regions of ours, neighbouring pieces with the same name and rights as one. Returns
+ * how many, at most max. */
+unsigned proc_regions(pid_t pid, struct proc_region *r, unsigned max);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sup_config.c: the configuration file and what it shares with the command line.
+ */
+#include "sup_config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <confuse.h>
+
+#include "base/exit_codes.h"
+#include "session/session.h"
+
+/* Numbers of the file: where they go and what they may be. */
+static const struct number {
+    const char *section; /* NULL: top level */
+    const char *name;
+    size_t off;
+    long min, max;
+    bool pow2;
+} numbers[] = {
+#define N(name, lo, hi, p2)                                                                    \
+    {                                                                                          \
+        NULL, #name, offsetof(struct sup_conf, name), lo, hi, p2                               \
+    }
+#define FRAMES(name, part, lo)                                                                 \
+    {                                                                                          \
+        "frames", name, offsetof(struct sup_conf, n_frames[part]), lo, 1 << 18, false          \
+    }
+#define CPU(name, dom)                                                                         \
+    {                                                                                          \
+        "cpu", name, offsetof(struct sup_conf, cpu[dom]), -1, 4095, false                      \
+    }
+    N(xsk_ring, 64, 16384, true),
+    N(tcp_sessions, 16, 1 << 20, false),
+    N(udp_sessions, 16, 1 << 20, false),
+    N(half_open, 1, 1 << 20, false),
+    N(orphans, 0, 1 << 20, false),
+    N(sndbuf, FIFO_PAGE, FIFO_MAX, false),
+    N(rcvbuf, FIFO_PAGE, FIFO_MAX, false),
+    N(spin_us, -1, 100000, false),
+    N(probes, 0, 10, false),
+    N(probe_interval_ms, 1, 10000, false),
+    N(uid_base, 1, INT_MAX - 16, false),
+    FRAMES("rx", PART_RX, 256),
+    FRAMES("iptx", PART_IPTX, 128),
+    FRAMES("tcptx", PART_TCPTX, 64),
+    FRAMES("udptx", PART_UDPTX, 64),
+    FRAMES("up", PART_UP, 64),
+    CPU("nic", DOM_NIC),
+    CPU("ip", DOM_IP),
+    CPU("tcp", DOM_TCP),
+    CPU("udp", DOM_UDP),
+    CPU("mono", DOM_MONO),
+#undef N
+#undef FRAMES
+#undef CPU
+};
+
+static const char *const strings[] = {"interface", "address",  "gateway", "composition",
+                                      "checksum",  "instance", "accounts"};
+
+void
+sup_conf_init(struct sup_conf *c)
+{
+    *c = (struct sup_conf){
+        .instance = "default",
+        .n_frames = {[PART_RX] = 4096,
+                     [PART_IPTX] = 512,
+                     [PART_TCPTX] = 2048,
+                     [PART_UDPTX] = 2048,
+                     [PART_UP] = 1024},
+        .xsk_ring = 2048,
+        .tcp_sessions = 16384,
+        .udp_sessions = 4096,
+        .half_open = 1024,
+        .orphans = 4096,
+        .sndbuf = 262144,
+        .rcvbuf = 262144,
+        .spin_us = -1,
+        .probes = 3,
+        .probe_interval_ms = 200,
+        .uid_base = UID_BASE_DEFAULT,
+    };
+    for (unsigned d = 0; d < DOM_COUNT; d++)
+        c->cpu[d] = -1;
+}
+
+bool
+sup_parse_v4(const char *text, uint32_t *addr, uint32_t *prefix)
+{
+    char host[INET_ADDRSTRLEN];
+    const char *slash = strchr(text, '/');
+    size_t len = slash != NULL ? (size_t)(slash - text) : strlen(text);
+    struct in_addr in;
+    if (len >= sizeof host || (slash != NULL) != (prefix != NULL))
+        return false;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    if (inet_pton(AF_INET, host, &in) != 1)
+        return false;
+    *addr = ntohl(in.s_addr);
+    if (slash == NULL)
+        return true;
+    if (slash[1] < '0' || slash[1] > '9' || strlen(slash + 1) > 2)
+        return false;
+    char *end;
+    unsigned long p = strtoul(slash + 1, &end, 10);
+    *prefix = (uint32_t)p;
+    return *end == '\0' && p <= 32;
+}
+
+bool
+sup_parse_bytes(const char *text, uint64_t *bytes)
+{
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    switch (*end) {
+    case 'G':
+    case 'g':
+        shift = 30;
+        break;
+    case 'M':
+    case 'm':
+        shift = 20;
+        break;
+    case 'K':
+    case 'k':
+        shift = 10;
+        break;
+    default:
+        break;
+    }
+    if (shift != 0)
+        end++;
+    if (errno != 0 || *end != '\0' || v > UINT64_MAX >> shift)
+        return false;
+    *bytes = (uint64_t)v << shift;
+    return true;
+}
+
+static const char *
+set_address(struct sup_conf *c, const char *value)
+{
+    uint32_t a, p;
+    if (!sup_parse_v4(value, &a, &p))
+        return "must be an IPv4 address with a prefix, such as 10.0.0.1/24";
+    uint32_t mask = p == 0 ? 0 : UINT32_MAX << (32 - p);
+    if (a >> 28 >= 0xe || a >> 24 == 127 || a >> 24 == 0)
+        return "is not an address that a host can have";
+    if (p < 8)
+        return "has a prefix shorter than 8";
+    if (p < 31 && ((a & ~mask) == 0 || (a & ~mask) == ~mask))
+        return "is the network's or the broadcast address, not a host's";
+    c->addr = ipaddr_v4_u32(a);
+    c->prefix = p;
+    return NULL;
+}
+
+static const char *
+set_gateway(struct sup_conf *c, const char *value)
+{
+    uint32_t a;
+    if (!sup_parse_v4(value, &a, NULL))
+        return "must be an IPv4 address, such as 10.0.0.254";
+    c->gateway = ipaddr_v4_u32(a);
+    return NULL;
+}
+
+static const char *
+set_choice(const char *value, const char *zero, const char *one, bool *is_one)
+{
+    *is_one = strcmp(value, one) == 0;
+    return *is_one || strcmp(value, zero) == 0 ? NULL : "is none of the choices";
+}
+
+static const char *
+set_copy(char *to, size_t len, const char *value, const char *too_long)
+{
+    if (value[0] == '\0')
+        return "must not be empty";
+    if (strlen(value) >= len)
+        return too_long;
+    strcpy(to, value);
+    return NULL;
+}
+
+const char *
+sup_conf_set(struct sup_conf *c, const char *key, const char *value)
+{
+    bool one;
+    if (strcmp(key, "interface") == 0)
+        return set_copy(c->interface, sizeof c->interface, value,
+                        "is longer than an interface name can be");
+    if (strcmp(key, "address") == 0)
+        return set_address(c, value);
+    if (strcmp(key, "gateway") == 0)
+        return set_gateway(c, value);
+    if (strcmp(key, "composition") == 0) {
+        if (set_choice(value, "factored", "monolithic", &one) != NULL)
+            return "must be factored or monolithic";
+        c->composition = one ? COMP_MONOLITHIC : COMP_FACTORED;
+        return NULL;
+    }
+    if (strcmp(key, "checksum") == 0) {
+        if (set_choice(value, "auto", "strict", &one) != NULL)
+            return "must be auto or strict";
+        c->checksum_strict = one;
+        return NULL;
+    }
+    if (strcmp(key, "instance") == 0) {
+        char path[256];
+        if (!ctl_socket_path(path, sizeof path, value, "sock"))
+            return "must be 1 to 31 of A-Z a-z 0-9 _ . -";
+        return set_copy(c->instance, sizeof c->instance, value, "is too long");
+    }
+    if (strcmp(key, "accounts") == 0)
+        return set_copy(c->accounts, sizeof c->accounts, value, "is too long a file name");
+    return "is no such key";
+}
+
+/* libconfuse gives its callbacks no argument of ours: where the message goes while a file
+ * is read. The supervisor reads files one at a time, before anything else runs. */
+static char *err_buf;
+static size_t err_size;
+
+static void
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+    char what[256];
+    vsnprintf(what, sizeof what, fmt, ap);
+    if (err_buf[0] == '\0') /* the first one is the cause */
+        snprintf(err_buf, err_size, "%s:%d: %s", cfg->filename ? cfg->filename : "?", cfg->line,
+                 what);
+}
+
+static const struct number *
+number_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        const struct number *n = &numbers[i];
+        bool top = n->section == NULL;
+        if (strcmp(n->name, name) == 0 &&
+            (top ? strcmp(section, "root") == 0 : strcmp(section, n->section) == 0))
+            return n;
+    }
+    return NULL;
+}
+
+static int
+validate_number(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const struct number *n = number_find(cfg_name(cfg), opt->name);
+    long v = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+    if (n == NULL)
+        return -1;
+    if (v < n->min || v > n->max) {
+        cfg_error(cfg, "%s = %ld: must be %ld to %ld", opt->name, v, n->min, n->max);
+        return -1;
+    }
+    if (n->pow2 && (v & (v - 1)) != 0) {
+        cfg_error(cfg, "%s = %ld: must be a power of two", opt->name, v);
+        return -1;
+    }
+    return 0;
+}
+
+static int
+validate_string(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct sup_conf scratch;
+    const char *v = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+    const char *why = sup_conf_set(&scratch, opt->name, v);
+    if (why == NULL)
+        return 0;
+    cfg_error(cfg, "%s = \"%s\" %s", opt->name, v, why);
+    return -1;
+}
+
+/* The values that the file gives; what it does not mention stays. */
+static void
+take_values(struct sup_conf *c, cfg_t *cfg)
+{
+    for (size_t i = 0; i < ARRAY_LEN(strings); i++)
+        if (cfg_size(cfg, strings[i]) > 0 &&
+            sup_conf_set(c, strings[i], cfg_getstr(cfg, strings[i])) != NULL)
+            abort(); /* it was validated a moment ago */
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        const struct number *n = &numbers[i];
+        cfg_t *sec = n->section == NULL ? cfg : cfg_getsec(cfg, n->section);
+        if (sec == NULL || cfg_size(sec, n->name) == 0)
+            continue;
+        int32_t v = (int32_t)cfg_getint(sec, n->name);
+        memcpy((char *)c + n->off, &v, sizeof v);
+    }
+}
+
+#define OPT_INT(name) CFG_INT(name, 0, CFGF_NODEFAULT)
+#define OPT_STR(name) CFG_STR(name, NULL, CFGF_NODEFAULT)
+
+int
+sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
+{
+    cfg_opt_t frames[] = {OPT_INT("rx"),    OPT_INT("iptx"), OPT_INT("tcptx"),
+                          OPT_INT("udptx"), OPT_INT("up"),   CFG_END()};
+    cfg_opt_t cpu[] = {OPT_INT("nic"), OPT_INT("ip"),   OPT_INT("tcp"),
+                       OPT_INT("udp"), OPT_INT("mono"), CFG_END()};
+    cfg_opt_t opts[] = {OPT_STR("interface"),
+                        OPT_STR("address"),
+                        OPT_STR("gateway"),
+                        OPT_STR("composition"),
+                        OPT_STR("checksum"),
+                        OPT_STR("instance"),
+                        OPT_STR("accounts"),
+                        OPT_INT("xsk_ring"),
+                        OPT_INT("tcp_sessions"),
+                        OPT_INT("udp_sessions"),
+                        OPT_INT("half_open"),
+                        OPT_INT("orphans"),
+                        OPT_INT("sndbuf"),
+                        OPT_INT("rcvbuf"),
+                        OPT_INT("spin_us"),
+                        OPT_INT("probes"),
+                        OPT_INT("probe_interval_ms"),
+                        OPT_INT("uid_base"),
+                        CFG_SEC("frames", frames, CFGF_NONE),
+                        CFG_SEC("cpu", cpu, CFGF_NONE),
+                        CFG_END()};
+    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+    if (cfg == NULL) {
+        snprintf(err, err_len, "%s: out of memory", path);
+        return EXIT_CONFIG;
+    }
+    err[0] = '\0';
+    err_buf = err;
+    err_size = err_len;
+    cfg_set_error_function(cfg, on_error);
+    for (size_t i = 0; i < ARRAY_LEN(strings); i++)
+        cfg_set_validate_func(cfg, strings[i], validate_string);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        char name[64];
+        const char *section = numbers[i].section;
+        snprintf(name, sizeof name, "%s%s%s", section ? section : "", section ? "|" : "",
+                 numbers[i].name);
+        cfg_set_validate_func(cfg, name, validate_number);
+    }
+    errno = 0;
+    int rc = cfg_parse(cfg, path);
+    if (rc == CFG_FILE_ERROR && err[0] == '\0')
+        snprintf(err, err_len, "%s: %s", path, strerror(errno));
+    else if (rc != CFG_SUCCESS && err[0] == '\0')
+        snprintf(err, err_len, "%s: cannot be parsed", path);
+    if (rc == CFG_SUCCESS)
+        take_values(c, cfg);
+    cfg_free(cfg);
+    return rc == CFG_SUCCESS ? 0 : EXIT_CONFIG;
+}
+
+int
+sup_conf_check(const struct sup_conf *c, char *err, size_t err_len)
+{
+    if (c->interface[0] == '\0') {
+        snprintf(err, err_len, "which interface? Give --interface IF (ip link lists them)");
+        return EXIT_USAGE;
+    }
+    if (ipaddr_is_none(&c->addr)) {
+        snprintf(err, err_len, "which address? Give --address A/P, such as 10.0.0.1/24");
+        return EXIT_USAGE;
+    }
+    if (ipaddr_is_none(&c->gateway))
+        return 0;
+    uint32_t a = ipaddr_to_u32(&c->addr), g = ipaddr_to_u32(&c->gateway);
+    uint32_t mask = UINT32_MAX << (32 - c->prefix);
+    if (g == a) {
+        snprintf(err, err_len, "the gateway is the stack's own address");
+        return EXIT_USAGE;
+    }
+    if ((g & mask) != (a & mask)) {
+        snprintf(err, err_len, "the gateway is not in the network of the address (/%u)",
+                 c->prefix);
+        return EXIT_USAGE;
+    }
+    return 0;
+}

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sup_control.c: what bulkheadctl asks. One line of JSON in, one line of JSON out; the socket
+ * is root's alone. What is shown comes from the kernel and from the domains' counters, not
+ * from what was configured; the authority that policy grants stands beside what is mapped.
+ */
+#include "sup.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <jansson.h>
+
+#include "base/exit_codes.h"
+#include "confine.h"
+
+#define CONNS_MAX 16u
+#define LINE_MAX_BYTES 4096u
+#define WAIT_S 10         /* for an answer that takes a domain's help */
+#define PAGES_MAX 100000u /* of one listing: the domain that sends them is not trusted */
+
+struct sup_conn {
+    struct sup *sup;
+    struct sup_conn *next, **link;
+    struct bufferevent *bev;
+    struct event *timer;
+    bool wants_sessions;
+    int wants_dom; /* waits until this domain is back; -1: does not */
+    ns_t asked;
+};
+
+/* The one listing under way; whoever asks meanwhile gets the same. */
+static struct {
+    json_t *list;  /* NULL: none under way */
+    unsigned dom;  /* whom we asked last */
+    uint32_t from; /* and from where on */
+    unsigned pages;
+    bool incomplete;
+} job;
+
+static void
+conn_close(struct sup_conn *c)
+{
+    if (c->timer != NULL)
+        event_free(c->timer);
+    if (c->bev != NULL)
+        bufferevent_free(c->bev);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    free(c);
+}
+
+static void
+reply(struct sup_conn *c, json_t *j)
+{
+    char *text = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
+    c->wants_sessions = false;
+    c->wants_dom = -1;
+    evtimer_del(c->timer);
+    if (text != NULL) {
+        bufferevent_write(c->bev, text, strlen(text));
+        bufferevent_write(c->bev, "\n", 1);
+    }
+    free(text);
+    json_decref(j);
+}
+
+static void
+reply_error(struct sup_conn *c, const char *why)
+{
+    reply(c, json_pack("{s:b, s:s}", "ok", 0, "error", why));
+}
+
+static void
+wait_for_answer(struct sup_conn *c)
+{
+    static const struct timeval tv = {.tv_sec = WAIT_S};
+    c->asked = sup_now();
+    evtimer_add(c->timer, &tv);
+}
+
+static json_t *
+json_addr(const struct ipaddr *a)
+{
+    uint32_t v = ipaddr_to_u32(a);
+    return json_sprintf("%u.%u.%u.%u", v >> 24, v >> 16 & 255, v >> 8 & 255, v & 255);
+}
+
+static int64_t
+ticks_ms(uint64_t ticks)
+{
+    return (int64_t)(ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+/* ---- status ---- */
+
+/* May d map the region of that name, and write it? */
+static bool
+granted(const struct sup_dom *d, const char *name, bool *writable)
+{
+    const struct sup *s = d->sup;
+    for (unsigned i = 0; i < topo_n_grants; i++)
+        if (topo_grants[i].dom == d->id &&
+            strcmp(name, topo_region_name[topo_grants[i].region]) == 0) {
+            *writable = topo_grants[i].writable;
+            return true;
+        }
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++) {
+            const enum domain_id *ends = topo_links[i].side;
+            char half[48];
+            snprintf(half, sizeof half, "%s-%s.%s", domain_name(ends[LINK_A]),
+                     domain_name(ends[LINK_B]), domain_name(ends[side]));
+            if ((ends[LINK_A] == d->id || ends[LINK_B] == d->id) && strcmp(name, half) == 0) {
+                *writable = ends[side] == d->id;
+                return s->link[i].present;
+            }
+        }
+    unsigned id;
+    char which[16];
+    if (sscanf(name, "client-%u.%15s", &id, which) == 2 && sup_client_of(d, id) &&
+        s->by_id[id] != NULL) {
+        *writable = strcmp(which, "domain") == 0;
+        return true;
+    }
+    return false;
+}
+
+static json_t *
+json_regions(const struct sup_dom *d, bool *as_granted)
+{
+    json_t *list = json_array();
+    struct proc_region *r = calloc(PROC_REGIONS_MAX, sizeof *r);
+    unsigned n = r != NULL ? proc_regions(d->pid, r, PROC_REGIONS_MAX) : 0;
+    *as_granted = n > 0;
+    for (unsigned i = 0; i < n; i++) {
+        bool writable = false;
+        bool ok = granted(d, r[i].name, &writable) && !r[i].x && (writable || !r[i].w);
+        *as_granted &= ok;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:I, s:b}", "name", r[i].name, "rights",
+                                        r[i].x   ? "rwx"
+                                        : r[i].w ? "rw"
+                                        : r[i].r ? "r"
+                                                 : "",
+                                        "bytes", (json_int_t)r[i].bytes, "granted", ok));
+    }
+    free(r);
+    return list;
+}
+
+static json_t *
+json_domain(const struct sup_dom *d)
+{
+    static const char *const modes[] = {"off", "strict", "filter"};
+    struct proc_info p;
+    json_t *j = json_pack("{s:s, s:s, s:i}", "name", domain_name(d->id), "state",
+                          sup_dom_state(d), "restarts", (int)d->restarts);
+    if (d->pid <= 0 || !proc_read(d->pid, &p))
+        return j;
+    char caps[32];
+    bool as_granted;
+    const struct policy *policy = policy_of(domain_name(d->id));
+    snprintf(caps, sizeof caps, "%016llx", (unsigned long long)(p.cap_eff | p.cap_bnd));
+    json_t *regions = json_regions(d, &as_granted);
+    json_t *more = json_pack(
+        "{s:i, s:i, s:i, s:I, s:I, s:s, s:i, s:i, s:b, s:s, s:b, s:o}", "pid", (int)d->pid,
+        "uid", (int)p.uid, "gid", (int)p.gid, "rss_kib", (json_int_t)p.rss_kib, "cpu_ms",
+        (json_int_t)ticks_ms(p.cpu_ticks), "seccomp",
+        p.seccomp >= 0 && p.seccomp <= 2 ? modes[p.seccomp] : "unknown", "filters", p.filters,
+        "syscalls", policy != NULL ? (int)policy->n : -1, "no_new_privs", p.no_new_privs,
+        "capabilities", caps, "as_granted", as_granted, "regions", regions);
+    json_object_update(j, more);
+    json_decref(more);
+    return j;
+}
+
+static json_t *
+json_clients(const struct sup *s)
+{
+    json_t *list = json_array();
+    for (unsigned id = 0; id < CLIENTS_MAX; id++) {
+        const struct sup_client *c = s->by_id[id];
+        if (c != NULL)
+            json_array_append_new(
+                list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "id", (int)id,
+                                "arena", c->proto == IPPROTO_TCP ? "stream" : "datagram", "pid",
+                                (int)c->pid, "uid", (int)c->uid, "program", c->program,
+                                "account", c->account->name, "arena_bytes",
+                                (json_int_t)(c->half[0].size + c->half[1].size), "state",
+                                c->state == CLIENT_GONE ? "gone" : "attached"));
+    }
+    return list;
+}
+
+static json_t *
+json_status(struct sup *s)
+{
+    const uint8_t *m = s->nif.mac;
+    json_t *domains = json_array();
+    for (unsigned d = 0; d < DOM_COUNT; d++)
+        if (sup_present(s, d))
+            json_array_append_new(domains, json_domain(&s->dom[d]));
+    json_t *addr = json_addr(&s->conf.addr);
+    json_t *j = json_pack(
+        "{s:b, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:b, s:f, s:o, s:o}", "ok", 1,
+        "version", PACKAGE_VERSION, "instance", s->conf.instance, "pid", (int)getpid(),
+        "composition", s->conf.composition == COMP_FACTORED ? "factored" : "monolithic",
+        "interface", s->conf.interface, "mac",
+        json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]),
+        "address", json_sprintf("%s/%u", json_string_value(addr), s->conf.prefix), "mtu",
+        (int)s->nif.mtu, "checksum", s->conf.checksum_strict ? "strict" : "auto", "ready",
+        s->ready, "uptime_s", (double)(sup_now() - s->started) / 1e9, "domains", domains,
+        "clients", json_clients(s));
+    json_decref(addr);
+    if (!ipaddr_is_none(&s->conf.gateway))
+        json_object_set_new(j, "gateway", json_addr(&s->conf.gateway));
+    return j;
+}
+
+/* ---- stats ---- */
+
+static json_t *
+json_stats(struct sup *s)
+{
+    static const char *const name[] = {
+#define X(id) #id,
+        STATS_LIST(X)
+#undef X
+    };
+    json_t *domains = json_array();
+    for (unsigned d = 0; d < DOM_COUNT; d++) {
+        if (!sup_present(s, d))
+            continue;
+        json_t *counters = json_object();
+        for (unsigned i = 0; i < STAT_COUNT; i++)
+            json_object_set_new(counters, name[i],
+                                json_integer((json_int_t)stat_get(s->dom[d].stats, i)));
+        json_array_append_new(
+            domains, json_pack("{s:s, s:o}", "name", domain_name(d), "counters", counters));
+    }
+    return json_pack("{s:b, s:o}", "ok", 1, "domains", domains);
+}
+
+/* ---- sessions ---- */
+
+static void
+job_finish(struct sup *s)
+{
+    json_t *answer = json_pack("{s:b, s:b, s:o}", "ok", 1, "complete", !job.incomplete,
+                               "sessions", job.list);
+    job.list = NULL;
+    for (struct sup_conn *c = s->conns; c != NULL; c = c->next)
+        if (c->wants_sessions)
+            reply(c, json_incref(answer));
+    json_decref(answer);
+}
+
+static void
+job_ask(struct sup *s)
+{
+    struct ctl_msg m = {.type = CTL_SESSIONS, .from = job.from};
+    sup_dom_send(&s->dom[job.dom], &m, NULL);
+}
+
+/* The next domain that has sessions, from job.dom on. */
+static void
+job_next_domain(struct sup *s)
+{
+    const unsigned serve = TOPO_STREAMS | TOPO_DATAGRAMS;
+    for (; job.dom < DOM_COUNT; job.dom++) {
+        if (!sup_present(s, job.dom) || !(serve & TOPO_BIT(job.dom)))
+            continue;
+        if (s->dom[job.dom].life == LIFE_UP) {
+            job.from = 0;
+            job_ask(s);
+            return;
+        }
+        job.incomplete = true;
+    }
+    job_finish(s);
+}
+
+static json_t *
+json_session(const struct sup *s, const struct sess_info *i)
+{
+    static const char *const states[] = {
+        "CLOSED",     "LISTEN",     "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+        "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",  "LAST-ACK",     "TIME-WAIT"};
+    bool tcp = i->proto == IPPROTO_TCP;
+    const char *state = !tcp ? "-" : i->state < ARRAY_LEN(states) ? states[i->state] : "?";
+    json_t *j =
+        json_pack("{s:i, s:s, s:s, s:o, s:i, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+                  "session", (int)i->sess, "proto", tcp ? "tcp" : "udp", "state", state,
+                  "local", json_addr(&i->local), "local_port", (int)i->lport, "remote",
+                  json_addr(&i->remote), "remote_port", (int)i->rport, "rx_queued",
+                  (json_int_t)i->rx_queued, "tx_queued", (json_int_t)i->tx_queued, "rx_bytes",
+                  (json_int_t)i->rx_bytes, "tx_bytes", (json_int_t)i->tx_bytes, "retransmits",
+                  (json_int_t)i->retransmits, "drops", (json_int_t)i->drops);
+    if (tcp) {
+        json_object_set_new(j, "srtt_us", json_integer(i->srtt_us));
+        json_object_set_new(j, "rto_us", json_integer(i->rto_us));
+        json_object_set_new(j, "cwnd", json_integer(i->cwnd));
+    }
+    const struct sup_client *c = i->client < CLIENTS_MAX ? s->by_id[i->client] : NULL;
+    if (c != NULL) {
+        json_object_set_new(j, "client", json_integer(i->client));
+        json_object_set_new(j, "pid", json_integer(c->pid));
+        json_object_set_new(j, "uid", json_integer(c->uid));
+        json_object_set_new(j, "program", json_string(c->program));
+    }
+    return j;
+}
+
+void
+sup_control_sessions(struct sup_dom *d, const struct ctl_sessions *m)
+{
+    struct sup *s = d->sup;
+    if (job.list == NULL || job.dom != d->id || d->life != LIFE_UP)
+        return; /* nobody asked, or not any more */
+    for (uint32_t i = 0; i < min_u32(m->n, CTL_INFO_MAX); i++)
+        json_array_append_new(job.list, json_session(s, &m->s[i]));
+    if (m->more && m->next > job.from && ++job.pages < PAGES_MAX) {
+        job.from = m->next;
+        job_ask(s);
+        return;
+    }
+    job.incomplete |= m->more != 0;
+    job.dom++;
+    job_next_domain(s);
+}
+
+void
+sup_control_dom_died(struct sup_dom *d)
+{
+    if (job.list == NULL || job.dom != d->id)
+        return;
+    job.incomplete = true;
+    job.dom++;
+    job_next_domain(d->sup);
+}
+
+static void
+start_sessions(struct sup_conn *c)
+{
+    c->wants_sessions = true;
+    wait_for_answer(c);
+    if (job.list != NULL)
+        return;
+    job.list = json_array();
+    job.dom = job.pages = 0;
+    job.incomplete = false;
+    job_next_domain(c->sup);
+}
+
+/* ---- restart ---- */
+
+static void
+start_restart(struct sup_conn *c, const char *name)
+{
+    struct sup *s = c->sup;
+    for (unsigned d = 0; name != NULL && d < DOM_COUNT; d++) {
+        if (!sup_present(s, d) || strcmp(name, domain_name(d)) != 0)
+            continue;
+        if (!s->linked) {
+            reply_error(c, "the daemon is still starting");
+            return;
+        }
+        c->wants_dom = (int)d;
+        wait_for_answer(c);
+        if (s->dom[d].life == LIFE_UP) {
+            sup_dom_kill(&s->dom[d], "on request");
+            s->dom[d].wanted = true;
+        }
+        return;
+    }
+    reply_error(c, "there is no such domain in this composition");
+}
+
+void
+sup_control_dom_up(struct sup_dom *d)
+{
+    struct sup_conn *next;
+    for (struct sup_conn *c = d->sup->conns; c != NULL; c = next) {
+        next = c->next;
+        if (c->wants_dom == (int)d->id)
+            reply(c, json_pack("{s:b, s:s, s:i, s:i, s:f}", "ok", 1, "domain",
+                               domain_name(d->id), "pid", (int)d->pid, "restarts",
+                               (int)d->restarts, "ms", (double)(sup_now() - c->asked) / 1e6));
+    }
+}
+
+/* ---- connections ---- */
+
+static void
+on_line(struct sup_conn *c, const char *line)
+{
+    json_t *j = json_loads(line, 0, NULL);
+    const char *cmd = json_string_value(json_object_get(j, "cmd"));
+    if (cmd == NULL)
+        reply_error(c, "want one JSON object a line, with \"cmd\"");
+    else if (strcmp(cmd, "status") == 0)
+        reply(c, json_status(c->sup));
+    else if (strcmp(cmd, "stats") == 0)
+        reply(c, json_stats(c->sup));
+    else if (strcmp(cmd, "sessions") == 0)
+        start_sessions(c);
+    else if (strcmp(cmd, "restart") == 0)
+        start_restart(c, json_string_value(json_object_get(j, "domain")));
+    else
+        reply_error(c, "unknown command");
+    json_decref(j);
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+    struct sup_conn *c = arg;
+    struct evbuffer *in = bufferevent_get_input(bev);
+    char *line;
+    while (!c->wants_sessions && c->wants_dom < 0 &&
+           (line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF)) != NULL) {
+        on_line(c, line);
+        free(line);
+    }
+    if (evbuffer_get_length(in) > LINE_MAX_BYTES)
+        conn_close(c);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+    (void)bev;
+    (void)what;
+    conn_close(arg);
+}
+
+static void
+on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct sup_conn *c = arg;
+    if (c->wants_sessions && job.list != NULL) { /* what came so far */
+        job.incomplete = true;
+        job_finish(c->sup);
+    } else {
+        reply_error(c, "the domain did not come back in time; see the daemon's log");
+    }
+}
+
+static void
+on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, int len,
+           void *arg)
+{
+    (void)at;
+    (void)sa;
+    (void)len;
+    struct sup *s = arg;
+    unsigned n = 0;
+    for (const struct sup_conn *c = s->conns; c != NULL; c = c->next)
+        n++;
+    struct sup_conn *c = n < CONNS_MAX ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL) {
+        close(fd);
+        return;
+    }
+    *c = (struct sup_conn){.sup = s, .next = s->conns, .link = &s->conns, .wants_dom = -1};
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    s->conns = c;
+    c->timer = evtimer_new(s->base, on_timeout, c);
+    c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (c->bev == NULL)
+        close(fd);
+    if (c->timer == NULL || c->bev == NULL) {
+        conn_close(c);
+        return;
+    }
+    bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
+    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+int
+sup_control_listen(struct sup *s, char *err, size_t err_len)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    memcpy(sun.sun_path, s->ctl_path, sizeof sun.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlink(s->ctl_path);
+    mode_t old = umask(0177);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof sun) == 0;
+    umask(old);
+    if (bound && listen(fd, 16) == 0)
+        s->control_at = evconnlistener_new(
+            s->base, on_connect, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (s->control_at != NULL)
+        return 0;
+    snprintf(err, err_len, "cannot listen on %s: %s", s->ctl_path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return EXIT_OTHER;
+}
+
+void
+sup_control_close(struct sup *s)
+{
+    if (s->control_at != NULL) {
+        evconnlistener_free(s->control_at);
+        s->control_at = NULL;
+        unlink(s->ctl_path);
+    }
+    while (s->conns != NULL)
+        conn_close(s->conns);
+    json_decref(job.list);
+    job.list = NULL;
+}

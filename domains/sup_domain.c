@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sup_domain.c: the life of a domain. It is spawned and told what it may touch; it says
+ * CTL_READY; each link comes up once both sides are there and their halves are clear. When it
+ * dies its neighbours are told, drop what it left on the links and acknowledge; only then is
+ * the next one spawned, on the same regions.
+ */
+#include "sup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/exit_codes.h"
+#include "spawn.h"
+
+#define READY_TIMEOUT_S 10
+#define ACK_TIMEOUT_S 2
+#define MESSAGES_A_TURN                                                                        \
+    64               /* of one domain, so that none keeps the others from being served         \
+                      */
+#define EARLY NS_S   /* a death so soon after the start ... */
+#define EARLY_MAX 5u /* ... so often in a row: its store is what kills it */
+#define SOCKET_BUFFER (1 << 20) /* CTL_CLIENT_ADD for every client fits at once */
+
+static void on_ctl(evutil_socket_t fd, short what, void *arg);
+static void on_pid(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void on_ack_timeout(evutil_socket_t fd, short what, void *arg);
+
+const char *
+sup_dom_state(const struct sup_dom *d)
+{
+    static const char *const name[] = {
+        [LIFE_ABSENT] = "absent", [LIFE_STARTING] = "starting", [LIFE_UP] = "up",
+        [LIFE_KILLED] = "killed", [LIFE_DEAD] = "restarting",   [LIFE_DELAY] = "crashing",
+    };
+    if (d->life != LIFE_UP)
+        return name[d->life];
+    return atomic_load_explicit(&d->stats->state, memory_order_relaxed) == STATS_ASLEEP
+               ? "asleep"
+               : "awake";
+}
+
+/* ---- spawning ---- */
+
+static int
+make_events(struct sup_dom *d)
+{
+    struct event_base *base = d->sup->base;
+    if (d->ev_timer == NULL)
+        d->ev_timer = evtimer_new(base, on_timer, d);
+    d->ev_pid = event_new(base, d->pidfd, EV_READ | EV_PERSIST, on_pid, d);
+    d->ev_ctl = event_new(base, d->ctl, EV_READ | EV_PERSIST, on_ctl, d);
+    if (d->ev_timer == NULL || d->ev_pid == NULL || d->ev_ctl == NULL ||
+        event_add(d->ev_pid, NULL) != 0 || event_add(d->ev_ctl, NULL) != 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static void
+set_timer(struct sup_dom *d, unsigned ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    evtimer_add(d->ev_timer, &tv);
+}
+
+/* The pipes of its links as if new: nothing pending, and non-blocking again whatever the
+ * one before did to the descriptions that we share with it. */
+static void
+reset_bells(struct sup_dom *d)
+{
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++) {
+            struct sup_link *l = &d->sup->link[i];
+            if (!l->present || topo_links[i].side[side] != d->id)
+                continue;
+            (void)fcntl(l->bell[side][0], F_SETFL, O_NONBLOCK);
+            (void)fcntl(l->bell[LINK_B - side][1], F_SETFL, O_NONBLOCK);
+            sup_bell_drain(l->bell[side][0]);
+        }
+}
+
+static void
+drop_handles(struct sup_dom *d)
+{
+    if (d->ev_pid != NULL)
+        event_free(d->ev_pid);
+    if (d->ev_ctl != NULL)
+        event_free(d->ev_ctl);
+    d->ev_pid = d->ev_ctl = NULL;
+    if (d->ctl >= 0)
+        close(d->ctl);
+    if (d->pidfd >= 0)
+        close(d->pidfd);
+    d->ctl = d->pidfd = -1;
+}
+
+int
+sup_dom_spawn(struct sup_dom *d)
+{
+    struct sup *s = d->sup;
+    int pair[2], size = SOCKET_BUFFER;
+    uid_t id = s->conf.uid_base + 1 + d->id;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return -errno;
+    d->ctl = pair[0];
+    if (setsockopt(d->ctl, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
+        sup_verbose(s, "%s: small control socket", domain_name(d->id));
+    reset_bells(d);
+    d->pid =
+        spawn_domain(d->path, domain_name(d->id), s->conf.instance, id, id, pair[1], &d->pidfd);
+    close(pair[1]);
+    if (d->pid < 0) {
+        int e = d->pid;
+        d->pid = 0;
+        drop_handles(d);
+        return e;
+    }
+    d->life = LIFE_STARTING;
+    d->started = sup_now();
+    d->wanted = false;
+    d->reason[0] = '\0';
+    int e = make_events(d);
+    if (e == 0) {
+        set_timer(d, READY_TIMEOUT_S * 1000);
+        e = sup_topology_tell(d);
+    }
+    /* If it did not take the messages it is about to be reported dead; else end it. */
+    if (e == -EPIPE || e == -ECONNRESET)
+        e = 0;
+    if (e != 0) {
+        sup_dom_close(d);
+        d->life = LIFE_DEAD;
+    }
+    return e;
+}
+
+/* ---- ending ---- */
+
+static void
+send_signal(const struct sup_dom *d, int sig)
+{
+    if (d->pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, d->pidfd, sig, NULL, 0);
+}
+
+void
+sup_dom_kill(struct sup_dom *d, const char *fmt, ...)
+{
+    if (d->life != LIFE_STARTING && d->life != LIFE_UP)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(d->reason, sizeof d->reason, fmt, ap);
+    va_end(ap);
+    d->life = LIFE_KILLED;
+    send_signal(d, SIGKILL);
+}
+
+void
+sup_dom_hang_up(struct sup_dom *d)
+{
+    if (d->ev_ctl != NULL)
+        event_free(d->ev_ctl);
+    d->ev_ctl = NULL;
+    if (d->ctl >= 0)
+        close(d->ctl);
+    d->ctl = -1;
+}
+
+void
+sup_dom_close(struct sup_dom *d)
+{
+    if (d->pidfd >= 0) {
+        siginfo_t si;
+        send_signal(d, SIGKILL);
+        (void)waitid(P_PIDFD, (id_t)d->pidfd, &si, WEXITED);
+    }
+    drop_handles(d);
+    if (d->ev_timer != NULL)
+        event_free(d->ev_timer);
+    d->ev_timer = NULL;
+    d->pid = 0;
+}
+
+void
+sup_dom_send(struct sup_dom *d, struct ctl_msg *m, const int *fd)
+{
+    if (d->life != LIFE_UP)
+        return;
+    int e = ctl_send(d->ctl, m, fd);
+    if (e == -EAGAIN)
+        sup_dom_kill(d, "it does not read its control socket");
+    else if (e != 0 && e != -EPIPE && e != -ECONNRESET)
+        sup_dom_kill(d, "its control socket failed: %s", strerror(-e));
+}
+
+static void
+describe_death(const struct sup_dom *d, const siginfo_t *si, char *buf, size_t len)
+{
+    if (d->wanted)
+        snprintf(buf, len, "was ended on request");
+    else if (d->reason[0] != '\0')
+        snprintf(buf, len, "was killed: %s", d->reason);
+    else if (si->si_code == CLD_EXITED)
+        snprintf(buf, len, "exited with code %d", si->si_status);
+    else if (si->si_status == SIGSYS)
+        snprintf(buf, len, "died of SIGSYS: it made a system call that its filter forbids");
+    else
+        snprintf(buf, len, "died of SIG%s (%s)", sigabbrev_np(si->si_status),
+                 strsignal(si->si_status));
+}
+
+/* ---- links ---- */
+
+static struct sup_dom *
+side_of(struct sup *s, unsigned link, unsigned side)
+{
+    return &s->dom[topo_links[link].side[side]];
+}
+
+static bool
+links_up(const struct sup_dom *d)
+{
+    for (unsigned i = 0; i < TOPO_LINKS; i++) {
+        const struct sup_link *l = &d->sup->link[i];
+        const struct topo_link *t = &topo_links[i];
+        if (l->present && !l->up && (t->side[LINK_A] == d->id || t->side[LINK_B] == d->id))
+            return false;
+    }
+    return d->life == LIFE_UP;
+}
+
+static void
+check_linked(struct sup *s)
+{
+    for (unsigned i = 0; i < DOM_COUNT && !s->linked; i++)
+        if (s->dom[i].life != LIFE_ABSENT && !links_up(&s->dom[i]))
+            return;
+    if (!s->linked)
+        sup_verbose(s, "all domains are up");
+    s->linked = true;
+}
+
+static void
+link_try_up(struct sup *s, unsigned i)
+{
+    struct sup_link *l = &s->link[i];
+    struct sup_dom *a = side_of(s, i, LINK_A), *b = side_of(s, i, LINK_B);
+    if (!l->present || l->up || a->life != LIFE_UP || b->life != LIFE_UP || !l->clear[LINK_A] ||
+        !l->clear[LINK_B])
+        return;
+    l->up = true;
+    l->clear[LINK_A] = l->clear[LINK_B] = false;
+    struct ctl_msg m = {.type = CTL_PEER_UP, .peer = b->id};
+    sup_dom_send(a, &m, NULL);
+    m = (struct ctl_msg){.type = CTL_PEER_UP, .peer = a->id};
+    sup_dom_send(b, &m, NULL);
+    for (unsigned side = LINK_A; side <= LINK_B; side++)
+        if (links_up(side_of(s, i, side)))
+            sup_control_dom_up(side_of(s, i, side));
+}
+
+static void
+link_owe(struct sup *s, unsigned i, int side)
+{
+    static const struct timeval tv = {.tv_sec = ACK_TIMEOUT_S};
+    struct sup_link *l = &s->link[i];
+    l->owes = side;
+    if (side < 0) {
+        if (l->ev_ack != NULL)
+            evtimer_del(l->ev_ack);
+        return;
+    }
+    if (l->ev_ack == NULL)
+        l->ev_ack = evtimer_new(s->base, on_ack_timeout, s);
+    if (l->ev_ack != NULL)
+        evtimer_add(l->ev_ack, &tv);
+}
+
+static void
+on_ack_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct sup *s = arg;
+    for (unsigned i = 0; i < TOPO_LINKS; i++) {
+        struct sup_link *l = &s->link[i];
+        if (l->owes < 0 || evtimer_pending(l->ev_ack, NULL))
+            continue;
+        struct sup_dom *d = side_of(s, i, (unsigned)l->owes);
+        sup_dom_kill(d, "it did not acknowledge the death of %s",
+                     domain_name(side_of(s, i, LINK_B - (unsigned)l->owes)->id));
+    }
+}
+
+/* ---- restarting ---- */
+
+static void
+note_crash(struct sup_dom *d)
+{
+    if (d->wanted)
+        return;
+    ns_t oldest = d->crash[d->crashes % CRASHES];
+    d->crash[d->crashes++ % CRASHES] = d->died;
+    if (d->crashes <= CRASHES || d->died - oldest > CRASH_WINDOW)
+        d->delay_ms = 0;
+    else
+        d->delay_ms = d->delay_ms == 0 ? CRASH_DELAY_MIN_MS
+                                       : min_u32(2 * d->delay_ms, CRASH_DELAY_MAX_MS);
+    d->early = d->died - d->started < EARLY ? d->early + 1 : 0;
+}
+
+/* What its predecessors left in the store seems to kill it. Give the sessions up and keep
+ * the protocol. ip's ledger in the monolith's store stays: the kernel holds those frames. */
+static void
+wipe_store(struct sup_dom *d)
+{
+    struct store_layout l;
+    sup_store_layout(d->sup, &l);
+    unsigned region;
+    size_t bytes;
+    if (d->id == DOM_TCP) {
+        region = TOPO_STORE_TCP;
+        bytes = l.tcp;
+    } else if (d->id == DOM_UDP) {
+        region = TOPO_STORE_UDP;
+        bytes = l.udp;
+    } else if (d->id == DOM_MONO) {
+        region = TOPO_STORE_MONO;
+        bytes = l.tcp + l.udp;
+    } else {
+        return;
+    }
+    d->early = 0;
+    unsigned clients = sup_clients_drop(d);
+    if (fallocate(d->sup->region[region].fd_rw, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                  (off_t)bytes) != 0)
+        sup_log("%s: cannot empty its store: %s", domain_name(d->id), strerror(errno));
+    else
+        sup_log("%s: died %u times right after its start: its sessions are given up, and %u "
+                "clients disconnected",
+                domain_name(d->id), EARLY_MAX, clients);
+}
+
+static void
+respawn(struct sup_dom *d)
+{
+    if (d->early >= EARLY_MAX)
+        wipe_store(d);
+    d->restarts++;
+    int e = sup_dom_spawn(d);
+    if (e == 0)
+        return;
+    sup_log("%s: cannot be started: %s", domain_name(d->id), strerror(-e));
+    d->life = LIFE_DELAY;
+    if (d->ev_timer == NULL)
+        d->ev_timer = evtimer_new(d->sup->base, on_timer, d);
+    set_timer(d, CRASH_DELAY_MAX_MS);
+}
+
+/* Dead, and nobody has to acknowledge it any more: the next one may come. */
+static void
+try_respawn(struct sup_dom *d)
+{
+    if (d->life != LIFE_DEAD || d->sup->stopping)
+        return;
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++)
+            if (topo_links[i].side[side] == d->id &&
+                d->sup->link[i].owes == (int)(LINK_B - side))
+                return;
+    if (d->delay_ms == 0) {
+        respawn(d);
+        return;
+    }
+    sup_log("%s: crashed %u times within %llu s: waiting %u ms", domain_name(d->id), CRASHES,
+            CRASH_WINDOW / NS_S, d->delay_ms);
+    d->life = LIFE_DELAY;
+    set_timer(d, d->delay_ms);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct sup_dom *d = arg;
+    if (d->life == LIFE_STARTING)
+        sup_dom_kill(d, "it was not ready after %d s", READY_TIMEOUT_S);
+    else if (d->life == LIFE_UP)
+        sup_dom_kill(d, "it closed its control socket");
+    else if (d->life == LIFE_DELAY && !d->sup->stopping)
+        respawn(d);
+}
+
+/* Its links are down now; who lives on the other side must acknowledge. */
+static void
+tell_neighbours(struct sup_dom *d)
+{
+    struct sup *s = d->sup;
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++) {
+            struct sup_link *l = &s->link[i];
+            if (!l->present || topo_links[i].side[side] != d->id)
+                continue;
+            struct sup_dom *n = side_of(s, i, LINK_B - side);
+            l->clear[side] = false;
+            if (l->up) {
+                l->up = false;
+                l->clear[LINK_B - side] = false;
+                if (n->life != LIFE_UP)
+                    continue; /* it is ending too, and starts with a clear half */
+                link_owe(s, i, (int)(LINK_B - side));
+                struct ctl_msg m = {.type = CTL_PEER_DOWN, .peer = d->id};
+                sup_dom_send(n, &m, NULL);
+            } else if (l->owes == (int)side) {
+                link_owe(s, i, -1); /* n waited for its word: no need any more */
+                try_respawn(n);
+            }
+        }
+}
+
+static void
+died(struct sup_dom *d, const siginfo_t *si)
+{
+    struct sup *s = d->sup;
+    char how[256];
+    pid_t pid = d->pid;
+    d->life = LIFE_KILLED;
+    on_ctl(d->ctl, EV_READ, d); /* its last words */
+    describe_death(d, si, how, sizeof how);
+    drop_handles(d);
+    if (d->ev_timer != NULL)
+        evtimer_del(d->ev_timer);
+    d->life = LIFE_DEAD;
+    d->pid = 0;
+    d->died = sup_now();
+    if (s->stopping) {
+        sup_verbose(s, "%s (pid %d) %s", domain_name(d->id), (int)pid, how);
+        sup_stop(s, s->exit_code); /* was it the last one? */
+        return;
+    }
+    sup_log("%s (pid %d) %s", domain_name(d->id), (int)pid, how);
+    sup_control_dom_died(d);
+    if (!s->linked) {
+        sup_log("%s did not start; giving up", domain_name(d->id));
+        sup_stop(s, EXIT_OTHER);
+        return;
+    }
+    note_crash(d);
+    tell_neighbours(d);
+    try_respawn(d);
+}
+
+static void
+on_pid(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct sup_dom *d = arg;
+    siginfo_t si = {0};
+    if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) == 0 && si.si_pid == 0)
+        return;
+    died(d, &si);
+}
+
+/* ---- what it says ---- */
+
+static void
+on_ready(struct sup_dom *d)
+{
+    struct sup *s = d->sup;
+    if (d->life != LIFE_STARTING)
+        return;
+    d->life = LIFE_UP;
+    evtimer_del(d->ev_timer);
+    sup_watch_start(d);
+    if (d->restarts > 0)
+        sup_log("%s is back as pid %d, %llu ms after its end", domain_name(d->id), (int)d->pid,
+                (unsigned long long)((sup_now() - d->died) / NS_MS));
+    else
+        sup_verbose(s, "%s is ready, pid %d", domain_name(d->id), (int)d->pid);
+    sup_clients_resend(d); /* the arenas first, then what may arrive for them */
+    bool linked = false;
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++)
+            if (s->link[i].present && topo_links[i].side[side] == d->id) {
+                linked = true;
+                s->link[i].clear[side] = true;
+                link_try_up(s, i);
+            }
+    if (!linked)
+        sup_control_dom_up(d);
+    check_linked(s);
+}
+
+static void
+on_ack(struct sup_dom *d, unsigned peer)
+{
+    struct sup *s = d->sup;
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++)
+            if (s->link[i].owes == (int)side && topo_links[i].side[side] == d->id &&
+                topo_links[i].side[LINK_B - side] == peer) {
+                link_owe(s, i, -1);
+                s->link[i].clear[side] = true;
+                try_respawn(&s->dom[peer]);
+                link_try_up(s, i);
+            }
+}
+
+/* d says that somebody wrote what cannot be. A client loses its connection; a neighbour is
+ * started anew, because the link to it stays dead otherwise. */
+static void
+on_poisoned(struct sup_dom *d, const struct ctl_text *t)
+{
+    struct sup *s = d->sup;
+    sup_log_some(&d->log_left, "%s: %s", domain_name(d->id), t->text);
+    if (t->arg < CTL_ARG_PEER) {
+        sup_client_poisoned(d, t->arg, t->text);
+        return;
+    }
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        for (unsigned side = LINK_A; side <= LINK_B; side++)
+            if (s->link[i].up && topo_links[i].side[side] == d->id &&
+                topo_links[i].side[LINK_B - side] == t->arg - CTL_ARG_PEER)
+                sup_dom_kill(side_of(s, i, LINK_B - side), "%s says: %s", domain_name(d->id),
+                             t->text);
+}
+
+static void
+on_notice(struct sup_dom *d, const struct ctl_text *t)
+{
+    struct sup *s = d->sup;
+    bool speaks_for_address = d->id == DOM_IP || d->id == DOM_MONO;
+    if (t->arg == NOTICE_ADDRESS_READY && speaks_for_address) {
+        if (!s->ready)
+            sup_clients_accept(s);
+    } else if (t->arg == NOTICE_ADDRESS_CONFLICT && speaks_for_address && !s->ready) {
+        sup_log("the address is taken: %s. Choose another one, or find out who that is",
+                t->text);
+        sup_stop(s, EXIT_ADDRESS_TAKEN);
+    } else {
+        sup_log_some(&d->log_left, "%s: %s", domain_name(d->id), t->text);
+    }
+}
+
+static void
+on_message(struct sup_dom *d, const struct ctl_msg *m)
+{
+    switch (m->type) {
+    case CTL_READY:
+        on_ready(d);
+        break;
+    case CTL_ACK:
+        if (d->life == LIFE_UP)
+            on_ack(d, m->peer);
+        break;
+    case CTL_CLIENT_FREE:
+        sup_client_free_msg(d, m->client.id);
+        break;
+    case CTL_POISONED:
+        if (d->life == LIFE_UP)
+            on_poisoned(d, &m->text);
+        break;
+    case CTL_NOTICE:
+        on_notice(d, &m->text);
+        break;
+    case CTL_SESSION_LIST:
+        sup_control_sessions(d, &m->sessions);
+        break;
+    default:
+        sup_dom_kill(d, "it sent a message that is not a domain's to send (%u)", m->type);
+    }
+}
+
+static void
+on_ctl(evutil_socket_t sock, short what, void *arg)
+{
+    (void)sock;
+    (void)what;
+    struct sup_dom *d = arg;
+    struct ctl_msg m;
+    int fd[CTL_FDS_MAX], got = 1;
+    for (unsigned i = 0; i < MESSAGES_A_TURN && d->ctl >= 0; i++) {
+        got = ctl_recv(d->ctl, &m, fd);
+        if (got != 1)
+            break;
+        for (unsigned f = 0; f < ctl_fds(m.type); f++)
+            close(fd[f]);
+        on_message(d, &m);
+    }
+    if (got == 1 || got == -EAGAIN || got == -EINTR || d->ctl < 0)
+        return;
+    if (d->ev_ctl != NULL)
+        event_del(d->ev_ctl); /* at the end it would stay readable */
+    if (got == -EPROTO)
+        sup_dom_kill(d, "it sent a malformed message");
+    else if (d->life != LIFE_KILLED && !d->sup->stopping)
+        set_timer(d, 500); /* an exit that is under way tells its own story first */
+}
