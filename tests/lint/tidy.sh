@@ -17,5 +17,5 @@ cd "$build"
 (cd "$top" && list) | grep -Ev "(^|/)xdp_[a-z]*\.c$" | while read -r f; do echo "$top/$f"; done |
     xargs -P "$(nproc)" -n 4 sh -c '
         tidy=$1 flags=$2; shift 2
-        "$tidy" --quiet --config-file="'"$top"'/.clang-tidy" "$@" -- \
+        "$tidy" --quiet "$@" -- \
             -std=gnu17 -D_GNU_SOURCE $flags 2>/dev/null' _ "$tidy" "$flags"
