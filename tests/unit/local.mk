@@ -28,6 +28,10 @@ UNIT_TESTS += tests/unit/test_wire
 tests_unit_test_wire_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_frame
 tests_unit_test_frame_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_xsk
+tests_unit_test_xsk_LDADD = libdomain.la $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_fifo
+tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
