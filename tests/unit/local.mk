@@ -29,7 +29,8 @@ tests_unit_test_wire_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_frame
 tests_unit_test_frame_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_xsk
-tests_unit_test_xsk_LDADD = libdomain.la $(UNIT_LIBS)
+tests_unit_test_xsk_SOURCES = tests/unit/test_xsk.c domains/xsk.c
+tests_unit_test_xsk_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_fifo
 tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
 
