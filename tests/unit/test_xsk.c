@@ -136,19 +136,17 @@ recover(struct xsk *x, struct world *w)
     xsk_recover(x);
 }
 
-/* Six frames with the kernel, four of them received. */
+/* Ten frames with the kernel, four of them received. */
 static void
 prepare(struct world *w)
 {
-    const struct fdesc f[] = {{0, 0},
-                              {1 * FRAME_SIZE, 0},
-                              {2 * FRAME_SIZE, 0},
-                              {3 * FRAME_SIZE, 0},
-                              {4 * FRAME_SIZE, 0},
-                              {8 * FRAME_SIZE, 0}};
+    const uint32_t frame[] = {0, 1, 2, 3, 4, 8, 22, 23, 24, 25};
+    struct fdesc f[ARRAY_LEN(frame)];
     unsigned refused = 0;
     new_world(w);
     struct xsk x = open_world(w);
+    for (unsigned i = 0; i < ARRAY_LEN(frame); i++)
+        f[i] = (struct fdesc){.addr = frame[i] * FRAME_SIZE};
     cr_assert_eq(xsk_fill(&x, f, ARRAY_LEN(f), &refused), ARRAY_LEN(f));
     kernel_receives(w, 4);
 }
