@@ -33,6 +33,9 @@ tests_unit_test_xsk_SOURCES = tests/unit/test_xsk.c domains/xsk.c
 tests_unit_test_xsk_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_fifo
 tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_udp
+tests_unit_test_udp_SOURCES = tests/unit/test_udp.c tests/unit/udp_kit.c tests/unit/udp_kit.h
+tests_unit_test_udp_LDADD = $(UNIT_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
