@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Processes as /proc shows them: who they are, what they use."""
+import os
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def children(pid):
+    """pid and everything below it."""
+    parent = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            stat = read("/proc/%s/stat" % name).rpartition(")")[2].split()
+            if stat:
+                parent.setdefault(int(stat[1]), []).append(int(name))
+    found = [pid]
+    for p in found:
+        found += parent.get(p, [])
+    return found
+
+
+def cpu_ns(pids):
+    """Time on a processor, user and system, of all threads."""
+    total = 0
+    for pid in pids:
+        try:
+            for tid in os.listdir("/proc/%d/task" % pid):
+                total += int((read("/proc/%d/task/%s/schedstat" % (pid, tid)) or "0").split()[0])
+        except OSError:
+            pass
+    return total
+
+
+def machine_busy_ns():
+    """Time that all processors were not idle, interrupts included."""
+    v = [int(x) for x in read("/proc/stat").split("\n", 1)[0].split()[1:9]]
+    return (sum(v) - v[3] - v[4]) * 1000000000 // os.sysconf("SC_CLK_TCK")
+
+
+def process_name(pid):
+    argv = read("/proc/%d/cmdline" % pid).split("\0")
+    return os.path.basename(argv[0]) if argv[0] else str(pid)
+
+
+def status_number(pid, key):
+    for line in read("/proc/%d/status" % pid).splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def resident(pid):
+    pss = [int(x.split()[1]) for x in read("/proc/%d/smaps_rollup" % pid).splitlines()
+           if x.startswith("Pss:")]
+    return {"name": process_name(pid), "pid": pid, "uid": status_number(pid, "Uid"),
+            "rss_anon_kib": status_number(pid, "RssAnon"),
+            "rss_shmem_kib": status_number(pid, "RssShmem"),
+            "rss_file_kib": status_number(pid, "RssFile"), "pss_kib": pss[0] if pss else None}
+
+
+def resident_by_use(pid):
+    """KiB resident: the client's arenas, and everything else that can grow (not files)."""
+    use = {"arena": 0, "own": 0}
+    kind = None
+    for line in read("/proc/%d/smaps" % pid).splitlines():
+        word = line.split()
+        if "-" in word[0] and not word[0].endswith(":"):
+            name = " ".join(word[5:])
+            kind = ("arena" if "memfd:" in name and "client" in name else
+                    None if name.startswith("/") and "memfd:" not in name else "own")
+        elif word[0] == "Rss:" and kind:
+            use[kind] += int(word[1])
+    return use
