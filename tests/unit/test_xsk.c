@@ -78,7 +78,7 @@ static void
 scribble(struct world *w)
 {
     for (uint32_t i = w->rx.producer; i != w->rx.consumer + SIZE; i++)
-        w->rx.packet[i % SIZE].addr = 5 * FRAME_SIZE;
+        w->rx.packet[i % SIZE].addr = 25 * FRAME_SIZE; /* one that it holds */
 }
 
 /* The map says of every frame just what the rings say, and no frame is in two places. */
