@@ -20,6 +20,28 @@ bulkhead_nic_SOURCES = domains/nic_main.c
 bulkhead_nic_LDADD = $(DOMAIN_LIBS)
 endif
 
+# Clients' requests, in the domain of either transport or in the monolith.
+noinst_LTLIBRARIES += libserve.la
+libserve_la_SOURCES = \
+	domains/join.c domains/join.h domains/serve.c domains/serve.h \
+	domains/serve_client.c domains/serve_client.h domains/transport.c domains/transport.h
+SERVE_LIBS = libserve.la $(DOMAIN_LIBS)
+
+if ENABLE_FACTORED
+pkglibexec_PROGRAMS += bulkhead-ip bulkhead-tcp bulkhead-udp
+bulkhead_ip_SOURCES = domains/ip_main.c
+bulkhead_ip_LDADD = $(DOMAIN_LIBS)
+bulkhead_tcp_SOURCES = domains/tcp_main.c
+bulkhead_tcp_LDADD = $(SERVE_LIBS)
+bulkhead_udp_SOURCES = domains/udp_main.c
+bulkhead_udp_LDADD = $(SERVE_LIBS)
+endif
+if ENABLE_MONOLITHIC
+pkglibexec_PROGRAMS += bulkhead-mono
+bulkhead_mono_SOURCES = domains/mono_main.c
+bulkhead_mono_LDADD = $(SERVE_LIBS)
+endif
+
 # The supervisor's side: spawning, the interface, and the XDP program as an array.
 noinst_LTLIBRARIES += libnetif.la
 libnetif_la_SOURCES = domains/netif.c domains/netif.h domains/spawn.c domains/spawn.h

@@ -221,7 +221,7 @@ arena_handles(const struct arena_geometry *g)
 {
     return 2 * g->n_slots;
 }
-#define ARENA_HANDLE_BYTES 16u
+#define ARENA_HANDLE_BYTES 28u
 static inline size_t
 arena_handles_bytes(const struct arena_geometry *g)
 {

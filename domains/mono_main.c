@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The monolith: NIC, ip, tcp and udp in one process, confined like any domain. Same protocol
+ * code, same clients, same supervisor; no ring between the components.
+ */
+#include <stdlib.h>
+
+#include "domain.h"
+#include "join.h"
+#include "serve_client.h"
+#include "transport.h"
+#include "xsk.h"
+
+enum { HOLD_NIC = 1, HOLD_IP = 2 }; /* a receive frame's holder */
+
+struct mono {
+    struct domain *d;
+    struct xsk *xsk;
+    struct join join;
+    struct serve tcp, udp;
+    uint8_t *rx_holder;
+    uint8_t *at_nic; /* per frame of the frame space: the kernel has it to send */
+    uint32_t n_rx;
+    struct fdesc *fill; /* empty frames that the kernel had no room for yet */
+    uint32_t n_fill;
+    struct fdesc tx[2 * JOIN_NIC]; /* likewise frames to send */
+    uint32_t n_tx;
+    enum ip_state told;
+};
+
+static void
+complete(struct mono *m)
+{
+    struct fdesc f[BATCH_MAX];
+    unsigned n;
+    while ((n = xsk_complete(m->xsk, f, BATCH_MAX)) != 0)
+        for (unsigned i = 0; i < n; i++) {
+            uint32_t k = f[i].addr / FRAME_SIZE;
+            if (f[i].addr >= frames_bytes(&m->d->frames) || !m->at_nic[k]) {
+                stat_inc(m->d->stats, STAT_refused_frames);
+                continue;
+            }
+            m->at_nic[k] = 0;
+            (void)join_tx_done(&m->join, f[i].addr);
+        }
+}
+
+static void
+give_fill(struct mono *m)
+{
+    unsigned refused = 0;
+    for (uint32_t i = 0; i < m->join.out.n_freed; i++) {
+        uint32_t frame = m->join.out.freed[i] / FRAME_SIZE;
+        m->rx_holder[frame] = HOLD_NIC;
+        m->fill[m->n_fill++] = (struct fdesc){.addr = frame * FRAME_SIZE};
+    }
+    m->join.out.n_freed = 0;
+    uint32_t done = 0;
+    while (done < m->n_fill) {
+        uint32_t want = min_u32(min_u32(m->n_fill - done, BATCH_MAX), xsk_fill_space(m->xsk));
+        if (want == 0)
+            break;
+        done += xsk_fill(m->xsk, m->fill + done, want, &refused);
+    }
+    m->n_fill -= done;
+    memmove(m->fill, m->fill + done, m->n_fill * sizeof *m->fill);
+    stat_add(m->d->stats, STAT_refused_frames, refused);
+}
+
+static bool
+send_frames(struct mono *m)
+{
+    for (uint32_t i = 0; i < m->join.out.n_nic; i++) {
+        m->at_nic[m->join.nic[i].addr / FRAME_SIZE] = 1;
+        m->tx[m->n_tx++] = m->join.nic[i];
+    }
+    m->join.out.n_nic = 0;
+    uint32_t n = min_u32(m->n_tx, xsk_tx_space(m->xsk));
+    if (n != 0) {
+        uint64_t bytes = 0;
+        n = xsk_tx(m->xsk, m->tx, n);
+        for (uint32_t i = 0; i < n; i++)
+            bytes += m->tx[i].len;
+        stat_add(m->d->stats, STAT_nic_tx, n);
+        stat_add(m->d->stats, STAT_nic_tx_bytes, bytes);
+        m->n_tx -= n;
+        memmove(m->tx, m->tx + n, m->n_tx * sizeof *m->tx);
+    }
+    if (xsk_tx_queued(m->xsk))
+        stat_inc(m->d->stats, STAT_nic_kicks);
+    return xsk_kick(m->xsk);
+}
+
+static unsigned
+receive(struct mono *m, struct fdesc *ok)
+{
+    struct fdesc f[BATCH_MAX];
+    unsigned n = xsk_rx_peek(m->xsk, f, BATCH_MAX), n_ok = 0;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t frame = f[i].addr / FRAME_SIZE;
+        if (frame >= m->n_rx || m->rx_holder[frame] != HOLD_NIC) {
+            stat_inc(m->d->stats, STAT_refused_frames);
+            continue;
+        }
+        m->rx_holder[frame] = HOLD_IP;
+        bytes += f[i].len;
+        ok[n_ok++] = f[i];
+    }
+    if (n != 0) {
+        xsk_rx_done(m->xsk, n);
+        stat_add(m->d->stats, STAT_nic_rx, n);
+        stat_add(m->d->stats, STAT_nic_rx_bytes, bytes);
+    }
+    return n_ok;
+}
+
+static void
+tell_state(struct mono *m)
+{
+    enum ip_state now = ip_state(m->join.ip);
+    if (now == m->told)
+        return;
+    m->told = now;
+    if (now == IP_READY) {
+        domain_notice(m->d, NOTICE_ADDRESS_READY, "address is ours");
+    } else if (now == IP_CONFLICT) {
+        const uint8_t *a = ip_conflict_mac(m->join.ip);
+        domain_notice(m->d, NOTICE_ADDRESS_CONFLICT, "%02x:%02x:%02x:%02x:%02x:%02x", a[0],
+                      a[1], a[2], a[3], a[4], a[5]);
+    }
+}
+
+static bool
+mono_turn(struct domain *d, ns_t now)
+{
+    struct mono *m = d->self;
+    struct fdesc rx[BATCH_MAX];
+    complete(m);
+    bool busy = serve_requests(&m->tcp, now);
+    busy |= serve_requests(&m->udp, now);
+    join_begin(&m->join);
+    /* Room first: what the kernel does not take stays with us, and then nothing new is made. */
+    if (m->n_tx < JOIN_NIC) {
+        unsigned n = receive(m, rx);
+        busy |= join_turn(&m->join, rx, n, now);
+    }
+    give_fill(m);
+    busy |= send_frames(m);
+    serve_events(&m->tcp);
+    serve_events(&m->udp);
+    serve_client_reap(&m->tcp, d);
+    serve_client_reap(&m->udp, d);
+    tell_state(m);
+    return busy;
+}
+
+static ns_t
+mono_deadline(struct domain *d)
+{
+    struct mono *m = d->self;
+    ns_t now = domain_now();
+    ns_t at = min_u64(serve_deadline(&m->tcp, now), serve_deadline(&m->udp, now));
+    at = min_u64(at, xsk_deadline(m->xsk, now));
+    return m->n_tx < JOIN_NIC ? min_u64(at, join_deadline(&m->join)) : at;
+}
+
+static bool
+mono_arm(struct domain *d)
+{
+    struct mono *m = d->self;
+    bool waits = serve_arm(&m->tcp);
+    waits |= serve_arm(&m->udp);
+    return waits || xsk_pending(m->xsk);
+}
+
+static void
+mono_ctl(struct domain *d, struct ctl_msg *msg, int *fd, ns_t now)
+{
+    struct mono *m = d->self;
+    bool udp = (msg->type == CTL_CLIENT_ADD || msg->type == CTL_CLIENT_GONE) &&
+               msg->client.id >= m->udp.first;
+    serve_client_ctl(udp ? &m->udp : &m->tcp, d, msg, fd, now);
+}
+
+static void
+mono_ready(struct domain *d, void *arg)
+{
+    struct mono *m = d->self;
+    if (arg == m->xsk)
+        return;
+    if (!serve_client_ready(&m->tcp, d, arg))
+        (void)serve_client_ready(&m->udp, d, arg);
+}
+
+static void *
+need(size_t bytes)
+{
+    void *p = aligned_alloc(CACHE_LINE, ALIGN_UP(bytes, (size_t)CACHE_LINE));
+    if (p == NULL)
+        domain_fatal("out of memory");
+    memset(p, 0, bytes);
+    return p;
+}
+
+/* The store: tcp's, then udp's, then the frame ledger, each on a page of its own. */
+static void
+components(struct mono *m, struct domain *d)
+{
+    struct tcp_config tc;
+    struct udp_config uc;
+    transport_tcp_config(&d->cfg, &tc);
+    transport_udp_config(&d->cfg, &uc);
+    size_t tcp_bytes = ALIGN_UP(tcp_store_size(&tc, &d->frames), (size_t)4096);
+    size_t udp_bytes = ALIGN_UP(udp_store_size(&uc, &d->frames), (size_t)4096);
+    uint32_t n_all = frames_bytes(&d->frames) / FRAME_SIZE;
+    if (d->store_size < tcp_bytes + udp_bytes + n_all)
+        domain_fatal("the store is too small");
+    uint8_t *store = d->store;
+    ns_t now = domain_now();
+    struct ip_config ic = {
+        .addr = d->cfg.addr,
+        .prefix = d->cfg.prefix,
+        .gateway = d->cfg.gateway,
+        .mtu = d->cfg.mtu,
+        .seed = d->cfg.seed,
+        .probes = d->cfg.restart != 0 ? 0 : d->cfg.probes,
+        .probe_interval = d->cfg.probe_interval_ms * NS_MS,
+    };
+    memcpy(ic.mac, d->cfg.mac, sizeof ic.mac);
+    struct ip *ip = ip_init(need(ip_size(&d->frames)), &ic, &d->frames, d->path, d->stats, now);
+    struct tcp *t = tcp_init(store, need(tcp_soft_size(&tc, &d->frames)), &tc, &d->frames,
+                             d->path, d->stats, now);
+    struct udp *u = udp_init(store + tcp_bytes, need(udp_soft_size(&uc, &d->frames)), &uc,
+                             &d->frames, d->path, d->stats, now);
+    if (d->cfg.restart != 0) {
+        tcp_ip_reset(t);
+        udp_ip_reset(u);
+    }
+    m->rx_holder = store + tcp_bytes + udp_bytes;
+    m->at_nic = need(n_all);
+    join_init(&m->join, ip, t, u, need(n_all * sizeof(uint32_t)),
+              need(n_all * sizeof(uint32_t)), need(n_all * sizeof(uint32_t)));
+    serve_init(&m->tcp, &tcp_ops, (struct transport *)(void *)t, tcp_clients_ready(t), 0,
+               d->stats);
+    serve_init(&m->udp, &udp_ops, (struct transport *)(void *)u, udp_clients_ready(u),
+               SERVE_CLIENTS, d->stats);
+    m->tcp.list_next = &m->udp;
+    m->udp.list_base = tc.n_sessions;
+    serve_client_init(&m->tcp, d);
+    serve_client_init(&m->udp, d);
+}
+
+/* Every receive frame that the kernel does not hold is empty. */
+static void
+take_up_frames(struct mono *m, struct domain *d)
+{
+    m->n_rx = d->frames.size[PART_RX] / FRAME_SIZE;
+    m->fill = need(2 * m->n_rx * sizeof *m->fill);
+    for (uint32_t i = 0; i < m->n_rx; i++) {
+        m->rx_holder[i] = HOLD_NIC;
+        if (!atomic_load_explicit(&d->nicmap->held[i], memory_order_relaxed))
+            m->fill[m->n_fill++] = (struct fdesc){.addr = i * FRAME_SIZE};
+    }
+    /* What the predecessor gave the kernel to send: wait until it is sent, so that no frame is
+     * written to on its way out. */
+    struct fdesc f[BATCH_MAX];
+    ns_t until = domain_now() + 200 * NS_MS;
+    while (xsk_tx_outstanding(m->xsk) != 0 && domain_now() < until) {
+        (void)xsk_kick(m->xsk);
+        while (xsk_complete(m->xsk, f, BATCH_MAX) != 0)
+            ;
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct domain d;
+    static struct mono m;
+    static const struct domain_ops ops = {
+        .turn = mono_turn,
+        .deadline = mono_deadline,
+        .arm = mono_arm,
+        .ctl = mono_ctl,
+        .ready = mono_ready,
+    };
+    domain_setup(&d, argc, argv);
+    m.d = &d;
+    if (d.xsk_fd < 0 || d.nicmap == NULL)
+        domain_fatal("the AF_XDP socket or the frame map is missing");
+    d.nicmap->n_frames = d.frames.size[PART_RX] / FRAME_SIZE;
+    m.xsk = xsk_open(d.xsk_fd, d.cfg.xsk_ring, d.nicmap);
+    if (m.xsk == NULL)
+        domain_fatal("the AF_XDP rings cannot be mapped");
+    components(&m, &d);
+    take_up_frames(&m, &d);
+    if (domain_watch_edge(&d, d.xsk_fd, m.xsk) != 0)
+        domain_fatal("the AF_XDP socket cannot be watched");
+    domain_run(&d, &ops, &m);
+}

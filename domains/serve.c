@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "serve.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#define REQUESTS_A_TURN 32u
+#define QUIET_TURNS 64u /* turns without a request until a client is no longer polled */
+#define BLOCKED_RETRY (5 * NS_MS)
+
+_Static_assert(sizeof(struct handle_entry) <= ARENA_HANDLE_BYTES &&
+                   sizeof(struct handle_table) <= 16,
+               "the arena has room for the handle table");
+
+static void
+bit_set(uint64_t *m, uint32_t i)
+{
+    m[i / 64] |= 1ull << (i % 64);
+}
+static void
+bit_clear(uint64_t *m, uint32_t i)
+{
+    m[i / 64] &= ~(1ull << (i % 64));
+}
+
+void
+serve_init(struct serve *s, const struct transport_ops *ops, struct transport *tr,
+           const uint64_t *ready, uint32_t first, struct stats *stats)
+{
+    memset(s, 0, sizeof *s);
+    s->ops = ops;
+    s->tr = tr;
+    s->ready = ready;
+    s->first = first;
+    s->stats = stats;
+}
+
+int
+serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
+          const struct sess_limits *limits, bool resume, int fd_sleep, int fd_ring)
+{
+    uint32_t i = id - s->first;
+    if (i >= SERVE_CLIENTS || s->c[i].used)
+        return EINVAL;
+    struct served *c = &s->c[i];
+    *c = (struct served){.v = *v, .handles = v->handles};
+    if (resume)
+        handle_table_recover(c->handles, arena_handles(&v->g));
+    else
+        handle_table_init(c->handles, arena_handles(&v->g));
+    ring_rx_init(&c->req, &v->c_head->tail, &v->d_head->head, v->g.n_req);
+    ring_tx_init(&c->evt, &v->d_head->tail, &v->c_head->head, v->g.n_evt);
+    bell_sleeper_init(&c->sleeper, &v->d_head->want, fd_sleep);
+    bell_ringer_init(&c->ringer, &v->c_head->want, fd_ring);
+    bell_ringer_init(&c->space, &v->c_head->want_space, fd_ring);
+    int err = s->ops->client_add(s->tr, id, v, limits);
+    if (err != 0)
+        return err;
+    c->used = true;
+    bit_set(s->active, i);
+    stat_add(s->stats, STAT_clients, 1);
+    return 0;
+}
+
+void
+serve_gone(struct serve *s, uint32_t id, ns_t now)
+{
+    uint32_t i = id - s->first;
+    if (i >= SERVE_CLIENTS || !s->c[i].used || s->c[i].gone)
+        return;
+    /* What it asked for before it died counts: a close that follows data, above all. */
+    bit_set(s->active, i);
+    for (unsigned k = 0; k < s->c[i].v.g.n_req / REQUESTS_A_TURN; k++)
+        if (!serve_requests(s, now))
+            break;
+    s->c[i].gone = true;
+    s->n_gone++;
+    bit_clear(s->active, i);
+    bit_clear(s->blocked, i);
+    s->ops->client_gone(s->tr, id, now);
+}
+
+uint32_t
+serve_idle_client(struct serve *s)
+{
+    for (uint32_t i = 0; i < SERVE_CLIENTS && s->n_gone != 0; i++)
+        if (s->c[i].used && s->c[i].gone && s->ops->client_idle(s->tr, s->first + i))
+            return s->first + i;
+    return SESS_NONE;
+}
+
+void
+serve_remove(struct serve *s, uint32_t id)
+{
+    uint32_t i = id - s->first;
+    if (i >= SERVE_CLIENTS || !s->c[i].used)
+        return;
+    s->ops->client_remove(s->tr, id);
+    s->n_gone -= s->c[i].gone;
+    memset(&s->c[i], 0, sizeof s->c[i]);
+    bit_clear(s->active, i);
+    bit_clear(s->blocked, i);
+    stat_add(s->stats, STAT_clients, (uint64_t)-1);
+}
+
+void
+serve_wake(struct serve *s, uint32_t id)
+{
+    uint32_t i = id - s->first;
+    if (i >= SERVE_CLIENTS || !s->c[i].used || s->c[i].gone || s->c[i].poisoned)
+        return;
+    bell_disarm(&s->c[i].sleeper);
+    s->c[i].quiet_turns = 0;
+    bit_set(s->active, i);
+}
+
+static void
+poison(struct serve *s, uint32_t i, const char *what)
+{
+    struct served *c = &s->c[i];
+    if (c->poisoned)
+        return;
+    c->poisoned = true;
+    bit_clear(s->active, i);
+    stat_inc(s->stats, STAT_poisoned);
+    if (s->report != NULL)
+        s->report(s->ctx, s->first + i, what);
+}
+
+static uint32_t
+rights_needed(unsigned op)
+{
+    switch (op) {
+    case REQ_BIND:
+    case REQ_CONNECT:
+    case REQ_LISTEN:
+        return RIGHT_BIND;
+    case REQ_ACCEPTED:
+        return RIGHT_ACCEPT;
+    case REQ_SHUTDOWN:
+        return RIGHT_SHUTDOWN;
+    case REQ_SETOPT:
+        return RIGHT_OPTIONS;
+    case REQ_SEND:
+        return RIGHT_SEND;
+    case REQ_CONSUMED:
+        return RIGHT_RECEIVE;
+    default: /* names, reading options, and giving it up need nothing but the handle */
+        return 0;
+    }
+}
+
+static bool
+wants_reply(unsigned op)
+{
+    return op != REQ_ACCEPTED && op != REQ_CLOSE && op != REQ_SEND && op != REQ_CONSUMED &&
+           op != REQ_RELEASED;
+}
+
+static void
+open_session(struct serve *s, uint32_t i, struct sess_evt *reply)
+{
+    struct served *c = &s->c[i];
+    uint32_t sess, slot;
+    reply->err = s->ops->open(s->tr, s->first + i, &sess, &slot);
+    if (reply->err != 0)
+        return;
+    reply->handle = handle_new(c->handles, sess, RIGHT_ALL);
+    reply->slot = slot;
+    if (reply->handle == HANDLE_NONE) { /* no room for a name: the session goes again */
+        struct sess_req close = {.op = REQ_CLOSE};
+        struct sess_evt none = {0};
+        s->ops->request(s->tr, sess, &close, &none, 0);
+        reply->err = EMFILE;
+    }
+}
+
+static void
+serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
+{
+    struct served *c = &s->c[i];
+    struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
+    uint32_t sess;
+    if (r->op == 0 || r->op >= REQ_OPS) {
+        stat_inc(s->stats, STAT_req_bad);
+        reply.err = EINVAL;
+    } else if (r->op == REQ_SOCKET) {
+        open_session(s, i, &reply);
+    } else {
+        reply.err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
+        if (reply.err == 0)
+            s->ops->request(s->tr, sess, r, &reply, now);
+        else
+            stat_inc(s->stats, STAT_req_bad_handle);
+        if (reply.err == 0 && r->op == REQ_RELEASED)
+            (void)handle_revoke(c->handles, r->handle);
+    }
+    if (!wants_reply(r->op))
+        return;
+    struct sess_evt *e = evtring_reserve(&c->evt, c->v.evt);
+    if (e != NULL) /* there is room: it was reserved before the request was taken */
+        *e = reply;
+}
+
+/* Publish what was written to the client's event ring, and wake it if it sleeps. */
+static void
+publish(struct serve *s, struct served *c)
+{
+    if (c->evt.my_tail == c->evt.submitted)
+        return;
+    ring_submit(&c->evt);
+    if (bell_due(&c->ringer)) {
+        bell_ring(&c->ringer);
+        stat_inc(s->stats, STAT_bells_rung);
+    }
+}
+
+/* A bounded number of requests of one client. */
+static bool
+serve_client(struct serve *s, uint32_t i, ns_t now)
+{
+    struct served *c = &s->c[i];
+    struct sess_req r[REQUESTS_A_TURN];
+    uint32_t room = ring_space(&c->evt, REQUESTS_A_TURN);
+    unsigned n = reqring_take_batch(&c->req, c->v.req, r, min_u32(room, REQUESTS_A_TURN));
+    if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
+        poison(s, i, "impossible ring index");
+        return false;
+    }
+    if (n == 0) {
+        if (room == 0)
+            bit_set(s->blocked, i);
+        if (++c->quiet_turns < QUIET_TURNS)
+            return false;
+        bell_arm(&c->sleeper);
+        if (ring_avail(&c->req, 1) == 0)
+            bit_clear(s->active, i);
+        else
+            bell_disarm(&c->sleeper);
+        return false;
+    }
+    c->quiet_turns = 0;
+    /* The slots go back before the cursors are read: a client that finds its last request
+     * still in the ring need not send another (the fence pairs with the one in its test). */
+    ring_release(&c->req);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (bell_due(&c->space))
+        bell_ring(&c->space);
+    for (unsigned k = 0; k < n; k++)
+        serve_one(s, i, &r[k], now);
+    publish(s, c);
+    return true;
+}
+
+bool
+serve_requests(struct serve *s, ns_t now)
+{
+    bool any = false;
+    for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
+        for (uint64_t m = s->active[w]; m != 0; m &= m - 1)
+            any |= serve_client(s, w * 64 + (uint32_t)__builtin_ctzll(m), now);
+    return any;
+}
+
+static void
+client_events(struct serve *s, uint32_t i)
+{
+    struct served *c = &s->c[i];
+    struct sess_evt e;
+    bit_clear(s->blocked, i);
+    for (;;) {
+        if (ring_space(&c->evt, 1) == 0) {
+            bit_set(s->blocked, i);
+            break;
+        }
+        if (!s->ops->next_event(s->tr, s->first + i, &e))
+            break;
+        if (e.kind == EVT_ACCEPT) {
+            uint32_t sess = e.cookie;
+            e.handle = handle_new(c->handles, sess, RIGHT_ALL & ~RIGHT_BIND);
+            if (e.handle == HANDLE_NONE) {
+                struct sess_req close = {.op = REQ_CLOSE};
+                struct sess_evt none = {0};
+                s->ops->request(s->tr, sess, &close, &none, 0);
+                stat_inc(s->stats, STAT_events_lost);
+                continue;
+            }
+        }
+        e.cookie = 0;
+        struct sess_evt *slot = evtring_reserve(&c->evt, c->v.evt);
+        if (slot == NULL)
+            break;
+        *slot = e;
+    }
+    if (ring_tx_poisoned(&c->evt)) {
+        poison(s, i, "impossible event ring index");
+        return;
+    }
+    publish(s, c);
+}
+
+void
+serve_events(struct serve *s)
+{
+    unsigned base = s->first / 64;
+    for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
+        for (uint64_t m = s->ready[base + w]; m != 0; m &= m - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(m);
+            if (s->c[i].used && !s->c[i].gone && !s->c[i].poisoned)
+                client_events(s, i);
+        }
+}
+
+bool
+serve_arm(struct serve *s)
+{
+    bool waits = false;
+    for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
+        for (uint64_t m = s->active[w]; m != 0; m &= m - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(m);
+            struct served *c = &s->c[i];
+            bell_arm(&c->sleeper);
+            if (ring_avail(&c->req, 1) != 0 && ring_space(&c->evt, 1) != 0) {
+                bell_disarm(&c->sleeper);
+                waits = true;
+            } else if (!ring_rx_poisoned(&c->req)) {
+                bit_clear(s->active, i);
+            } else {
+                poison(s, i, "impossible ring index");
+            }
+        }
+    return waits;
+}
+
+ns_t
+serve_deadline(const struct serve *s, ns_t now)
+{
+    uint64_t any = 0;
+    for (unsigned w = 0; w < ARRAY_LEN(s->blocked); w++)
+        any |= s->blocked[w];
+    return any != 0 ? now + BLOCKED_RETRY : NS_NEVER;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * serve.h: the clients' side of a transport domain: takes requests off each client's ring,
+ * turns handles into sessions by the rights they carry, and hands replies and events back. The
+ * same for tcp and udp, in their own processes and in the monolith. serve_* on memory alone
+ * (serve.c) makes no system call but ringing a bell; taking in and letting go of clients is in
+ * serve_client.c.
+ */
+#ifndef DOMAINS_SERVE_H
+#define DOMAINS_SERVE_H
+
+#include "ipc/bell.h"
+#include "ipc/handle.h"
+#include "ipc/ring.h"
+#include "base/stats.h"
+#include "session/ops.h"
+
+#define SERVE_CLIENTS 128u /* per protocol; ids from `first` on */
+
+RING_DEFINE(reqring, struct sess_req)
+RING_DEFINE(evtring, struct sess_evt)
+
+struct served {
+    bool used;
+    bool gone;     /* the client died; waiting for its sessions to end */
+    bool poisoned; /* it broke its ring: not served any more */
+    uint32_t quiet_turns;
+    struct arena_view v;
+    void *client_half, *domain_half; /* as mapped; NULL in tests */
+    struct ring_rx req;
+    struct ring_tx evt;
+    struct bell_sleeper sleeper;
+    struct bell_ringer ringer; /* it waits for events */
+    struct bell_ringer space;  /* it waits for room for requests */
+    struct handle_table *handles;
+};
+
+struct serve {
+    const struct transport_ops *ops;
+    struct transport *tr;
+    const uint64_t *ready; /* a bit per client id with events in the transport */
+    struct stats *stats;
+    uint32_t first;                       /* id of c[0] */
+    uint64_t active[SERVE_CLIENTS / 64];  /* looked at every turn */
+    uint64_t blocked[SERVE_CLIENTS / 64]; /* events wait for room in the client's ring */
+    uint32_t n_gone;
+    struct served c[SERVE_CLIENTS];
+    /* For listing the sessions of several transports in one process: the number that our first
+     * one is shown under, and who goes on after our last. */
+    uint32_t list_base;
+    const struct serve *list_next;
+    /* A client broke the rules of its ring: the supervisor is told through this. */
+    void (*report)(void *ctx, uint32_t id, const char *what);
+    void *ctx;
+};
+
+void serve_init(struct serve *s, const struct transport_ops *ops, struct transport *tr,
+                const uint64_t *ready, uint32_t first, struct stats *stats);
+
+/* A client's arena is mapped at v. resume: it was in use before this process. Returns 0 or
+ * errno. fd_sleep, fd_ring: ends of its bells (serve.h does not close them). */
+must_check int serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
+                         const struct sess_limits *limits, bool resume, int fd_sleep,
+                         int fd_ring);
+
+/* The client died. */
+void serve_gone(struct serve *s, uint32_t id, ns_t now);
+/* A client that died and whose sessions have ended, so that its arena can be unmapped and
+ * serve_remove called; SESS_NONE: none. */
+uint32_t serve_idle_client(struct serve *s);
+void serve_remove(struct serve *s, uint32_t id);
+
+/* Its bell rang: look at it again. */
+void serve_wake(struct serve *s, uint32_t id);
+
+/* Requests of the active clients, a bounded number of each, in turn. True: there was one. */
+bool serve_requests(struct serve *s, ns_t now);
+/* Events of the clients that have some. Call after the transport's step. */
+void serve_events(struct serve *s);
+/* Before sleeping: arm every active client's bell. True: a request waits after all. */
+bool serve_arm(struct serve *s);
+/* When to look again because a client left no room for its events; NS_NEVER. */
+ns_t serve_deadline(const struct serve *s, ns_t now);
+
+#endif

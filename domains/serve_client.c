@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "serve_client.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ipc/region.h"
+
+static void
+report(void *ctx, uint32_t id, const char *what)
+{
+    domain_poisoned(ctx, id, "client %u: %s", id, what);
+}
+
+void
+serve_client_init(struct serve *s, struct domain *d)
+{
+    s->report = report;
+    s->ctx = d;
+}
+
+static void
+client_free(struct domain *d, uint32_t id)
+{
+    struct ctl_msg m = {.type = CTL_CLIENT_FREE, .client.id = id};
+    if (ctl_send(d->ctl_fd, &m, NULL) != 0)
+        domain_notice(d, NOTICE_LOG, "client %u: could not report that its arena is free", id);
+}
+
+static void
+client_add(struct serve *s, struct domain *d, const struct ctl_client *c, int *fd)
+{
+    struct served *sv = &s->c[c->id - s->first];
+    size_t client_bytes = arena_client_bytes(&c->g), domain_bytes = arena_domain_bytes(&c->g);
+    void *client_half = NULL, *domain_half = NULL;
+    int err = sv->used ? EEXIST : 0;
+    if (err == 0 && (client_half = region_map(fd[0], client_bytes, false, NULL)) == NULL)
+        err = errno;
+    if (err == 0 && (domain_half = region_map(fd[1], domain_bytes, true, NULL)) == NULL)
+        err = errno;
+    close(fd[0]);
+    close(fd[1]);
+    if (err == 0) {
+        struct arena_view v;
+        arena_view_init(&v, &c->g, client_half, domain_half);
+        err = serve_add(s, c->id, &v, &c->limits, c->resume != 0, fd[2], fd[3]);
+    }
+    if (err == 0) {
+        sv->client_half = client_half;
+        sv->domain_half = domain_half;
+        err = -domain_watch(d, fd[2], sv);
+        if (err == 0)
+            return;
+        serve_gone(s, c->id, domain_now());
+        serve_remove(s, c->id);
+    }
+    domain_notice(d, NOTICE_LOG, "client %u: cannot be taken in: error %d", c->id, err);
+    if (client_half != NULL)
+        munmap(client_half, client_bytes);
+    if (domain_half != NULL)
+        munmap(domain_half, domain_bytes);
+    close(fd[2]);
+    close(fd[3]);
+    client_free(d, c->id);
+}
+
+static void
+send_sessions(const struct serve *s, struct domain *d, uint32_t from)
+{
+    struct ctl_msg m = {.type = CTL_SESSION_LIST};
+    struct sess_info info;
+    while (s->list_next != NULL && from >= s->list_next->list_base)
+        s = s->list_next;
+    uint32_t at = from - s->list_base;
+    while (m.sessions.n < CTL_INFO_MAX && s->ops->info(s->tr, at, &info)) {
+        at = info.sess + 1;
+        info.sess += s->list_base;
+        m.sessions.s[m.sessions.n++] = info;
+    }
+    m.sessions.more = s->ops->info(s->tr, at, &info);
+    m.sessions.next = at + s->list_base;
+    if (!m.sessions.more && s->list_next != NULL) {
+        m.sessions.more = 1;
+        m.sessions.next = s->list_next->list_base;
+    }
+    if (ctl_send(d->ctl_fd, &m, NULL) != 0)
+        domain_notice(d, NOTICE_LOG, "session list lost: the supervisor does not read");
+}
+
+void
+serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, ns_t now)
+{
+    switch (m->type) {
+    case CTL_CLIENT_ADD:
+        if (m->client.id - s->first < SERVE_CLIENTS)
+            client_add(s, d, &m->client, fd);
+        break;
+    case CTL_CLIENT_GONE:
+        serve_gone(s, m->client.id, now);
+        break;
+    case CTL_SESSIONS:
+        send_sessions(s, d, m->from);
+        break;
+    default:
+        break;
+    }
+}
+
+void
+serve_client_reap(struct serve *s, struct domain *d)
+{
+    uint32_t id = serve_idle_client(s);
+    if (id == SESS_NONE)
+        return;
+    struct served sv = s->c[id - s->first];
+    serve_remove(s, id);
+    domain_unwatch(d, sv.sleeper.fd);
+    close(sv.sleeper.fd);
+    close(sv.ringer.fd);
+    munmap(sv.client_half, arena_client_bytes(&sv.v.g));
+    munmap(sv.domain_half, arena_domain_bytes(&sv.v.g));
+    client_free(d, id);
+}
+
+bool
+serve_client_ready(struct serve *s, struct domain *d, void *arg)
+{
+    struct served *sv = arg;
+    if (sv < s->c || sv >= s->c + SERVE_CLIENTS)
+        return false;
+    if (!bell_drain(&sv->sleeper)) /* its end is closed: the supervisor will tell */
+        domain_unwatch(d, sv->sleeper.fd);
+    serve_wake(s, s->first + (uint32_t)(sv - s->c));
+    return true;
+}
