@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * attach.c: getting an arena from the daemon, and losing it.
+ */
+#include "private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ipc/ctl.h"
+#include "ipc/region.h"
+
+#define ARENA_DEFAULT (32ull << 20)
+#define SESSIONS_DEFAULT 4096u
+#define SESSIONS_MAX 65536u
+#define REQUESTS 1024u
+#define BUSY_TRIES 50u /* of BUSY_PAUSE_US each: a domain that is being restarted */
+#define BUSY_PAUSE_US 100000u
+#define ANSWER_SECONDS 10
+
+/* What went wrong with the last attach of this thread. */
+static __thread char attach_text[320] = "not attached yet";
+
+const char *
+bh_strerror_attach(void)
+{
+    return attach_text;
+}
+
+static int __attribute__((format(printf, 2, 3))) fail(int err, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(attach_text, sizeof attach_text, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+/* ---- how large ---- */
+
+/* A number with an optional K, M or G. False: not one, or out of bounds. */
+static bool
+parse_size(const char *text, uint64_t max, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (*end != '\0') {
+        const char *units = "kKmMgG", *u = strchr(units, *end);
+        if (u == NULL || end[1] != '\0')
+            return false;
+        shift = 10 * ((unsigned)(u - units) / 2 + 1);
+    }
+    if (end == text || text[0] == '-' || errno != 0 || n == 0 || n > max >> shift)
+        return false;
+    *out = (uint64_t)n << shift;
+    return true;
+}
+
+static int
+wanted_geometry(struct arena_geometry *g)
+{
+    uint64_t arena = ARENA_DEFAULT, sessions = SESSIONS_DEFAULT;
+    const char *text = getenv("BULKHEAD_ARENA");
+    if (text != NULL && !parse_size(text, 1ull << 32, &arena))
+        return fail(EINVAL, "BULKHEAD_ARENA=%.32s is not a size such as 64M (at most 4G)",
+                    text);
+    text = getenv("BULKHEAD_SESSIONS");
+    if (text != NULL && !parse_size(text, SESSIONS_MAX, &sessions))
+        return fail(EINVAL, "BULKHEAD_SESSIONS=%.32s is not a number from 1 to %u", text,
+                    SESSIONS_MAX);
+    uint32_t events = 64;
+    while (events < 2 * sessions && events < 65536)
+        events *= 2;
+    uint32_t pages = (uint32_t)(ALIGN_UP(arena, FIFO_PAGE) / FIFO_PAGE);
+    *g = (struct arena_geometry){.n_slots = (uint32_t)sessions,
+                                 .n_tx_pages = pages,
+                                 .n_rx_pages = pages,
+                                 .n_req = REQUESTS,
+                                 .n_evt = events};
+    return 0;
+}
+
+/* ---- talking to the supervisor ---- */
+
+static const char *
+instance_name(void)
+{
+    const char *name = getenv("BULKHEAD_INSTANCE");
+    return name != NULL && name[0] != '\0' ? name : "default";
+}
+
+static int
+call_daemon(int *fd)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    const char *name = instance_name();
+    if (!ctl_socket_path(sun.sun_path, sizeof sun.sun_path, name, "sock"))
+        return fail(EINVAL, "BULKHEAD_INSTANCE=%.40s is not the name of an instance", name);
+    int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (s < 0)
+        return fail(errno, "no socket to reach the daemon with: %s", strerror(errno));
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (connect(s, (struct sockaddr *)&sun, sizeof sun) != 0) {
+        int err = errno;
+        close(s);
+        if (err == ENOENT || err == ECONNREFUSED)
+            return fail(ECONNREFUSED,
+                        "no bulkheadd runs as instance \"%s\" (%s): start it, or set "
+                        "BULKHEAD_INSTANCE",
+                        name, sun.sun_path);
+        return fail(err, "cannot reach bulkheadd at %s: %s", sun.sun_path, strerror(err));
+    }
+    *fd = s;
+    return 0;
+}
+
+static int
+denied(const struct ctl_text *t)
+{
+    static const int errnos[] = {
+        [DENIED_VERSION] = EPROTONOSUPPORT, [DENIED_ACCOUNT] = EACCES, [DENIED_ARENA] = EDQUOT,
+        [DENIED_CLIENTS] = EUSERS,          [DENIED_BUSY] = EBUSY,     [DENIED_INTERNAL] = EIO};
+    int err = t->arg < ARRAY_LEN(errnos) ? errnos[t->arg] : EIO;
+    return fail(err, "bulkheadd (instance \"%s\") says: %s", instance_name(), t->text);
+}
+
+/* Ask once. On success m is a CTL_WELCOME, fd[] its descriptors, *sup the socket. */
+static int
+ask(int proto, const struct arena_geometry *g, struct ctl_msg *m, int fd[CTL_FDS_MAX], int *sup)
+{
+    int err = call_daemon(sup);
+    if (err != 0)
+        return err;
+    memset(m, 0, sizeof *m);
+    m->type = CTL_HELLO;
+    m->hello.layout = SESSION_LAYOUT_VERSION;
+    m->hello.proto = (uint32_t)proto;
+    m->hello.g = *g;
+    strncpy(m->hello.program, program_invocation_short_name, sizeof m->hello.program - 1);
+    int r = ctl_send(*sup, m, NULL);
+    if (r == 0)
+        r = ctl_recv(*sup, m, fd);
+    if (r == 1 && m->type == CTL_WELCOME)
+        return 0;
+    if (r == 1 && m->type == CTL_DENIED)
+        err = denied(&m->text);
+    else if (r == 0)
+        err = fail(ECONNREFUSED, "bulkheadd ended while it was asked for an arena");
+    else if (r == -EAGAIN)
+        err = fail(ETIMEDOUT, "bulkheadd did not answer within %d seconds", ANSWER_SECONDS);
+    else if (r == -EPROTONOSUPPORT)
+        err = fail(EPROTONOSUPPORT, "bulkheadd speaks another version than this library");
+    else
+        err = fail(EPROTO, "bulkheadd gave an answer that makes no sense");
+    close(*sup);
+    return err;
+}
+
+static int
+ask_patiently(int proto, const struct arena_geometry *g, struct ctl_msg *m, int fd[CTL_FDS_MAX],
+              int *sup)
+{
+    for (unsigned i = 0;; i++) {
+        int err = ask(proto, g, m, fd, sup);
+        if (err != EBUSY || i == BUSY_TRIES)
+            return err;
+        usleep(BUSY_PAUSE_US);
+    }
+}
+
+/* ---- memory ---- */
+
+/* Touch every page, so that this process pays for it, and learns here if it cannot. */
+static int
+prefault(void *p, size_t size, bool writable)
+{
+    if (madvise(p, size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+        return 0;
+    if (errno != EINVAL) /* EINVAL: a kernel before 5.14 */
+        return errno == EFAULT || errno == EHWPOISON ? ENOMEM : errno;
+    for (size_t at = 0; at < size; at += FIFO_PAGE) {
+        volatile uint8_t *byte = (uint8_t *)p + at;
+        if (writable)
+            *byte = *byte;
+        else
+            (void)*byte;
+    }
+    return 0;
+}
+
+static int
+map_half(struct att *a, unsigned i, int fd, size_t size)
+{
+    bool ours = i == 0;
+    a->half[i] = region_map(fd, size, ours, NULL);
+    if (a->half[i] == NULL)
+        return fail(errno, "cannot map the arena: %s", strerror(errno));
+    a->half_size[i] = size;
+    madvise(a->half[i], size, MADV_DONTFORK);
+    int err = prefault(a->half[i], size, ours);
+    return err == 0 ? 0
+                    : fail(err, "no memory for an arena of %zu bytes: %s", size, strerror(err));
+}
+
+/* Everything but descriptors and memory. */
+static int
+att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g)
+{
+    memset(a, 0, sizeof *a);
+    a->l = l;
+    a->proto = proto;
+    a->v.g = *g;
+    a->fd_sup = a->fd_hold = a->bell.fd = a->ringer.fd = -1;
+    list_init(&a->holders);
+    list_init(&a->owing);
+    a->sock = calloc(g->n_slots, sizeof *a->sock);
+    a->page = calloc(g->n_tx_pages, sizeof *a->page);
+    if (a->sock == NULL || a->page == NULL)
+        return ENOMEM;
+    for (uint32_t i = 0; i < g->n_tx_pages; i++) /* the lowest comes out first */
+        a->page[a->n_free++] = g->n_tx_pages - 1 - i;
+    return 0;
+}
+
+static void
+att_start(struct att *a, int fd_sleep, int fd_ring)
+{
+    arena_view_init(&a->v, &a->v.g, a->half[0], a->half[1]);
+    struct half_head *ours = a->v.c_head, *theirs = a->v.d_head;
+    ring_tx_init(&a->req, &ours->tail, &theirs->head, a->v.g.n_req);
+    ring_rx_init(&a->evt, &theirs->tail, &ours->head, a->v.g.n_evt);
+    bell_sleeper_init(&a->bell, &ours->want, fd_sleep);
+    bell_sleeper_init(&a->space, &ours->want_space, fd_sleep);
+    bell_ringer_init(&a->ringer, &theirs->want, fd_ring);
+    a->lost_seen = atomic_load_explicit(&theirs->lost, memory_order_relaxed);
+}
+
+void
+att_free(struct att *a)
+{
+    for (unsigned i = 0; i < 2 && a->mapped; i++)
+        if (a->half[i] != NULL)
+            munmap(a->half[i], a->half_size[i]);
+    const int fds[] = {a->fd_sup, a->fd_hold, a->bell.fd, a->ringer.fd};
+    for (unsigned i = 0; i < ARRAY_LEN(fds) && a->mapped; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    free(a->sock);
+    free(a->page);
+    free(a);
+}
+
+/* Without the lock. */
+static int
+attach(struct lib *l, int proto, struct att **out)
+{
+    struct arena_geometry g;
+    struct ctl_msg m;
+    int fd[CTL_FDS_MAX], sup = -1;
+    int err = wanted_geometry(&g);
+    if (err == 0)
+        err = ask_patiently(proto, &g, &m, fd, &sup);
+    if (err != 0)
+        return err;
+    const struct arena_geometry *got = &m.client.g;
+    struct att *a = malloc(sizeof *a);
+    err = a != NULL ? att_init(a, l, proto, got) : ENOMEM;
+    if (err != 0)
+        fail(err, "no memory for the books of an arena");
+    if (a != NULL) {
+        a->mapped = true;
+        a->fd_sup = sup;
+        a->fd_hold = fd[4];
+        if (err == 0)
+            err = map_half(a, 0, fd[0], arena_client_bytes(got));
+        if (err == 0)
+            err = map_half(a, 1, fd[1], arena_domain_bytes(got));
+    }
+    close(fd[0]);
+    close(fd[1]);
+    if (err != 0) {
+        close(fd[2]);
+        close(fd[3]);
+        if (a != NULL)
+            att_free(a);
+        else
+            close(sup), close(fd[4]);
+        return err;
+    }
+    att_start(a, fd[2], fd[3]);
+    *out = a;
+    return 0;
+}
+
+int
+bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *client_half,
+               void *domain_half, int fd_sleep, int fd_ring)
+{
+    unsigned i = proto == IPPROTO_TCP ? 0 : 1;
+    if (l->att[i] != NULL || !arena_geometry_check(g))
+        return EINVAL;
+    struct att *a = malloc(sizeof *a);
+    if (a == NULL)
+        return ENOMEM;
+    int err = att_init(a, l, proto, g);
+    if (err != 0) {
+        att_free(a);
+        return err;
+    }
+    a->half[0] = client_half;
+    a->half[1] = domain_half;
+    att_start(a, fd_sleep, fd_ring);
+    l->att[i] = a;
+    return watch_add_att(l, a);
+}
+
+/* ---- the end of one ---- */
+
+void
+att_down(struct att *a)
+{
+    struct lib *l = a->l;
+    if (a->down)
+        return;
+    a->down = true;
+    watch_drop_att(l, a);
+    for (uint32_t i = 0; i < a->v.g.n_slots; i++) {
+        struct sock *s = &a->sock[i];
+        if (s->life == SOCK_OPEN)
+            watch_touch(l, s);
+        else if (s->life == SOCK_CLOSING)
+            sock_freed(s); /* nobody else will say so */
+    }
+    lib_wake_all(l);
+}
+
+void
+att_check(struct att *a)
+{
+    char byte;
+    if (a->fd_sup < 0)
+        return;
+    /* It has nothing more to say to us: data is as bad as the end. */
+    ssize_t n = recv(a->fd_sup, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+        att_down(a);
+}
+
+void
+att_free_if_unused(struct att *a)
+{
+    struct lib *l = a->l;
+    if (!a->down || a->users > 0 || a->n_socks > 0)
+        return;
+    for (unsigned i = 0; i < ATTS; i++)
+        if (l->att[i] == a)
+            l->att[i] = NULL;
+    att_free(a);
+}
+
+struct att *
+att_get(struct lib *l, int proto)
+{
+    unsigned i = proto == IPPROTO_TCP ? 0 : 1;
+    while (l->attaching[i]) /* by another thread */
+        pthread_cond_wait(&l->idle, &l->lock);
+    if (l->att[i] != NULL) {
+        att_check(l->att[i]);
+        if (!l->att[i]->down)
+            return l->att[i];
+        /* Its sockets keep it until they are closed; new ones get a new daemon. */
+        struct att *old = l->att[i];
+        l->att[i] = NULL;
+        att_free_if_unused(old);
+    }
+    struct att *a = NULL;
+    l->attaching[i] = true;
+    lib_flush(l);
+    pthread_mutex_unlock(&l->lock);
+    int err = attach(l, proto, &a);
+    pthread_mutex_lock(&l->lock);
+    l->attaching[i] = false;
+    pthread_cond_broadcast(&l->idle);
+    if (err == 0)
+        err = watch_add_att(l, a);
+    if (err != 0) {
+        if (a != NULL)
+            att_free(a);
+        errno = err;
+        return NULL;
+    }
+    l->att[i] = a;
+    return a;
+}

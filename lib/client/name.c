@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * name.c: socket addresses, ours and the program's.
+ */
+#include "private.h"
+
+int
+addr_in(const struct sockaddr *sa, socklen_t len, struct ipaddr *a, uint16_t *port)
+{
+    struct sockaddr_in sin;
+    if (sa == NULL)
+        return EFAULT;
+    if (len < sizeof sin)
+        return EINVAL;
+    memcpy(&sin, sa, sizeof sin);
+    if (sin.sin_family != AF_INET)
+        return EAFNOSUPPORT;
+    *a = ipaddr_v4((const uint8_t *)&sin.sin_addr);
+    *port = ntohs(sin.sin_port);
+    return 0;
+}
+
+void
+addr_out(struct sockaddr_in *sin, const struct ipaddr *a, uint16_t port)
+{
+    memset(sin, 0, sizeof *sin);
+    sin->sin_family = AF_INET;
+    sin->sin_port = htons(port);
+    sin->sin_addr.s_addr = htonl(ipaddr_is_v4(a) ? ipaddr_to_u32(a) : 0);
+}
+
+void
+addr_copy(struct sockaddr *to, socklen_t *len, const struct sockaddr_in *from)
+{
+    if (to == NULL || len == NULL)
+        return;
+    memcpy(to, from, *len < sizeof *from ? *len : sizeof *from);
+    *len = sizeof *from;
+}
+
+static int
+names(int fd, struct sess_evt *reply)
+{
+    struct lib *l = lib_lock();
+    struct sock *s = lib_sock(l, fd);
+    int err = EBADF;
+    if (s != NULL) {
+        struct sess_req r = {.op = REQ_NAME};
+        err = sock_request(l, s, &r, reply);
+        sock_put(l, s);
+    }
+    lib_unlock(l);
+    return err;
+}
+
+int
+bh_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct sess_evt e;
+    struct sockaddr_in sin;
+    int err = addr == NULL || len == NULL ? EFAULT : names(fd, &e);
+    if (err != 0)
+        return (int)ret_errno(-err);
+    addr_out(&sin, &e.addr, e.port);
+    addr_copy(addr, len, &sin);
+    return 0;
+}
+
+int
+bh_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct sess_evt e;
+    struct sockaddr_in sin;
+    int err = addr == NULL || len == NULL ? EFAULT : names(fd, &e);
+    if (err == 0 && e.peer_v4 == 0)
+        err = ENOTCONN;
+    if (err != 0)
+        return (int)ret_errno(-err);
+    struct ipaddr peer = ipaddr_v4_u32(e.peer_v4);
+    addr_out(&sin, &peer, e.peer_port);
+    addr_copy(addr, len, &sin);
+    return 0;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * opt.c: socket options. What concerns only this side is kept here; the rest is asked of
+ * the domain, which knows the truth. Values travel as 64 bits.
+ */
+#include "private.h"
+
+#include <netinet/tcp.h>
+#include <sys/time.h>
+
+static int
+put_value(void *value, socklen_t *len, const void *from, size_t n)
+{
+    socklen_t m = *len < n ? *len : (socklen_t)n;
+    memcpy(value, from, m);
+    *len = m;
+    return 0;
+}
+
+static int
+put_int(void *value, socklen_t *len, int v)
+{
+    return put_value(value, len, &v, sizeof v);
+}
+
+static int
+take_int(const void *value, socklen_t len, int *v)
+{
+    if (len < sizeof *v)
+        return EINVAL;
+    memcpy(v, value, sizeof *v);
+    return 0;
+}
+
+static int
+set_domain(struct lib *l, struct sock *s, int level, int name, uint64_t value)
+{
+    struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
+    struct sess_evt e;
+    return sock_request(l, s, &r, &e);
+}
+
+static int
+get_domain(struct lib *l, struct sock *s, int level, int name, uint64_t *value)
+{
+    struct sess_req r = {.op = REQ_GETOPT, .level = level, .name = name};
+    struct sess_evt e;
+    int err = sock_request(l, s, &r, &e);
+    *value = err == 0 ? e.value : 0;
+    return err;
+}
+
+/* ---- timeouts ---- */
+
+static int
+set_timeout(ns_t *t, const void *value, socklen_t len)
+{
+    struct timeval tv;
+    if (len < sizeof tv)
+        return EINVAL;
+    memcpy(&tv, value, sizeof tv);
+    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
+        return EDOM;
+    /* As the kernel: zero is "no timeout", a negative one has passed already. */
+    if (tv.tv_sec < 0)
+        *t = 1;
+    else
+        *t = min_u64((ns_t)tv.tv_sec, 1ull << 32) * NS_S + (ns_t)tv.tv_usec * NS_US;
+    return 0;
+}
+
+static int
+get_timeout(ns_t t, void *value, socklen_t *len)
+{
+    struct timeval tv = {.tv_sec = (time_t)(t / NS_S),
+                         .tv_usec = (suseconds_t)(t % NS_S / 1000)};
+    return put_value(value, len, &tv, sizeof tv);
+}
+
+/* ---- SOL_SOCKET ---- */
+
+static int
+set_linger(struct lib *l, struct sock *s, const void *value, socklen_t len)
+{
+    struct linger lg;
+    if (len < sizeof lg)
+        return EINVAL;
+    memcpy(&lg, value, sizeof lg);
+    uint32_t secs = lg.l_linger < 0 ? INT32_MAX : (uint32_t)lg.l_linger;
+    int err = set_domain(l, s, SOL_SOCKET, SO_LINGER, (lg.l_onoff != 0 ? LINGER_ON : 0) | secs);
+    if (err == 0) {
+        s->linger_on = lg.l_onoff != 0;
+        s->linger = secs;
+    }
+    return err;
+}
+
+static int
+get_error(struct sock *s)
+{
+    struct look k;
+    if (s->att->down)
+        return ENETDOWN;
+    sock_look(s, &k);
+    if (s->connecting && (k.err != 0 || (k.state & SLOT_DEAD)))
+        s->connecting = false;
+    return sock_take_err(s, &k);
+}
+
+static int
+set_socket(struct lib *l, struct sock *s, int name, const void *value, socklen_t len)
+{
+    int v;
+    switch (name) {
+    case SO_RCVTIMEO:
+        return set_timeout(&s->rcvtimeo, value, len);
+    case SO_SNDTIMEO:
+        return set_timeout(&s->sndtimeo, value, len);
+    case SO_LINGER:
+        return set_linger(l, s, value, len);
+    case SO_TYPE:
+    case SO_DOMAIN:
+    case SO_PROTOCOL:
+    case SO_ERROR:
+    case SO_ACCEPTCONN:
+        return ENOPROTOOPT;
+    default:
+        if (take_int(value, len, &v) != 0)
+            return EINVAL;
+        if (name == SO_RCVLOWAT)
+            return v <= 1 ? 0 : ENOPROTOOPT;
+        return set_domain(l, s, SOL_SOCKET, name, (uint64_t)(int64_t)v);
+    }
+}
+
+static int
+get_socket(struct lib *l, struct sock *s, int name, void *value, socklen_t *len)
+{
+    uint64_t v;
+    int err;
+    struct linger lg = {.l_onoff = s->linger_on, .l_linger = (int)s->linger};
+    switch (name) {
+    case SO_TYPE:
+        return put_int(value, len, sock_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM);
+    case SO_DOMAIN:
+        return put_int(value, len, AF_INET);
+    case SO_PROTOCOL:
+        return put_int(value, len, s->att->proto);
+    case SO_ACCEPTCONN:
+        return put_int(value, len, s->listening);
+    case SO_RCVLOWAT:
+        return put_int(value, len, 1);
+    case SO_ERROR:
+        return put_int(value, len, get_error(s));
+    case SO_RCVTIMEO:
+        return get_timeout(s->rcvtimeo, value, len);
+    case SO_SNDTIMEO:
+        return get_timeout(s->sndtimeo, value, len);
+    case SO_LINGER:
+        return put_value(value, len, &lg, sizeof lg);
+    default:
+        err = get_domain(l, s, SOL_SOCKET, name, &v);
+        return err != 0 ? err : put_int(value, len, (int)v);
+    }
+}
+
+/* ---- all levels ---- */
+
+/* Options whose value is not a number, which the domain has none of. */
+static bool
+not_a_number(int level, int name)
+{
+    return level == IPPROTO_TCP && (name == TCP_INFO || name == TCP_CONGESTION ||
+                                    name == TCP_MD5SIG || name == TCP_FASTOPEN_KEY);
+}
+
+/* At level IPPROTO_IP the kernel takes a single byte too. */
+static int
+take_ip_int(const void *value, socklen_t len, int *v)
+{
+    uint8_t byte;
+    if (len >= sizeof *v)
+        return take_int(value, len, v);
+    if (len < 1)
+        return EINVAL;
+    memcpy(&byte, value, 1);
+    *v = byte;
+    return 0;
+}
+
+static int
+do_set(struct lib *l, struct sock *s, int level, int name, const void *value, socklen_t len)
+{
+    int v;
+    if (value == NULL)
+        return -EFAULT;
+    if (level == SOL_SOCKET)
+        return -set_socket(l, s, name, value, len);
+    if (not_a_number(level, name))
+        return -ENOPROTOOPT;
+    int err = level == IPPROTO_IP ? take_ip_int(value, len, &v) : take_int(value, len, &v);
+    if (err != 0)
+        return -err;
+    if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s)) {
+        s->pktinfo = v != 0;
+        return 0;
+    }
+    return -set_domain(l, s, level, name, (uint64_t)(int64_t)v);
+}
+
+static int
+do_get(struct lib *l, struct sock *s, int level, int name, void *value, socklen_t *len)
+{
+    uint64_t v;
+    if (value == NULL || len == NULL)
+        return -EFAULT;
+    if (*len > INT32_MAX)
+        return -EINVAL;
+    if (level == SOL_SOCKET)
+        return -get_socket(l, s, name, value, len);
+    if (not_a_number(level, name))
+        return -ENOPROTOOPT;
+    if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s))
+        return put_int(value, len, s->pktinfo);
+    int err = get_domain(l, s, level, name, &v);
+    return err != 0 ? -err : put_int(value, len, (int)v);
+}
+
+int
+bh_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    WITH_SOCK(int, fd, do_set(l, s, level, name, value, len));
+}
+
+int
+bh_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    WITH_SOCK(int, fd, do_get(l, s, level, name, value, len));
+}
+
+/* ---- fcntl and ioctl ---- */
+
+static int
+set_nonblock(struct sock *s, bool on)
+{
+    s->nonblock = on;
+    return 0;
+}
+
+int
+bh_set_nonblocking(int fd, int on)
+{
+    WITH_SOCK(int, fd, ((void)l, set_nonblock(s, on != 0)));
+}
+
+int
+bh_get_nonblocking(int fd)
+{
+    WITH_SOCK(int, fd, ((void)l, s->nonblock));
+}
+
+static int
+unread(struct sock *s, int *bytes)
+{
+    struct look k;
+    struct dgram_head h;
+    if (s->listening)
+        return -EINVAL;
+    sock_look(s, &k);
+    *bytes = (int)min_u64(k.rx_avail, INT32_MAX);
+    if (!sock_is_stream(s) && k.rx_avail > 0) /* the first datagram's payload */
+        *bytes = k.rx_avail >= sizeof h && rx_read_bytes(s, s->rx_head, &h, sizeof h)
+                     ? (int)min_u32(h.len, DGRAM_MAX)
+                     : 0;
+    return 0;
+}
+
+int
+bh_fionread(int fd, int *bytes)
+{
+    WITH_SOCK(int, fd, ((void)l, unread(s, bytes)));
+}
+
+const char *
+bh_version(void)
+{
+    return PACKAGE_VERSION;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * request.c: messages to the domain. Those that expect a reply are sent by `request`,
+ * which waits. The others are owed: a bit per kind and socket, sent as soon as the ring
+ * has room, so that a full ring neither blocks nor loses anything.
+ */
+#include "private.h"
+
+#include <stdatomic.h>
+
+/* A free slot of the request ring, or NULL. It goes out at the next flush. */
+static struct sess_req *
+push(struct att *a)
+{
+    struct sess_req *r = rring_reserve(&a->req, a->v.req);
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    a->pushed = true;
+    a->req_no++;
+    return r;
+}
+
+/* Is the request of this number still to be taken by the domain? Then what it would tell
+ * will be seen without another one: the domain gives ring slots back, makes a full fence,
+ * and only then reads the cursors that the requests are about; we publish the cursor, make
+ * a full fence (the caller's), and only then read the ring's head. Either we see the slot
+ * taken and tell again, or the domain sees the cursor. */
+static bool
+not_yet_taken(struct att *a, uint64_t no)
+{
+    ring_tx_refresh(&a->req);
+    uint64_t taken = a->req_no - (a->req.my_tail - a->req.seen_head);
+    return no > taken;
+}
+
+static const struct {
+    uint32_t bit;
+    uint8_t op;
+} owed_ops[] = {
+    {OWE_SEND, REQ_SEND},        {OWE_CONSUMED, REQ_CONSUMED}, {OWE_ACCEPTED, REQ_ACCEPTED},
+    {OWE_CLEAR_ERR, REQ_GETOPT}, {OWE_CLOSE, REQ_CLOSE},       {OWE_RELEASED, REQ_RELEASED},
+};
+
+/* Send one owed message. False: no room. */
+static bool
+pay_one(struct sock *s, unsigned i)
+{
+    struct att *a = s->att;
+    struct sess_req *r = push(a);
+    if (r == NULL)
+        return false;
+    r->op = owed_ops[i].op;
+    r->handle = s->handle;
+    switch (owed_ops[i].bit) {
+    case OWE_SEND:
+        s->send_no = a->req_no;
+        break;
+    case OWE_CONSUMED:
+        s->consumed_no = a->req_no;
+        break;
+    case OWE_CLEAR_ERR: /* the answer, cookie 0, is of no interest */
+        r->level = SOL_SOCKET;
+        r->name = SO_ERROR;
+        break;
+    case OWE_ACCEPTED: /* one message for each */
+        if (--s->owed_accepted > 0)
+            return true;
+        break;
+    default:
+        break;
+    }
+    s->owed &= ~owed_ops[i].bit;
+    return true;
+}
+
+static bool
+pay(struct sock *s)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(owed_ops); i++)
+        while (s->owed & owed_ops[i].bit)
+            if (!pay_one(s, i))
+                return false;
+    return true;
+}
+
+void
+att_pay(struct att *a)
+{
+    while (!list_empty(&a->owing)) {
+        struct sock *s = list_item(a->owing.next, struct sock, owing);
+        if (!pay(s))
+            return;
+        list_remove(&s->owing);
+    }
+}
+
+void
+sock_owe(struct sock *s, uint32_t what)
+{
+    struct att *a = s->att;
+    if (a->down || (s->gone && what != OWE_RELEASED))
+        return;
+    if ((what & OWE_SEND) && not_yet_taken(a, s->send_no))
+        what &= ~OWE_SEND;
+    if ((what & OWE_CONSUMED) && not_yet_taken(a, s->consumed_no))
+        what &= ~OWE_CONSUMED;
+    if (what & OWE_ACCEPTED)
+        s->owed_accepted++;
+    s->owed |= what;
+    /* Those that wait already go first, or a steady stream would starve them. */
+    if (list_empty(&a->owing) ? !pay(s) : s->owing.next == &s->owing)
+        list_append(&a->owing, &s->owing);
+}
+
+/* Write the request, waiting for room. 0 or ENETDOWN. */
+static int
+send_request(struct lib *l, struct att *a, const struct sess_req *r, uint64_t *no)
+{
+    for (;;) {
+        if (a->down)
+            return ENETDOWN;
+        att_pay(a);
+        struct sess_req *slot = push(a);
+        if (slot != NULL) {
+            *slot = *r;
+            *no = a->req_no;
+            return 0;
+        }
+        struct waiter w = {.any = true};
+        (void)lib_wait(l, &w, lib_now(l) + SHORT_WAIT, NULL, 0);
+    }
+}
+
+/* Wait for the reply. A domain that crashes loses the requests that it had taken and not
+ * yet answered, and goes on milliseconds later with the sessions as they were: one that
+ * was taken and is not answered for a second is asked again. */
+static int
+await_reply(struct lib *l, struct att *a, const struct sess_req *r, uint64_t no,
+            struct waiter *w, bool *again)
+{
+    ns_t end = lib_now(l) + REPLY_TIMEOUT, next = lib_now(l) + REPLY_RETRY;
+    while (!w->replied) {
+        if (a->down)
+            return ENETDOWN;
+        ns_t now = lib_now(l);
+        if (now >= end)
+            return ETIMEDOUT; /* the domain hangs and nobody restarted it */
+        if (now >= next) {
+            next = now + 2 * REPLY_RETRY;
+            if (!not_yet_taken(a, no)) {
+                *again = true;
+                int err = send_request(l, a, r, &no);
+                if (err != 0)
+                    return err;
+            }
+        }
+        /* A signal does not interrupt: the kernel's calls of this kind do not sleep. */
+        (void)lib_wait(l, w, min_u64(next, end), NULL, 0);
+    }
+    return 0;
+}
+
+int
+request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply)
+{
+    struct waiter w = {0};
+    uint64_t no = 0;
+    bool again = false;
+    l->cookie = l->cookie % COOKIE_MAX + 1;
+    w.cookie = r->cookie = l->cookie * (COOKIE_OP + 1) | r->op;
+    a->users++;
+    int err = send_request(l, a, r, &no);
+    if (err == 0)
+        err = await_reply(l, a, r, no, &w, &again);
+    a->users--;
+    if (err != 0)
+        return err;
+    *reply = w.reply;
+    err = w.reply.err < 0 ? EPROTO : w.reply.err;
+    if (again && r->op == REQ_CONNECT && (err == EALREADY || err == EISCONN))
+        err = 0; /* the first one did it */
+    return err;
+}
+
+int
+sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *reply)
+{
+    if (s->att->down)
+        return ENETDOWN;
+    if (s->gone)
+        return ENOTCONN;
+    r->handle = s->handle;
+    int err = request(l, s->att, r, reply);
+    return s->closed ? EBADF : err;
+}

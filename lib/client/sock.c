@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sock.c: the calls that make, connect and end sockets.
+ */
+#include "private.h"
+
+static int
+open_sock(struct lib *l, int proto, bool nonblock)
+{
+    struct att *a = att_get(l, proto);
+    if (a == NULL)
+        return -errno;
+    struct sess_req r = {.op = REQ_SOCKET};
+    struct sess_evt e;
+    a->users++;
+    int err = request(l, a, &r, &e);
+    struct sock *s = NULL;
+    if (err == 0 && (s = sock_adopt(a, e.slot, e.handle)) == NULL)
+        err = EPROTO;
+    if (err == 0 && (err = table_add(l, s)) != 0)
+        sock_end(l, s);
+    a->users--;
+    att_free_if_unused(a);
+    if (err != 0)
+        return -err;
+    s->nonblock = nonblock;
+    return s->fd;
+}
+
+int
+bh_socket(int domain, int type, int protocol)
+{
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int proto = kind == SOCK_STREAM ? IPPROTO_TCP : kind == SOCK_DGRAM ? IPPROTO_UDP : 0;
+    if (domain != AF_INET)
+        return (int)ret_errno(-EAFNOSUPPORT);
+    if (proto == 0)
+        return (int)ret_errno(kind == SOCK_RAW || kind == SOCK_SEQPACKET ? -ESOCKTNOSUPPORT
+                                                                         : -EINVAL);
+    if (protocol != 0 && protocol != proto)
+        return (int)ret_errno(-EPROTONOSUPPORT);
+    struct lib *l = lib_lock();
+    int r = open_sock(l, proto, (type & SOCK_NONBLOCK) != 0);
+    lib_unlock(l);
+    return (int)ret_errno(r);
+}
+
+static int
+do_bind(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    struct sess_req r = {.op = REQ_BIND};
+    struct sess_evt e;
+    int err = addr_in(sa, len, &r.addr, &r.port);
+    return -(err != 0 ? err : sock_request(l, s, &r, &e));
+}
+
+int
+bh_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    WITH_SOCK(int, fd, do_bind(l, s, addr, len));
+}
+
+/* ---- connect ---- */
+
+static int
+connect_dgram(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    struct sess_req r = {.op = REQ_CONNECT};
+    struct sess_evt e;
+    bool dissolve = sa != NULL && len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC;
+    int err = dissolve ? 0 : addr_in(sa, len, &r.addr, &r.port);
+    if (err == 0)
+        err = sock_request(l, s, &r, &e);
+    if (err == 0) {
+        s->connected = !dissolve;
+        s->peer = r.addr;
+        s->peer_port = r.port;
+    }
+    return -err;
+}
+
+/* How the handshake stands: 0 done, EALREADY under way, or why it failed. */
+static int
+connect_outcome(struct sock *s)
+{
+    struct look k;
+    if (s->att->down)
+        return ENETDOWN;
+    sock_look(s, &k);
+    if (k.err != 0 || (k.state & SLOT_DEAD) != 0 || s->gone) {
+        s->connecting = false;
+        int err = sock_take_err(s, &k);
+        return err != 0 ? err : ECONNABORTED; /* somebody took the reason: SO_ERROR */
+    }
+    if (!(k.state & SLOT_CONNECTED))
+        return EALREADY;
+    s->connecting = false;
+    s->connected = true;
+    return 0;
+}
+
+static int
+connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    struct sess_req r = {.op = REQ_CONNECT};
+    struct sess_evt e;
+    struct turn t = {0};
+    int err = addr_in(sa, len, &r.addr, &r.port), wait_err = EALREADY;
+    if (err != 0)
+        return -err;
+    if (s->connected || s->listening)
+        return -EISCONN;
+    if (!s->connecting) {
+        err = sock_request(l, s, &r, &e);
+        if (err != 0)
+            return -err;
+        s->connecting = true;
+        wait_err = EINPROGRESS;
+    }
+    while ((err = connect_outcome(s)) == EALREADY) {
+        int verdict = sock_block(l, s, &t, SLOT_WRITE, s->nonblock, s->sndtimeo);
+        if (verdict == EAGAIN)
+            return -(t.started ? EINPROGRESS : wait_err);
+        if (verdict != 0)
+            return -verdict;
+    }
+    return -err;
+}
+
+int
+bh_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    WITH_SOCK(int, fd,
+              sock_is_stream(s) ? connect_stream(l, s, addr, len)
+                                : connect_dgram(l, s, addr, len));
+}
+
+/* ---- listen and accept ---- */
+
+static int
+do_listen(struct lib *l, struct sock *s, int backlog)
+{
+    struct sess_req r = {.op = REQ_LISTEN};
+    struct sess_evt e;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    /* As the kernel: a negative backlog is a very large one. */
+    r.value = (uint64_t)(backlog < 0 || backlog > 65535 ? 65535 : backlog);
+    /* Set before the reply: connections may be announced right behind it. */
+    bool was = s->listening;
+    s->listening = true;
+    int err = sock_request(l, s, &r, &e);
+    if (err != 0)
+        s->listening = was;
+    return -err;
+}
+
+int
+bh_listen(int fd, int backlog)
+{
+    WITH_SOCK(int, fd, do_listen(l, s, backlog));
+}
+
+static int
+do_accept(struct lib *l, struct sock *s, struct sockaddr *sa, socklen_t *len, int flags)
+{
+    struct turn t = {0};
+    if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+        return -EINVAL;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    if (list_empty(&s->accepts))
+        lib_drain(l);
+    for (;;) {
+        if (s->att->down)
+            return -ENETDOWN;
+        if (!s->listening)
+            return -EINVAL;
+        if (!list_empty(&s->accepts))
+            break;
+        int verdict = sock_block(l, s, &t, 0, s->nonblock, s->rcvtimeo);
+        if (verdict != 0)
+            return -verdict;
+    }
+    struct sock *n = list_item(s->accepts.next, struct sock, queued);
+    int err = table_add(l, n);
+    if (err != 0)
+        return -err;
+    list_remove(&n->queued);
+    sock_owe(s, OWE_ACCEPTED);
+    n->nonblock = (flags & SOCK_NONBLOCK) != 0;
+    struct sockaddr_in sin;
+    addr_out(&sin, &n->peer, n->peer_port);
+    addr_copy(sa, len, &sin);
+    return n->fd;
+}
+
+int
+bh_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    WITH_SOCK(int, fd, do_accept(l, s, addr, len, flags));
+}
+
+int
+bh_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return bh_accept4(fd, addr, len, 0);
+}
+
+/* ---- the end ---- */
+
+static void
+stop_listening(struct lib *l, struct sock *s)
+{
+    s->listening = false;
+    while (!list_empty(&s->accepts)) {
+        struct sock *q = list_item(s->accepts.next, struct sock, queued);
+        list_remove(&q->queued);
+        sock_end(l, q);
+    }
+}
+
+static int
+do_shutdown(struct lib *l, struct sock *s, int how)
+{
+    struct sess_req r = {.op = REQ_SHUTDOWN, .value = (uint64_t)how};
+    struct sess_evt e;
+    if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+        return -EINVAL;
+    /* What another thread is writing comes before the end of the stream. */
+    int err = sock_busy(l, s, &s->tx_busy);
+    if (err != 0)
+        return -err;
+    err = sock_request(l, s, &r, &e);
+    sock_idle(l, &s->tx_busy);
+    if (err != 0)
+        return -err;
+    if (how != SHUT_WR && s->listening)
+        stop_listening(l, s);
+    s->rx_shut = s->rx_shut || how != SHUT_WR;
+    s->tx_shut = s->tx_shut || how != SHUT_RD;
+    lib_wake_sock(l, s);
+    return 0;
+}
+
+int
+bh_shutdown(int fd, int how)
+{
+    WITH_SOCK(int, fd, do_shutdown(l, s, how));
+}
+
+/* SO_LINGER: until everything is acknowledged, or the time is over. */
+static void
+linger(struct lib *l, struct sock *s, uint32_t epoch)
+{
+    struct att *a = s->att;
+    ns_t deadline = lib_now(l) + s->linger * NS_S;
+    a->users++;
+    while (s->epoch == epoch && s->life == SOCK_CLOSING && !a->down) {
+        struct waiter w = {.s = s};
+        if (lib_wait(l, &w, deadline, NULL, 0) == ETIMEDOUT)
+            break;
+    }
+    a->users--;
+    att_free_if_unused(a);
+}
+
+static int
+do_close(struct lib *l, struct sock *s)
+{
+    uint32_t epoch = s->epoch;
+    bool wait = s->linger_on && s->linger > 0 && s->users == 1 && sock_is_stream(s);
+    table_remove(l, s);
+    s->closed = true;
+    watch_forget(s);
+    lib_wake_sock(l, s);
+    pthread_cond_broadcast(&l->idle);
+    struct att *a = s->att;
+    a->users++; /* the memory of s stays until we are done with it */
+    sock_put(l, s);
+    if (wait)
+        linger(l, s, epoch);
+    a->users--;
+    att_free_if_unused(a);
+    return 0;
+}
+
+int
+bh_close(int fd)
+{
+    struct lib *l = lib_lock();
+    struct sock *s = lib_sock(l, fd);
+    int r = s != NULL ? do_close(l, s) : -EBADF;
+    lib_unlock(l);
+    return (int)ret_errno(r);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * stream.c: bytes in and out of TCP sessions, copied or in place. What is reported when
+ * (data before error before end of stream; EPIPE) follows what Linux does.
+ */
+#include "private.h"
+
+/* May the stream be written to now? 0, EAGAIN: not yet connected, or why not. */
+static int
+may_send(struct sock *s, const struct look *k)
+{
+    if (s->att->down)
+        return ENETDOWN;
+    int err = sock_take_err(s, k);
+    if (err != 0)
+        return err;
+    if (s->tx_shut || s->gone || (k->state & (SLOT_NOSEND | SLOT_DEAD)))
+        return EPIPE;
+    if (k->state & SLOT_CONNECTED)
+        return 0;
+    return k->state & SLOT_CONNECTING ? EAGAIN : EPIPE;
+}
+
+/* One piece: copied and published. Bytes, or -errno. */
+static ssize_t
+send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t)
+{
+    struct look look;
+    int err = sock_busy(l, s, &s->tx_busy);
+    if (err != 0)
+        return -err;
+    s->tx_reserved = 0; /* a reservation does not survive a send */
+    sock_look(s, &look);
+    err = may_send(s, &look);
+    uint32_t n = err == 0 ? tx_room(s, &look, k->left < TX_CHUNK ? k->left : TX_CHUNK) : 0;
+    t->hurry = s->starved;
+    if (err == 0 && n == 0 && k->left > 0)
+        err = EAGAIN;
+    if (n > COPY_LOCKED) {
+        lib_unlock(l);
+        tx_write(s, s->tx_tail, k, n);
+        pthread_mutex_lock(&l->lock);
+    } else if (n > 0) {
+        tx_write(s, s->tx_tail, k, n);
+    }
+    if (n > 0)
+        tx_publish(s, n);
+    sock_idle(l, &s->tx_busy);
+    return err != 0 ? -err : (ssize_t)n;
+}
+
+ssize_t
+stream_send(struct lib *l, struct sock *s, struct cursor *k, int flags)
+{
+    struct turn t = {0};
+    bool nonblock = s->nonblock || (flags & MSG_DONTWAIT) != 0;
+    size_t done = 0;
+    if (flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    do {
+        ssize_t n = send_piece(l, s, k, &t);
+        if (n == -EAGAIN) {
+            int verdict = sock_block(l, s, &t, SLOT_WRITE, nonblock, s->sndtimeo);
+            if (verdict == 0)
+                continue;
+            n = -verdict;
+        }
+        if (n < 0)
+            return done > 0 ? (ssize_t)done : n;
+        done += (size_t)n;
+    } while (k->left > 0);
+    return (ssize_t)done;
+}
+
+/* ---- receive ---- */
+
+/* Nothing to read: 0 end of stream, EAGAIN nothing yet, or why there will be nothing. */
+static int
+nothing_to_read(struct sock *s, const struct look *k)
+{
+    int err = sock_take_err(s, k);
+    if (err != 0)
+        return err;
+    if (s->rx_shut || s->gone || (k->state & (SLOT_EOF | SLOT_DEAD)))
+        return 0;
+    return k->state & (SLOT_CONNECTED | SLOT_CONNECTING) ? EAGAIN : ENOTCONN;
+}
+
+static int
+copy_out(struct lib *l, struct sock *s, struct cursor *k, size_t n, int flags)
+{
+    if (flags & MSG_TRUNC) { /* drop them; as tcp(7) has it */
+        k->left -= n;
+        return 0;
+    }
+    bool ok;
+    if (n > COPY_LOCKED) {
+        lib_unlock(l);
+        ok = rx_read(s, s->rx_head, k, n);
+        pthread_mutex_lock(&l->lock);
+    } else {
+        ok = rx_read(s, s->rx_head, k, n);
+    }
+    return ok ? 0 : EIO;
+}
+
+/* Bytes, 0 at the end of the stream, or -errno. */
+static ssize_t
+recv_piece(struct lib *l, struct sock *s, struct cursor *k, int flags, struct turn *t)
+{
+    struct look look;
+    int err = sock_busy(l, s, &s->rx_busy);
+    if (err != 0)
+        return -err;
+    if (s->att->down) {
+        sock_idle(l, &s->rx_busy);
+        return -ENETDOWN;
+    }
+    sock_look(s, &look);
+    size_t n = look.rx_avail < k->left ? (size_t)look.rx_avail : k->left;
+    bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK);
+    bool more = look.err == 0 && !s->rx_shut && !(look.state & (SLOT_EOF | SLOT_DEAD));
+    t->hurry = false;
+    if (n == 0 || (all && n < k->left && more && t->verdict == 0)) {
+        t->hurry = n > 0; /* readable already: no event will tell of more */
+        err = n > 0 ? EAGAIN : nothing_to_read(s, &look);
+        n = 0;
+    }
+    if (n > 0)
+        err = copy_out(l, s, k, n, flags);
+    if (n > 0 && err == 0 && !(flags & MSG_PEEK))
+        rx_consume(s, n);
+    sock_idle(l, &s->rx_busy);
+    return err != 0 ? -err : (ssize_t)n;
+}
+
+ssize_t
+stream_recv(struct lib *l, struct sock *s, struct cursor *k, int flags)
+{
+    struct turn t = {0};
+    bool nonblock = s->nonblock || (flags & MSG_DONTWAIT) != 0;
+    size_t done = 0;
+    if (flags & (MSG_OOB | MSG_ERRQUEUE))
+        return flags & MSG_OOB ? -EINVAL : -EAGAIN;
+    while (k->left > 0) {
+        ssize_t n = recv_piece(l, s, k, flags, &t);
+        if (n == -EAGAIN) {
+            if (nonblock && (flags & MSG_PEEK) && t.verdict == 0 && t.hurry) {
+                t.verdict = EAGAIN; /* peek at what there is */
+                continue;
+            }
+            int verdict = sock_block(l, s, &t, t.hurry ? 0 : SLOT_READ, nonblock, s->rcvtimeo);
+            if (verdict == 0)
+                continue;
+            n = -verdict;
+        }
+        if (n <= 0)
+            return done > 0 ? (ssize_t)done : n;
+        done += (size_t)n;
+        if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK))
+            break;
+    }
+    return (ssize_t)done;
+}
+
+/* ---- in place ---- */
+
+static ssize_t
+do_reserve(struct lib *l, struct sock *s, size_t len, struct iovec *iov, int *n)
+{
+    struct turn t = {0};
+    struct look k;
+    uint32_t room = 0;
+    int cap = *n, err;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    if (cap <= 0 || len == 0)
+        return -EINVAL;
+    for (;;) {
+        err = sock_busy(l, s, &s->tx_busy);
+        if (err != 0)
+            return -err;
+        sock_look(s, &k);
+        s->tx_reserved = 0;
+        err = may_send(s, &k);
+        room = err == 0 ? tx_room(s, &k, len) : 0;
+        t.hurry = s->starved;
+        s->tx_reserved = room; /* keeps the pages, and replaces an earlier one */
+        sock_idle(l, &s->tx_busy);
+        if (room > 0)
+            break;
+        if (err == 0 || err == EAGAIN)
+            err = sock_block(l, s, &t, SLOT_WRITE, s->nonblock, s->sndtimeo);
+        if (err != 0)
+            return -err;
+    }
+    uint32_t given = 0;
+    for (*n = 0; given < room;) {
+        size_t m;
+        uint8_t *p = tx_piece(s, s->tx_tail + given, &m);
+        m = m < room - given ? m : room - given;
+        struct iovec *last = *n > 0 ? &iov[*n - 1] : NULL;
+        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == p)
+            last->iov_len += m;
+        else if (*n < cap)
+            iov[(*n)++] = (struct iovec){.iov_base = p, .iov_len = m};
+        else
+            break;
+        given += (uint32_t)m;
+    }
+    s->tx_reserved = given;
+    return given;
+}
+
+static int
+do_commit(struct sock *s, size_t len)
+{
+    struct look k;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    if (len > s->tx_reserved)
+        return -EINVAL;
+    sock_look(s, &k);
+    int err = may_send(s, &k);
+    s->tx_reserved = 0;
+    if (err != 0)
+        return -err;
+    if (len > 0)
+        tx_publish(s, (uint32_t)len);
+    return 0;
+}
+
+static ssize_t
+do_peek(struct lib *l, struct sock *s, struct iovec *iov, int *n)
+{
+    struct turn t = {0};
+    struct look k;
+    int cap = *n;
+    *n = 0;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    if (cap <= 0)
+        return -EINVAL;
+    for (;;) {
+        if (s->att->down)
+            return -ENETDOWN;
+        sock_look(s, &k);
+        if (k.rx_avail > 0)
+            break;
+        int err = nothing_to_read(s, &k);
+        if (err == EAGAIN)
+            err = sock_block(l, s, &t, SLOT_READ, s->nonblock, s->rcvtimeo);
+        else if (err == 0)
+            return 0;
+        if (err != 0)
+            return -err;
+    }
+    uint64_t given = 0;
+    while (given < k.rx_avail) {
+        size_t m;
+        uint8_t *p = (uint8_t *)(uintptr_t)rx_piece(s, s->rx_head + given, &m);
+        m = m < k.rx_avail - given ? m : (size_t)(k.rx_avail - given);
+        if (p == NULL)
+            return -EIO;
+        struct iovec *last = *n > 0 ? &iov[*n - 1] : NULL;
+        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == p)
+            last->iov_len += m;
+        else if (*n < cap)
+            iov[(*n)++] = (struct iovec){.iov_base = p, .iov_len = m};
+        else
+            break;
+        given += m;
+    }
+    return (ssize_t)given;
+}
+
+static int
+do_consume(struct sock *s, size_t len)
+{
+    struct look k;
+    if (!sock_is_stream(s))
+        return -EOPNOTSUPP;
+    sock_look(s, &k);
+    if (len > k.rx_avail)
+        return -EINVAL;
+    if (len > 0)
+        rx_consume(s, len);
+    return 0;
+}
+
+ssize_t
+bh_reserve(int fd, size_t len, struct iovec *iov, int *n)
+{
+    WITH_SOCK(ssize_t, fd, do_reserve(l, s, len, iov, n));
+}
+
+int
+bh_commit(int fd, size_t len)
+{
+    WITH_SOCK(int, fd, do_commit(s, len));
+}
+
+ssize_t
+bh_peek(int fd, struct iovec *iov, int *n)
+{
+    WITH_SOCK(ssize_t, fd, do_peek(l, s, iov, n));
+}
+
+int
+bh_consume(int fd, size_t len)
+{
+    WITH_SOCK(int, fd, do_consume(s, len));
+}
