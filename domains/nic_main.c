@@ -187,19 +187,17 @@ nic_peer_up(struct domain *d, struct domain_peer *p, ns_t now)
     n->ip_seen = false;
 }
 
-/* What a predecessor left in the transmit ring goes out first, so that ip may take every
- * transmit frame that the nic had for free when it sees the new one. */
+/* What a predecessor left in the transmit ring goes out first, so that from READY on the
+ * kernel reads no frame that ip did not give to this nic. The completions wait for ip. */
 static void
 send_leftovers(struct xsk *x)
 {
     const struct timespec pause = {.tv_nsec = 100000};
-    struct fdesc f[BATCH_MAX];
     ns_t end = domain_now() + DRAIN_MAX;
 
-    while (xsk_tx_outstanding(x) > 0 && domain_now() < end) {
-        if (xsk_complete(x, f, BATCH_MAX) == 0 && !xsk_kick(x))
+    while (xsk_tx_unsent(x) > 0 && domain_now() < end)
+        if (!xsk_kick(x))
             nanosleep(&pause, NULL);
-    }
 }
 
 int

@@ -251,6 +251,12 @@ xsk_tx_outstanding(const struct xsk *x)
     return x->tx.mine - x->done.mine;
 }
 
+unsigned
+xsk_tx_unsent(const struct xsk *x)
+{
+    return x->tx.mine - load(x->done.producer);
+}
+
 bool
 xsk_pending(const struct xsk *x)
 {

@@ -62,6 +62,8 @@ bool xsk_kick(struct xsk *x);
 bool xsk_tx_queued(const struct xsk *x);
 /* Frames given to the kernel for sending and not completed yet. */
 unsigned xsk_tx_outstanding(const struct xsk *x);
+/* Of those, frames that the kernel may still read. */
+unsigned xsk_tx_unsent(const struct xsk *x);
 /* Anything to receive or complete? */
 bool xsk_pending(const struct xsk *x);
 /* The kernel wakes nobody when a frame was sent: when to look again while some are

@@ -35,7 +35,7 @@
 #define XSK_RING 512u
 #define UID 65534u
 
-enum holder { MINE, NIC };
+enum holder { MINE, NIC, OLD }; /* OLD: given to a nic that died since */
 
 static struct {
     struct netif netif;
@@ -257,7 +257,7 @@ step(void)
     bool any = false;
     while (fring_take(&h.link.rx[1], h.link.rx_slots[1], &f)) {
         uint32_t i = (f.addr - h.frames.off[PART_IPTX]) / FRAME_SIZE;
-        if (i >= TX_FRAMES || h.tx[i] != NIC)
+        if (i >= TX_FRAMES || h.tx[i] == MINE)
             die("done: %u, which the nic did not have", f.addr);
         h.tx[i] = MINE;
         any = true;
@@ -300,7 +300,6 @@ account(void)
         held += map;
         h.rx[i] = map ? NIC : MINE;
     }
-    memset(h.tx, MINE, sizeof h.tx);
     snprintf(line, sizeof line, "ok held=%u in_flight=%u of=%u", held, lost, RX_FRAMES);
     return line;
 }
@@ -311,6 +310,9 @@ restart_nic(void)
     end_nic();
     start_nic();
     const char *line = account();
+    /* What the kernel got is reported by the new nic; the rest died with the old one. */
+    for (unsigned i = 0; i < TX_FRAMES; i++)
+        h.tx[i] = h.tx[i] == NIC ? OLD : MINE;
     link_up();
     fill();
     tell_peer(CTL_PEER_UP);
@@ -326,6 +328,7 @@ restart_ip(void)
     if (!expect(CTL_ACK, &m) || m.peer != DOM_IP)
         return "no acknowledgement";
     const char *line = account();
+    memset(h.tx, MINE, sizeof h.tx); /* sent, or dropped: that is what the nic acknowledged */
     link_up();
     tell_peer(CTL_PEER_UP);
     return line;
