@@ -18,8 +18,10 @@ setup(void)
 {
     struct arena_geometry g = {
         .n_slots = SLOTS, .n_tx_pages = PAGES, .n_rx_pages = PAGES, .n_req = 8, .n_evt = 8};
-    void *c = aligned_alloc(FIFO_PAGE, arena_client_bytes(&g));
+    /* Behind the client half lies a page that must never be read. */
+    void *c = aligned_alloc(FIFO_PAGE, arena_client_bytes(&g) + FIFO_PAGE);
     void *d = aligned_alloc(FIFO_PAGE, arena_domain_bytes(&g));
+    memset(c, 0xee, arena_client_bytes(&g) + FIFO_PAGE);
     memset(c, 0, arena_client_bytes(&g));
     memset(d, 0, arena_domain_bytes(&g));
     arena_view_init(&v, &g, c, d);

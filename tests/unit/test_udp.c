@@ -193,6 +193,7 @@ Test(udp, bind)
     cr_assert_eq(kit_set(&k, a, SOL_SOCKET, SO_REUSEPORT, 1), 0);
     cr_assert_eq(kit_bind(&k, b, 0, 53), 0);
     cr_assert_eq(op(a, REQ_CLOSE), 0);
+    cr_assert(udp_validate(k.u), "the port is still in use");
     cr_assert_eq(op(b, REQ_CLOSE), 0);
     uint32_t c = kit_open(&k, 0, &slot);
     cr_assert_eq(kit_bind(&k, c, 0, 53), 0, "free as soon as it is closed");
@@ -211,6 +212,21 @@ Test(udp, ephemeral)
         last = e.port;
     }
     cr_assert_lt(in_row, 3);
+}
+
+/* Protects against ports that leak: more sessions, one after the other, than there are ports.
+ */
+Test(udp, ports_come_back)
+{
+    struct sess_evt e;
+    uint32_t slot;
+    for (int i = 0; i < 30000; i++) {
+        uint32_t s = kit_open(&k, 0, &slot);
+        cr_assert_eq(kit_bind(&k, s, 0, 0), 0);
+        op(s, REQ_CLOSE);
+        cr_assert(udp_ops.next_event(t(), 0, &e));
+        op(s, REQ_RELEASED);
+    }
 }
 
 /* Protects SO_REUSEPORT: peers are spread, and each stays where it is. */
@@ -296,6 +312,22 @@ Test(udp, send)
         kit_step(&k, NULL, 0);
         cr_assert_eq(udp_deadline(k.u), NS_NEVER);
     }
+}
+
+/* Protects the checksum that comes out as 0, which on the wire would say "none" (RFC 768). */
+Test(udp, send_checksum_zero)
+{
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    uint8_t payload[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        kit_send(&k, 0, slot, KIT_PEER, 9, payload, 2);
+        op(sess, REQ_SEND);
+        kit_step(&k, NULL, 0);
+        cr_assert_eq(kit_gather(&k, 0, back, sizeof back), 10);
+        memcpy(payload, back + 6, 2); /* makes the whole sum to 0xffff */
+        kit_done(&k);
+    }
+    cr_assert(back[6] == 0xff && back[7] == 0xff);
 }
 
 /* Protects IP_MTU_DISCOVER: each setting's meaning, with a path narrower than the link. */
@@ -386,6 +418,11 @@ Test(udp, hostile_records)
         cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_ERROR), EINVAL);
         kit_done(&k);
     }
+    kit_send(&k, 0, slot, KIT_PEER, 9, data, DGRAM_MAX + 1); /* whole, but more than IP holds */
+    op(sess, REQ_SEND);
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(k.n_out, 0);
+    cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_ERROR), EINVAL);
     static const int64_t jumps[] = {-8, 1, 39, FIFO_MAX + 1, INT64_MIN, 1ll << 40};
     for (size_t i = 0; i < ARRAY_LEN(jumps); i++) {
         c->tx_tail += (uint64_t)jumps[i];
