@@ -17,9 +17,12 @@ AM_TESTS_ENVIRONMENT = \
 	unset BULKHEAD_INSTANCE;
 
 include tests/unit/local.mk
+include tests/hostile/local.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
+include tests/model/local.mk
 include tests/netns/local.mk
+include tests/sim/local.mk
 
 # The same tests with more seeds, connections and fuzzing time.
 check-long:

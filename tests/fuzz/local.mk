@@ -18,3 +18,7 @@ check_PROGRAMS += $(FUZZ_TARGETS)
 TESTS += tests/fuzz/replay.sh
 dist_check_SCRIPTS += tests/fuzz/replay.sh
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
+
+FUZZ_TARGETS += tests/fuzz/fuzz_ctl
+tests_fuzz_fuzz_ctl_SOURCES = tests/fuzz/fuzz_ctl.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_ctl_LDADD = libipc.la $(FUZZ_LIBS)

@@ -1,0 +1,6 @@
+# Peers that lie: what must not happen whatever the other side writes or sends.
+UNIT_TESTS += tests/hostile/test_hostile_ring
+tests_hostile_test_hostile_ring_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_ctl
+tests_hostile_test_hostile_ctl_SOURCES = tests/hostile/test_hostile_ctl.c tests/hostile/ctl_samples.h
+tests_hostile_test_hostile_ctl_LDADD = $(UNIT_LIBS)
