@@ -46,6 +46,7 @@ endif
 noinst_LTLIBRARIES += libnetif.la
 libnetif_la_SOURCES = domains/netif.c domains/netif.h domains/spawn.c domains/spawn.h
 nodist_libnetif_la_SOURCES = domains/xdp_prog_object.c
+libnetif_la_CFLAGS = $(AM_CFLAGS)
 NETIF_LIBS = libnetif.la libipc.la libproto.la $(BPF_LIBS)
 EXTRA_DIST += domains/xdp_prog.c domains/embed.awk
 

@@ -19,3 +19,9 @@ check_PROGRAMS += tests/netns/nic_harness
 tests_netns_nic_harness_SOURCES = tests/netns/nic_harness.c
 tests_netns_nic_harness_LDADD = $(NETIF_LIBS)
 endif
+
+# What a hostile domain can try.
+NETNS_TESTS += tests/netns/test_confine.sh
+check_PROGRAMS += tests/netns/confine_probe
+tests_netns_confine_probe_SOURCES = tests/netns/confine_probe.c domains/spawn.c
+tests_netns_confine_probe_LDADD = $(DOMAIN_LIBS)
