@@ -55,7 +55,6 @@ become_ready(struct ip *ip, ns_t now)
     ip->state = IP_READY;
     ip->announce_left = ANNOUNCE_NUM;
     ip->dad_due = now;
-    ip_wake_at(ip, now);
     __atomic_store_n(&ip->path->ready, 1u, __ATOMIC_RELEASE);
 }
 
@@ -67,6 +66,7 @@ arp_start(struct ip *ip, ns_t now)
     ip->probes_left = ip->cfg.probes;
     if (ip->probes_left == 0) {
         become_ready(ip, now);
+        ip_wake_at(ip, now); /* to announce it */
         return;
     }
     /* Hosts that are switched on together must not probe together. */

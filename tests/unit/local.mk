@@ -37,6 +37,26 @@ UNIT_TESTS += tests/unit/test_udp
 tests_unit_test_udp_SOURCES = tests/unit/test_udp.c tests/unit/udp_kit.c tests/unit/udp_kit.h
 tests_unit_test_udp_LDADD = $(UNIT_LIBS)
 
+IP_KIT = tests/unit/test_ip_kit.c tests/unit/test_ip_kit.h
+UNIT_TESTS += tests/unit/test_ip
+tests_unit_test_ip_SOURCES = tests/unit/test_ip.c $(IP_KIT)
+tests_unit_test_ip_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_ip_output
+tests_unit_test_ip_output_SOURCES = tests/unit/test_ip_output.c $(IP_KIT)
+tests_unit_test_ip_output_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_ip_hostile
+tests_unit_test_ip_hostile_SOURCES = tests/unit/test_ip_hostile.c $(IP_KIT)
+tests_unit_test_ip_hostile_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_arp
+tests_unit_test_arp_SOURCES = tests/unit/test_arp.c $(IP_KIT)
+tests_unit_test_arp_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_frag
+tests_unit_test_frag_SOURCES = tests/unit/test_frag.c $(IP_KIT)
+tests_unit_test_frag_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_icmp
+tests_unit_test_icmp_SOURCES = tests/unit/test_icmp.c $(IP_KIT)
+tests_unit_test_icmp_LDADD = $(UNIT_LIBS)
+
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
