@@ -75,12 +75,16 @@ landlock_deny(void)
     close((int)fd);
 }
 
+/* Never up: a lower limit that we came with stays. */
 static void
-limit(int what, rlim_t to)
+limit(enum __rlimit_resource what, rlim_t to)
 {
-    struct rlimit r = {.rlim_cur = to, .rlim_max = to};
-    if (setrlimit((enum __rlimit_resource)what, &r) != 0)
-        domain_fatal("setrlimit %d: %s", what, strerror(errno));
+    struct rlimit r;
+    if (getrlimit(what, &r) == 0 && r.rlim_max < to)
+        to = r.rlim_max;
+    r = (struct rlimit){.rlim_cur = to, .rlim_max = to};
+    if (setrlimit(what, &r) != 0)
+        domain_fatal("setrlimit %d: %s", (int)what, strerror(errno));
 }
 
 /* No way back: the bounding set is empty, and being 0 of this user namespace gives nothing. */

@@ -31,7 +31,7 @@
 #ifndef XDP_MAX_TX_SKB_BUDGET /* Linux 6.17: frames that one kick sends; was 32 */
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
-#define TX_BUDGET 256
+#define TX_BUDGET 256u
 
 struct bpf {
     struct bpf_object *object;
@@ -190,15 +190,13 @@ make_socket(struct netif *n, const struct frames *f, const int part_fd[PARTS_UME
             uint32_t ring, char *err, size_t err_len)
 {
     const size_t bytes = f->off[PARTS_UMEM - 1] + f->size[PARTS_UMEM - 1];
-    const int buffer = SEND_BUFFER, budget = TX_BUDGET;
+    const int buffer = SEND_BUFFER;
+    const uint32_t budget = min_u32(TX_BUDGET, ring);
 
     n->xsk_fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (n->xsk_fd < 0)
         return refuse(errno == EPERM ? EXIT_PRIVILEGE : EXIT_OTHER, err, err_len,
                       "AF_XDP socket: %s", strerror(errno));
-    /* Both only make sending smoother; an older kernel lacks the second. */
-    (void)setsockopt(n->xsk_fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
-    (void)setsockopt(n->xsk_fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof budget);
     void *umem = make_umem(n->xsk_fd, f, part_fd, bytes);
     if (umem == NULL)
         return refuse(EXIT_OTHER, err, err_len, "packet memory of %zu bytes: %s", bytes,
@@ -208,6 +206,9 @@ make_socket(struct netif *n, const struct frames *f, const int part_fd[PARTS_UME
               set_ring(n->xsk_fd, XDP_RX_RING, ring) &&
               set_ring(n->xsk_fd, XDP_TX_RING, ring) && bind_queue(n->xsk_fd, n->index);
     int saved = errno;
+    /* Both only make sending smoother; an older kernel lacks the second. */
+    (void)setsockopt(n->xsk_fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
+    (void)setsockopt(n->xsk_fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof budget);
     munmap(umem, bytes); /* the supervisor maps no packet memory */
     if (!ok)
         return refuse(saved == EBUSY ? EXIT_BUSY : EXIT_OTHER, err, err_len,

@@ -66,6 +66,33 @@ try "xdp: the kernel's address on the same interface answers too" \
     in_b ping -q -c 5 -i 0.05 -W 1 $KERNEL
 try "xdp: frames as large as the MTU" in_b ping -q -c 3 -i 0.05 -W 1 -M do -s 1472 $STACK
 
+# --- interfaces that cannot be used ---
+refused() { # NAME EXIT-CODE TEXT INTERFACE
+    local said rc
+    said=$(in_a "$build/tests/netns/nic_harness" "$4" $STACK "$(tool bulkhead-nic)" 2>&1 9>&- \
+        </dev/null)
+    rc=$?
+    [ $rc -eq "$2" ] && [[ $said == *"$3"* ]]
+    ok $? "netif: $1"
+    note "exit $rc: $said"
+}
+ip -n "$A" link add many numrxqueues 2 numtxqueues 2 type veth peer name many2
+ip -n "$A" link set many up
+in_a ethtool -L many rx 2 tx 2 >/dev/null 2>&1
+ip -n "$A" link add off type veth peer name off2
+ip -n "$A" link add large mtu 9000 type veth peer name large2
+ip -n "$A" link set large up
+refused "one that is in use" 11 "$IF" $IF
+refused "one that is not there" 5 "there are: lo" nosuch
+refused "one that is down" 5 "ip link set off up" off
+refused "one that is not Ethernet" 5 "not an Ethernet interface" lo
+refused "one with an MTU beyond a frame" 1 "ip link set large mtu 1500" large
+if command -v ethtool >/dev/null; then
+    refused "one with two receive queues" 6 "ethtool -L many rx 1" many
+else
+    skip "netif: one with two receive queues" "no ethtool here"
+fi
+
 # --- killed at any moment, with traffic ---
 in_b ping -q -i 0.002 -w 6 $STACK >"$WORK/ping" 2>&1 &
 pinger=$!
