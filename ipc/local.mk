@@ -1,8 +1,5 @@
 # what ipc/ builds: the trust boundary
 
-# where the sockets of a running daemon lie; the environment variable BULKHEAD_RUN_DIR wins
-bulkheadrundir = /run/bulkhead
-
 noinst_LTLIBRARIES += libipc.la
 libipc_la_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_RUN_DIR='"$(bulkheadrundir)"'
 libipc_la_SOURCES = \
