@@ -159,26 +159,27 @@ Test(hostile_ctl, credentials_are_refused, .init = start)
     still_works(before);
 }
 
-/* Protects: a receiver without a free descriptor: the kernel delivers some and cuts off the
- * rest; those delivered are closed. */
+/* Protects: a receiver with few free descriptors: the kernel delivers some and cuts off the
+ * rest. Those delivered are closed, also if they are as many as the message should have. */
 Test(hostile_ctl, descriptors_that_do_not_fit, .init = start)
 {
     unsigned before = open_fds();
     struct rlimit saved, tight;
-    struct ctl_msg m = ctl_sample_wire(CTL_LINK);
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &saved), 0);
     int probe = dup(0);
     close(probe);
-    for (unsigned room = 0; room < 4; room++) {
-        tight = saved;
-        tight.rlim_cur = (rlim_t)probe + room;
-        raw_send(&m, ctl_bytes(m.type), 4, 1);
-        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
-        struct ctl_msg got;
-        int r = receive(&got);
-        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &saved), 0);
-        cr_assert_eq(r, -EPROTO, "room for %u", room);
-    }
+    static const unsigned types[] = {CTL_LINK, CTL_REGION, CTL_START};
+    for (unsigned i = 0; i < ARRAY_LEN(types); i++)
+        for (unsigned room = 0; room < 4; room++) {
+            struct ctl_msg m = ctl_sample_wire(types[i]);
+            tight = saved;
+            tight.rlim_cur = (rlim_t)probe + room;
+            raw_send(&m, ctl_bytes(m.type), 4, 1);
+            cr_assert_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+            int r = receive(&m);
+            cr_assert_eq(setrlimit(RLIMIT_NOFILE, &saved), 0);
+            cr_assert_eq(r, -EPROTO, "type %u, room for %u", types[i], room);
+        }
     still_works(before);
 }
 
