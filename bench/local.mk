@@ -1,3 +1,29 @@
 # what bench/ builds: the measuring tools and the example HTTP server
-noinst_LTLIBRARIES += libhttp.la
+noinst_LTLIBRARIES += libbenchtool.la libhttp.la
+
+# The table of socket calls and what the tools share.
+libbenchtool_la_SOURCES = \
+	bench/pattern.c bench/pattern.h bench/tool.c bench/tool.h bench/via.c bench/via.h \
+	bench/via_bulkhead.c bench/via_kernel.c
+libbenchtool_la_LIBADD = libbulkhead.la
+
+# The HTTP parser: pure.
 libhttp_la_SOURCES = bench/http.c bench/http.h bench/http_text.h bench/http_value.c
+
+bin_PROGRAMS += bulkhead-ttcp bulkhead-protolat bulkhead-httpd
+bulkhead_ttcp_SOURCES = bench/ttcp.c
+bulkhead_ttcp_LDADD = libbenchtool.la
+
+bulkhead_protolat_SOURCES = \
+	bench/protolat.c bench/protolat.h bench/protolat_measure.c bench/protolat_serve.c
+bulkhead_protolat_LDADD = libbenchtool.la
+
+bulkhead_httpd_SOURCES = \
+	bench/evio.c bench/evio.h bench/httpd.c bench/httpd.h bench/httpd_conn.c \
+	bench/httpd_reply.c
+bulkhead_httpd_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+bulkhead_httpd_LDADD = libhttp.la libbenchtool.la libbulkhead-event.la $(EVENT_LIBS)
+
+dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
+dist_noinst_SCRIPTS += bench/run
+EXTRA_DIST += bench/README.md bench/bench_proc.py bench/bench_report.py

@@ -25,3 +25,6 @@ NETNS_TESTS += tests/netns/test_confine.sh
 check_PROGRAMS += tests/netns/confine_probe
 tests_netns_confine_probe_SOURCES = tests/netns/confine_probe.c domains/spawn.c
 tests_netns_confine_probe_LDADD = $(DOMAIN_LIBS)
+
+# The tools by themselves, on the kernel's stack.
+NETNS_TESTS += tests/netns/test_tools_kernel.sh
