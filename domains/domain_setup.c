@@ -171,6 +171,9 @@ begin(struct domain *d, const char *argv0)
         dprintf(STDERR_FILENO, "%s: started by bulkheadd, not by hand\n", argv0);
         _exit(EXIT_USAGE);
     }
+    /* The loop asks for one message more than there is. */
+    if (fcntl(DOMAIN_CTL_FD, F_SETFL, O_NONBLOCK) != 0)
+        domain_fatal("control socket: %s", strerror(errno));
     const char *slash = strrchr(argv0, '/');
     (void)prctl(PR_SET_NAME, slash != NULL ? slash + 1 : argv0);
     *d = (struct domain){.xsk_fd = -1, .ctl_fd = DOMAIN_CTL_FD};

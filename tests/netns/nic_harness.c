@@ -146,7 +146,7 @@ start_nic(void)
     int pair[2];
     struct ctl_msg m = {.type = CTL_CONFIG};
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         die("socketpair");
     h.ctl = pair[0];
     h.pid = spawn_domain(h.nic_path, "nic", "test", UID, UID, pair[1], &h.pidfd);
