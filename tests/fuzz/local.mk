@@ -26,3 +26,6 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
 FUZZ_TARGETS += tests/fuzz/fuzz_ctl
 tests_fuzz_fuzz_ctl_SOURCES = tests/fuzz/fuzz_ctl.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_ctl_LDADD = libipc.la $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_ip
+tests_fuzz_fuzz_ip_SOURCES = tests/fuzz/fuzz_ip.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_ip_LDADD = $(FUZZ_LIBS)
