@@ -35,7 +35,10 @@ attach_exit_code(int err)
     case EACCES:
     case EPERM:
     case EDQUOT:
+    case EUSERS:
         return EXIT_ACCOUNT;
+    case EINVAL: /* BULKHEAD_INSTANCE, BULKHEAD_ARENA or BULKHEAD_SESSIONS */
+        return EXIT_CONFIG;
     default:
         return EXIT_OTHER;
     }
