@@ -112,6 +112,7 @@ sup_dom_spawn(struct sup_dom *d)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -errno;
     d->ctl = pair[0];
+    (void)fcntl(d->ctl, F_SETFL, O_NONBLOCK); /* our end only: the domain's may wait */
     if (setsockopt(d->ctl, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
         sup_verbose(s, "%s: small control socket", domain_name(d->id));
     reset_bells(d);
