@@ -29,3 +29,11 @@ tests_fuzz_fuzz_ctl_LDADD = libipc.la $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_ip
 tests_fuzz_fuzz_ip_SOURCES = tests/fuzz/fuzz_ip.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_ip_LDADD = $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_wire
+tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz_wire.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_udp
+tests_fuzz_fuzz_udp_SOURCES = tests/fuzz/fuzz_udp.c tests/unit/udp_kit.c tests/unit/udp_kit.h \
+	$(FUZZ_MAIN)
+tests_fuzz_fuzz_udp_CPPFLAGS = $(AM_CPPFLAGS) -DKIT_SMALL
+tests_fuzz_fuzz_udp_LDADD = $(FUZZ_LIBS)

@@ -10,8 +10,13 @@
 
 #define KIT_SESSIONS 12u
 #define KIT_SLOTS 8u
+#ifndef KIT_SMALL
 #define KIT_TX_PAGES 24u /* of each slot */
 #define KIT_RX_PAGES 40u
+#else /* the fuzz target begins anew often */
+#define KIT_TX_PAGES 4u
+#define KIT_RX_PAGES 10u
+#endif
 #define KIT_CAP 64u
 
 #define KIT_OWN 0x0a000001u  /* 10.0.0.1/24 */
