@@ -102,8 +102,6 @@ get_error(struct sock *s)
     if (s->att->down)
         return ENETDOWN;
     sock_look(s, &k);
-    if (s->connecting && (k.err != 0 || (k.state & SLOT_DEAD)))
-        s->connecting = false;
     return sock_take_err(s, &k);
 }
 

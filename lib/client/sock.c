@@ -13,6 +13,7 @@ open_sock(struct lib *l, int proto, bool nonblock)
     struct sess_req r = {.op = REQ_SOCKET};
     struct sess_evt e;
     a->users++;
+    lib_drain(l); /* slots that are free meanwhile are given back first */
     int err = request(l, a, &r, &e);
     struct sock *s = NULL;
     if (err == 0 && (s = sock_adopt(a, e.slot, e.handle)) == NULL)
