@@ -219,7 +219,7 @@ tx_record(struct udp *u, uint32_t sess)
         return TX_DONE;
     }
     int err = plan(u, sess, &m);
-    if (err == 0 && m.n > min_u32(u->pool.n, u->cap))
+    if (err == 0 && m.n > u->pool.n)
         err = ENOBUFS; /* would never fit */
     uint32_t addr[FRAME_MAX_CHAIN];
     uint8_t *frame[FRAME_MAX_CHAIN];

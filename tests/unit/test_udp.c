@@ -544,6 +544,21 @@ Test(udp, turns)
     cr_assert_eq(stat_get(&k.stats, STAT_udp_drop_tx_bad), 0);
 }
 
+/* Protects what was written while ip is down, or its ring short of room: it waits. */
+Test(udp, no_room_below)
+{
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    kit_send(&k, 0, slot, KIT_PEER, 9, data, 60000);
+    op(sess, REQ_SEND);
+    cr_assert_eq(udp_step(k.u, NULL, 0, k.out, 0, k.now), 0);
+    cr_assert_eq(udp_step(k.u, NULL, 0, k.out, 40, k.now), 0);
+    cr_assert_eq(udp_deadline(k.u), 0);
+    cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_ERROR), 0);
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(kit_gather(&k, 0, back, sizeof back), 60008);
+    kit_done(&k);
+}
+
 /* Protects ICMP errors: to the connected session they belong to, as its errno. */
 Test(udp, icmp)
 {
