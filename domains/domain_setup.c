@@ -55,6 +55,7 @@ take_config(struct domain *d, const struct ctl_config *c, const char *argv0)
         domain_fatal("configuration: %llu frames", (unsigned long long)total);
     d->cfg = *c;
     frames_layout(&d->frames, c->n_frames);
+    d->cfg.xsk_ring = xsk_ring_for(&d->frames, c->xsk_ring); /* as netif_open made them */
     d->frames.base = region_reserve(frames_bytes(&d->frames));
     if (d->frames.base == NULL)
         domain_fatal("cannot reserve %u bytes: %s", frames_bytes(&d->frames), strerror(errno));

@@ -20,6 +20,7 @@
 
 #include "base/exit_codes.h"
 #include "ipc/region.h"
+#include "xsk.h"
 
 /* The kernel leaves this much free before a received frame (XDP_PACKET_HEADROOM). */
 #define RX_HEADROOM 256u
@@ -288,7 +289,7 @@ netif_open(struct netif *n, const struct frames *f, const int part_fd[PARTS_UMEM
     n->bpf = calloc(1, sizeof *n->bpf);
     if (n->bpf == NULL)
         return refuse(EXIT_OTHER, err, err_len, "out of memory");
-    int code = make_socket(n, f, part_fd, xsk_ring, err, err_len);
+    int code = make_socket(n, f, part_fd, xsk_ring_for(f, xsk_ring), err, err_len);
     if (code != 0) {
         netif_close(n);
         return code;

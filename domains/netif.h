@@ -24,7 +24,8 @@ struct netif {
 must_check int netif_probe(struct netif *n, const char *name, char *err, size_t err_len);
 
 /* Make UMEM (from the regions of its parts, fds in enum frame_part order) and socket, load and
- * attach the program for addr. The attachment is a bpf_link: it goes when we die, however. */
+ * attach the program for addr. The rings get at least xsk_ring descriptors (xsk_ring_for). The
+ * attachment is a bpf_link: it goes when we die, however. */
 must_check int netif_open(struct netif *n, const struct frames *f,
                           const int part_fd[PARTS_UMEM], uint32_t xsk_ring,
                           const struct ipaddr *addr, char *err, size_t err_len);

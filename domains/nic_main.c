@@ -57,7 +57,8 @@ turn_up(struct domain *d, struct nic *n)
     return sent + got > 0;
 }
 
-/* From ip: frames to send. What the kernel would not take back is refused here. */
+/* From ip: frames to send. What the kernel would not take back is refused here; so is what
+ * does not fit, because the kernel's ring has room for every frame that there is. */
 static unsigned
 take_tx(struct domain *d, struct nic *n)
 {
@@ -66,18 +67,17 @@ take_tx(struct domain *d, struct nic *n)
     uint64_t bytes = 0;
     unsigned ok = 0;
 
-    unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f,
-                                    min_u32(xsk_tx_space(n->xsk), BATCH_MAX));
+    unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f, BATCH_MAX);
     for (unsigned i = 0; i < got; i++) {
-        if (!xsk_tx_ok(&d->frames, &f[i])) {
-            stat_inc(d->stats, STAT_nic_bad_desc);
+        if (!xsk_tx_ok(&d->frames, &f[i]))
             continue;
-        }
         bytes += f[i].len;
         f[ok++] = f[i];
     }
-    stat_add(d->stats, STAT_nic_tx, xsk_tx(n->xsk, f, ok));
+    unsigned sent = xsk_tx(n->xsk, f, ok);
+    stat_add(d->stats, STAT_nic_tx, sent);
     stat_add(d->stats, STAT_nic_tx_bytes, bytes);
+    stat_add(d->stats, STAT_nic_bad_desc, got - sent);
     return got;
 }
 
@@ -89,12 +89,10 @@ take_fill(struct domain *d, struct nic *n)
     struct fdesc f[BATCH_MAX];
     unsigned refused = 0;
 
-    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f,
-                                    min_u32(xsk_fill_space(n->xsk), BATCH_MAX));
-    unsigned done = xsk_fill(n->xsk, f, got, &refused); /* all: there was room */
-    if (refused > 0)
-        stat_add(d->stats, STAT_refused_frames, refused);
-    return done;
+    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f, BATCH_MAX);
+    unsigned fitted = xsk_fill(n->xsk, f, got, &refused);
+    stat_add(d->stats, STAT_refused_frames, refused + (got - fitted));
+    return got;
 }
 
 static bool
@@ -158,12 +156,17 @@ nic_deadline(struct domain *d)
     return n->ack_by != 0 ? min_u64(again, n->ack_by) : again;
 }
 
-/* The bell of the link is armed; the socket needs no arming, but a look. */
+/* The bell of the link is armed; the socket needs no arming, but a look. An ip that takes
+ * nothing leaves no room; then there is nothing to do either. */
 static bool
 nic_arm(struct domain *d)
 {
     struct nic *n = d->self;
-    return n->ip->link.up && n->ip_seen && xsk_pending(n->xsk);
+    struct link *l = &n->ip->link;
+    if (!l->up || !n->ip_seen)
+        return false;
+    return (xsk_rx_pending(n->xsk) && ring_space(&l->tx[RX], 1) > 0) ||
+           (xsk_done_pending(n->xsk) && ring_space(&l->tx[DONE], 1) > 0);
 }
 
 /* ip's successor takes every transmit frame for free once this is acknowledged. */

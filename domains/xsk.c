@@ -258,9 +258,21 @@ xsk_tx_unsent(const struct xsk *x)
 }
 
 bool
+xsk_rx_pending(const struct xsk *x)
+{
+    return load(x->rx.producer) != x->rx.mine;
+}
+
+bool
+xsk_done_pending(const struct xsk *x)
+{
+    return load(x->done.producer) != x->done.mine;
+}
+
+bool
 xsk_pending(const struct xsk *x)
 {
-    return load(x->rx.producer) != x->rx.mine || load(x->done.producer) != x->done.mine;
+    return xsk_rx_pending(x) || xsk_done_pending(x);
 }
 
 ns_t

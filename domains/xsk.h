@@ -35,6 +35,19 @@ nicmap_bytes(uint32_t n_rx_frames)
     return sizeof(struct nicmap) + n_rx_frames;
 }
 
+/* The size of the rings: room for every frame that could be in one, as on the links, so that
+ * nothing ever has to wait for room; at least `configured`. */
+static inline uint32_t
+xsk_ring_for(const struct frames *f, uint32_t configured)
+{
+    uint32_t rx = f->size[PART_RX] / FRAME_SIZE;
+    uint32_t tx = f->off[PARTS_UMEM] / FRAME_SIZE - rx;
+    uint32_t need = max_u32(max_u32(rx, tx), configured), size = 64;
+    while (size < need)
+        size *= 2;
+    return size;
+}
+
 /* Map the rings of fd, each of ring_size descriptors. The caller has set map->n_frames. Exits
  * nothing: returns NULL and sets errno. Recovers from the journal in map if a
  * predecessor died in a step. Uses malloc and mmap: before confinement. */
@@ -64,7 +77,9 @@ bool xsk_tx_queued(const struct xsk *x);
 unsigned xsk_tx_outstanding(const struct xsk *x);
 /* Of those, frames that the kernel may still read. */
 unsigned xsk_tx_unsent(const struct xsk *x);
-/* Anything to receive or complete? */
+/* Anything to receive? To complete? Either? */
+bool xsk_rx_pending(const struct xsk *x);
+bool xsk_done_pending(const struct xsk *x);
 bool xsk_pending(const struct xsk *x);
 /* The kernel wakes nobody when a frame was sent: when to look again while some are
  * outstanding, at growing intervals (0.1 to 64 ms) without progress; NS_NEVER: none is. */
