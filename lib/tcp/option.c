@@ -103,7 +103,7 @@ set_tcp(struct tcp *t, struct tcb *c, int name, uint64_t v)
 }
 
 int
-option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t v)
+tcp_option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t v)
 {
     if (level == SOL_SOCKET)
         return set_socket(t, c, name, v);
@@ -213,7 +213,7 @@ get_tcp(struct tcp *t, struct tcb *c, int name, uint64_t *v)
 }
 
 int
-option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *v)
+tcp_option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *v)
 {
     if (level == SOL_SOCKET)
         return get_socket(t, c, name, v);

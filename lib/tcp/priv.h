@@ -323,8 +323,8 @@ void close_session(struct tcp *t, struct tcb *c);
 /* Commit and show every changed session, outside a step as at its end. */
 void tcp_flush(struct tcp *t);
 /* ---- option.c ---- */
-int option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t value);
-int option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *value);
+int tcp_option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t value);
+int tcp_option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *value);
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 #define set(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)

@@ -230,11 +230,11 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         close_session(t, c);
         break;
     case REQ_SETOPT:
-        reply->err = option_set(t, c, r->level, r->name, r->value);
+        reply->err = tcp_option_set(t, c, r->level, r->name, r->value);
         tcb_dirty(t, c);
         break;
     case REQ_GETOPT:
-        reply->err = option_get(t, c, r->level, r->name, &reply->value);
+        reply->err = tcp_option_get(t, c, r->level, r->name, &reply->value);
         break;
     case REQ_NAME:
         request_name(t, c, reply);
