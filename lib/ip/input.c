@@ -110,11 +110,23 @@ ether_input(struct ip *ip, struct ip_out *out, struct rx *rx, ns_t now)
     }
 }
 
+/* Could the next frame complete a chain that a transport has room for, but not before the
+ * caller hands on what is in its array? With nothing in it there is no use in waiting. */
+static bool
+up_nearly_full(const struct ip_out *out)
+{
+    for (unsigned u = 0; u < IP_UPS; u++)
+        if (out->n_up[u] != 0 && out->cap_up[u] - out->n_up[u] < FRAME_MAX_CHAIN)
+            return true;
+    return false;
+}
+
 unsigned
 ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, ns_t now)
 {
+    unsigned i = 0;
     ip_nic_drain(ip, out, now);
-    for (unsigned i = 0; i < n; i++) {
+    for (; i < n && !up_nearly_full(out); i++) {
         struct rx r = {.addr = rx[i].addr, .len = rx[i].len};
         const uint8_t *p = frames_ro(&ip->f, PART_BIT(PART_RX), r.addr, r.len);
         /* A frame that is held already was not the NIC's to report. */
@@ -127,5 +139,5 @@ ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, 
         if (ether_input(ip, out, &r, now) == RX_FREE)
             ip_rx_free(ip, out, r.addr);
     }
-    return n;
+    return i;
 }

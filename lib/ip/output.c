@@ -106,14 +106,11 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
     }
 }
 
-/* A session's host says that nobody listens: the quote is a copy of its own, or the
- * packet where it was received. */
+/* Nobody listens there, says udp: the quote is in a frame of its own. */
 static void
 reject(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt *p, ns_t now)
 {
-    const uint32_t parts =
-        PART_BIT(PART_RX) | PART_BIT(PART_UP) | PART_BIT(TRANSPORT[from].part);
-    const uint8_t *q = frames_ro(&ip->f, parts, p->addr, p->len);
+    const uint8_t *q = frames_ro(&ip->f, PART_BIT(TRANSPORT[from].part), p->addr, p->len);
     struct icmp_quote quote;
     uint8_t copy[ICMP_QUOTE_MAX];
     size_t len = min_u32(p->len, sizeof copy);

@@ -184,7 +184,10 @@ from_wire(struct input *in, bool right)
     in->left -= len;
     if (right)
         put_right(w.f.base + d.addr, len);
-    expect(ip_input(w.ip, &d, 1, &w.out, w.now) == 1);
+    if (ip_input(w.ip, &d, 1, &w.out, w.now) == 0) {
+        give_back();
+        expect(ip_input(w.ip, &d, 1, &w.out, w.now) == 1);
+    }
     look();
 }
 

@@ -309,20 +309,49 @@ Test(ip, full_queue)
 {
     struct kit *k = kit_ready();
     struct frame t = mk_tcp(PEER, OUR_IP, 10), u = mk_udp(PEER, OUR_IP, 10);
-    k->out.cap_up[IP_UP_TCP] = 2;
+    k->out.cap_up[IP_UP_TCP] = 0;
     for (unsigned i = 0; i < 5; i++) {
         kit_in(k, &t);
         kit_in(k, &u);
     }
-    cr_assert_eq(k->out.n_up[IP_UP_TCP], 2);
+    cr_assert_eq(k->out.n_up[IP_UP_TCP], 0);
     cr_assert_eq(k->out.n_up[IP_UP_UDP], 5);
-    cr_assert_eq(kit_stat(k, STAT_ip_drop_queue_tcp), 3);
+    cr_assert_eq(kit_stat(k, STAT_ip_drop_queue_tcp), 5);
     cr_assert_eq(kit_stat(k, STAT_ip_drop_queue_udp), 0);
-    cr_assert_eq(kit_drops(k), 3);
-    k->out.cap_up[IP_UP_UDP] = 5;
+    cr_assert_eq(kit_drops(k), 5);
+    kit_clear(k);
+    k->out.cap_up[IP_UP_UDP] = 0;
     kit_in(k, &u);
     cr_assert_eq(kit_stat(k, STAT_ip_drop_queue_udp), 1);
     kit_clear(k);
+    cr_assert_eq(kit_away(k), 0);
+    kit_free(k);
+}
+
+/* Frames are left for the next call while what is in the array would be in their way, and
+ * taken once it is handed on, however little room there is then. */
+Test(ip, taken_in_parts)
+{
+    struct kit *k = kit_ready();
+    struct frame u = mk_udp(PEER, OUR_IP, 10);
+    struct fdesc d[10];
+    for (unsigned i = 0; i < 10; i++)
+        d[i] = kit_fill(k, &u);
+    k->out.cap_up[IP_UP_UDP] = FRAME_MAX_CHAIN + 3;
+    unsigned taken = ip_input(k->ip, d, 10, &k->out, k->now);
+    cr_assert_eq(taken, 4);
+    kit_settle(k);
+    cr_assert_eq(ip_input(k->ip, d + taken, 6, &k->out, k->now), 0);
+    kit_clear(k);
+    k->out.cap_up[IP_UP_UDP] = 2;
+    for (; taken < 10; kit_clear(k)) {
+        unsigned n = ip_input(k->ip, d + taken, 10 - taken, &k->out, k->now);
+        cr_assert_eq(n, 1);
+        cr_assert_eq(k->out.n_up[IP_UP_UDP], 1);
+        kit_settle(k);
+        taken += n;
+    }
+    cr_assert_eq(kit_drops(k), 0);
     cr_assert_eq(kit_away(k), 0);
     kit_free(k);
 }

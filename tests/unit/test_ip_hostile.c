@@ -81,7 +81,13 @@ from_wire(struct kit *k, uint64_t *s)
             d[i].addr = (uint32_t)rnd(s) | frames_bytes(&k->f);
         }
     }
-    kit_input(k, d, n);
+    for (unsigned taken = 0; taken < n;) {
+        unsigned more = ip_input(k->ip, d + taken, n - taken, &k->out, k->now);
+        taken += more;
+        kit_settle(k);
+        if (more == 0)
+            kit_clear(k);
+    }
 }
 
 static void
