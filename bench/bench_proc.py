@@ -65,15 +65,22 @@ def resident(pid):
 
 
 def resident_by_use(pid):
-    """KiB resident: the client's arenas, and everything else that can grow (not files)."""
-    use = {"arena": 0, "own": 0}
-    kind = None
+    """Bytes of the mappings that hold sessions: resident ones of clients' arenas; the whole of
+    the domain's store, which has room for a fixed number of sessions and is there from the
+    start; and what is resident of everything else that can grow (not files)."""
+    use = {"arena": 0, "store": 0, "other": 0}
+    kind, counted = None, ""
     for line in read("/proc/%d/smaps" % pid).splitlines():
         word = line.split()
         if "-" in word[0] and not word[0].endswith(":"):
             name = " ".join(word[5:])
-            kind = ("arena" if "memfd:" in name and "client" in name else
-                    None if name.startswith("/") and "memfd:" not in name else "own")
-        elif word[0] == "Rss:" and kind:
-            use[kind] += int(word[1])
+            kind, counted = "other", "Rss:"
+            if "memfd:" in name and "client" in name:
+                kind = "arena"
+            elif "memfd:" in name and "store" in name:
+                kind, counted = "store", "Size:"
+            elif name.startswith("/") and "memfd:" not in name:
+                kind = None
+        elif kind and word[0] == counted:
+            use[kind] += int(word[1]) * 1024
     return use
