@@ -10,8 +10,8 @@
  * The first bh_socket() attaches to the daemon of the instance named by the environment
  * variable BULKHEAD_INSTANCE (default "default"). It fails with ECONNREFUSED if no daemon
  * runs, EACCES if no account admits this user, EDQUOT if the arena is larger than the
- * account may have, ENETDOWN if the daemon went away later. bh_strerror_attach() says in
- * words what to do.
+ * account may have, ENETDOWN if the daemon went away later; the others are in bulkhead(3).
+ * bh_strerror_attach() says in words what to do.
  *
  * Threads. Every call may be made from any thread at any time. Different sockets proceed
  * in parallel but for short critical sections; one socket used by several threads behaves
@@ -51,7 +51,7 @@ int bh_shutdown(int fd, int how);
 int bh_close(int fd);
 
 /* flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL (always implied:
- * the library never raises SIGPIPE), MSG_MORE (a hint). */
+ * the library never raises SIGPIPE), MSG_MORE (accepted, changes nothing). */
 ssize_t bh_send(int fd, const void *buf, size_t len, int flags);
 ssize_t bh_recv(int fd, void *buf, size_t len, int flags);
 ssize_t bh_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
@@ -91,10 +91,10 @@ ssize_t bh_peek(int fd, struct iovec *iov, int *n);
 int bh_consume(int fd, size_t len);
 
 /* For an event loop: one kernel descriptor that is readable whenever some watched socket
- * may have become ready. bh_watch says which conditions of a socket count (POLLIN,
- * POLLOUT; 0: none) and what pointer to report. bh_ready_events collects up to max
- * sockets whose condition holds now (level-triggered) and never blocks. Use from one
- * thread. */
+ * may have become ready, and stays so until bh_ready_events has found nothing. bh_watch
+ * says which conditions of a socket count (POLLIN, POLLOUT; 0: none) and what pointer to
+ * report. bh_ready_events collects up to max sockets whose condition holds now
+ * (level-triggered, each in its turn) and never blocks. Use from one thread. */
 struct bh_event {
     int fd;
     short revents;

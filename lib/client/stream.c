@@ -21,32 +21,46 @@ may_send(struct sock *s, const struct look *k)
     return k->state & SLOT_CONNECTING ? EAGAIN : EPIPE;
 }
 
-/* One piece: copied and published. Bytes, or -errno. */
+/* One piece: copied and published, under the tx_busy mark. Bytes, or -errno. */
 static ssize_t
 send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t)
 {
     struct look look;
-    int err = sock_busy(l, s, &s->tx_busy);
-    if (err != 0)
-        return -err;
     s->tx_reserved = 0; /* a reservation does not survive a send */
     sock_look(s, &look);
-    err = may_send(s, &look);
-    uint32_t n = err == 0 ? tx_room(s, &look, k->left < TX_CHUNK ? k->left : TX_CHUNK) : 0;
+    int err = may_send(s, &look);
+    if (err != 0)
+        return -err;
+    uint32_t n = tx_room(s, &look, k->left < TX_CHUNK ? k->left : TX_CHUNK);
     t->hurry = s->starved;
-    if (err == 0 && n == 0 && k->left > 0)
-        err = EAGAIN;
+    if (n == 0)
+        return k->left > 0 ? -EAGAIN : 0;
     if (n > COPY_LOCKED) {
         lib_unlock(l);
         tx_write(s, s->tx_tail, k, n);
         pthread_mutex_lock(&l->lock);
-    } else if (n > 0) {
+    } else {
         tx_write(s, s->tx_tail, k, n);
     }
-    if (n > 0)
-        tx_publish(s, n);
+    tx_publish(s, n);
+    return (ssize_t)n;
+}
+
+/* As much as there is room for. The mark is held throughout, so that the bytes of another
+ * sender come before or after. Returns 0 or -errno; *done counts up. */
+static int
+send_pieces(struct lib *l, struct sock *s, struct cursor *k, struct turn *t, size_t *done)
+{
+    ssize_t n;
+    int err = sock_busy(l, s, &s->tx_busy);
+    if (err != 0)
+        return -err;
+    do {
+        n = send_piece(l, s, k, t);
+        *done += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && k->left > 0);
     sock_idle(l, &s->tx_busy);
-    return err != 0 ? -err : (ssize_t)n;
+    return n < 0 ? (int)n : 0;
 }
 
 ssize_t
@@ -57,19 +71,15 @@ stream_send(struct lib *l, struct sock *s, struct cursor *k, int flags)
     size_t done = 0;
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
-    do {
-        ssize_t n = send_piece(l, s, k, &t);
-        if (n == -EAGAIN) {
-            int verdict = sock_block(l, s, &t, SLOT_WRITE, nonblock, s->sndtimeo);
-            if (verdict == 0)
+    for (;;) {
+        int r = send_pieces(l, s, k, &t, &done);
+        if (r == -EAGAIN) {
+            r = -sock_block(l, s, &t, SLOT_WRITE, nonblock, s->sndtimeo);
+            if (r == 0)
                 continue;
-            n = -verdict;
         }
-        if (n < 0)
-            return done > 0 ? (ssize_t)done : n;
-        done += (size_t)n;
-    } while (k->left > 0);
-    return (ssize_t)done;
+        return done > 0 || r == 0 ? (ssize_t)done : r;
+    }
 }
 
 /* ---- receive ---- */
