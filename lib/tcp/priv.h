@@ -155,6 +155,7 @@ struct tcb {
 struct tcp_store {
     uint32_t magic;
     uint32_t n_sessions;
+    uint32_t high;            /* sessions from here on were never used: memory not touched */
     _Atomic uint32_t working; /* session in work, SESS_NONE: none */
     uint32_t crashed;         /* the one that was in work at the last crash */
 };

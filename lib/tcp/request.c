@@ -292,7 +292,7 @@ tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
         return;
     t->now = now;
     t->out = NULL;
-    for (uint32_t i = 0; i < t->cfg.n_sessions; i++) {
+    for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
         if (!c->used || c->link.client != client)
             continue;
@@ -355,7 +355,7 @@ static bool
 tcp_info(const struct transport *tr, uint32_t from, struct sess_info *s)
 {
     const struct tcp *t = (const struct tcp *)(const void *)tr;
-    for (uint32_t i = from; i < t->cfg.n_sessions; i++) {
+    for (uint32_t i = from; i < t->store->high; i++) {
         const struct tcb *c = &t->tcb[i];
         if (!c->used)
             continue;

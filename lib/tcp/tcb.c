@@ -40,6 +40,7 @@ tcb_new(struct tcp *t)
         return NULL;
     uint32_t i = t->free[--t->n_free];
     struct tcb *c = &t->tcb[i];
+    t->store->high = max_u32(t->store->high, i + 1);
     memset((void *)c, 0, sizeof *c);
     c->link = (struct client_link){.client = SESS_NONE, .slot = SESS_NONE, .next = SESS_NONE};
     c->parent = SESS_NONE;
@@ -171,7 +172,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
 {
     if (c->h.state == TCPS_LISTEN) { /* half-open children die with their listener */
         uint32_t self = tcb_number(t, c);
-        for (uint32_t i = 0; i < t->cfg.n_sessions && c->n_syn > 0; i++)
+        for (uint32_t i = 0; i < t->store->high && c->n_syn > 0; i++)
             if (t->tcb[i].used && t->tcb[i].parent == self &&
                 t->tcb[i].h.state == TCPS_SYN_RCVD)
                 tcb_die(t, &t->tcb[i], ECONNABORTED);

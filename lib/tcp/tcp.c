@@ -114,8 +114,8 @@ sessions_take_up(struct tcp *t, struct layout *l)
     bool again = st->magic == TCP_STORE_MAGIC && st->n_sessions == n;
     uint32_t guilty = SESS_NONE;
     if (!again) {
-        memset((void *)t->tcb, 0, n * sizeof *t->tcb);
         st->n_sessions = n;
+        st->high = 0;
         st->crashed = SESS_NONE;
         set(st->working, SESS_NONE);
         st->magic = TCP_STORE_MAGIC;
@@ -130,7 +130,7 @@ sessions_take_up(struct tcp *t, struct layout *l)
     (void)l;
     for (uint32_t i = n; i-- > 0;) {
         struct tcb *c = &t->tcb[i];
-        if (!c->used) {
+        if (i >= st->high || !c->used) {
             t->free[t->n_free++] = i;
             continue;
         }
@@ -193,7 +193,7 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
     if (err != 0)
         return err;
     struct client *cl = clients_get(t->clients, client);
-    for (uint32_t i = 0; i < t->cfg.n_sessions; i++) {
+    for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
         if (!c->used || c->link.client != client)
             continue;
@@ -338,7 +338,7 @@ tcp_validate(const struct tcp *t)
 {
     if (!pool_validate(&t->pool))
         return false;
-    for (uint32_t i = 0; i < t->cfg.n_sessions; i++)
+    for (uint32_t i = 0; i < t->store->high; i++)
         if (t->tcb[i].used && !tcb_validate(t, &t->tcb[i]))
             return false;
     return true;
