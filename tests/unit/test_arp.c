@@ -365,6 +365,35 @@ Test(arp, flood)
     kit_free(k);
 }
 
+/* A cache full of neighbours in use has no room for strangers who only ask, until one has
+ * not been used for a minute. */
+Test(arp, flood_of_a_full_cache)
+{
+    struct ip_config c = kit_config();
+    c.prefix = 16;
+    struct kit *k = kit_new_with(&c, KIT_RX);
+    struct ipaddr stranger = v4(0x0a001000u);
+    kit_pass(k, 5 * NS_S);
+    for (unsigned i = 0; i < NEIGH_ENTRIES; i++) {
+        send_to(k, 0x0a000103u + i, 1);
+        answer(k, 0x0a000103u + i);
+        kit_clear(k);
+    }
+    struct frame f = mk_arp(ARP_REQUEST, 0x0a001000u, OUR_IP);
+    kit_in(k, &f);
+    cr_assert_eq(k->out.n_nic, 1, "answered all the same");
+    kit_clear(k);
+    cr_assert(neigh_find(k->ip, &stranger) == NULL);
+    for (unsigned i = 0; i < NEIGH_ENTRIES; i++) {
+        struct ipaddr a = v4(0x0a000103u + i);
+        cr_assert(neigh_find(k->ip, &a) != NULL);
+    }
+    kit_pass(k, 2 * NEIGH_FRESH);
+    kit_in(k, &f);
+    cr_assert(neigh_find(k->ip, &stranger) != NULL);
+    kit_free(k);
+}
+
 /* ---- RFC 5227 ---- */
 
 /* Probes name no sender; after the last and a pause the address is ours, announced

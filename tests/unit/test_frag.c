@@ -354,6 +354,24 @@ Test(frag, limits)
     kit_free(k);
 }
 
+/* When frames run short the one who holds the most of them pays, not the one who came
+ * first. */
+Test(frag, heaviest_pays)
+{
+    struct kit *k = kit_ready();
+    fill();
+    send(k, PEER + 1, 5, (struct cut){0, 64}, 128);
+    for (unsigned i = 0; i < 12; i++) {
+        kit_pass(k, NS_MS);
+        for (uint32_t off = 64; off < 41 * 64; off += 64)
+            send(k, PEER, (uint16_t)i, (struct cut){off, off + 64}, 99999);
+    }
+    cr_assert_gt(kit_stat(k, STAT_ip_drop_frag_limit), 0);
+    send(k, PEER + 1, 5, (struct cut){64, 128}, 128);
+    cr_assert_eq(k->out.n_up[IP_UP_UDP], 2);
+    kit_free(k);
+}
+
 /* A pool too small to hold anything for anybody. */
 Test(frag, tiny_pool)
 {

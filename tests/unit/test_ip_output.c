@@ -127,6 +127,40 @@ Test(ip_output, no_route)
     kit_free(k);
 }
 
+/* Networks of 31 and 32 bits have no broadcast address; 0 bits make everybody a neighbour. */
+Test(ip_output, prefixes)
+{
+    static const struct {
+        uint32_t prefix, dst, asked; /* asked: whom ARP asks; 0: broadcast; 1: no route */
+    } c[] = {
+        {31, 0x0a000003, 0x0a000003}, {31, 0x0a000004, GATEWAY},   {32, 0x0a000003, GATEWAY},
+        {30, 0x0a000003, 0},          {30, 0x0a000000, 1},         {30, 0x0a000001, 0x0a000001},
+        {0, 0x08080808, 0x08080808},  {0, 0x0a0000ff, 0x0a0000ff}, {0, 0xffffffff, 0},
+        {8, 0x0affffff, 0},           {8, 0x0a0000ff, 0x0a0000ff}, {99, 0x0a000003, GATEWAY},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++) {
+        struct ip_config cfg = kit_config();
+        uint32_t len;
+        cfg.prefix = c[i].prefix;
+        struct kit *k = kit_new_with(&cfg, KIT_RX);
+        kit_pass(k, 5 * NS_S);
+        kit_clear(k);
+        struct pkt p = kit_pkt(k, IP_UP_UDP, c[i].dst, 8, 0);
+        kit_out(k, IP_UP_UDP, &p, 1);
+        if (c[i].asked == 1) {
+            cr_assert_eq(kit_stat(k, STAT_ip_drop_tx_noroute), 1, "%u", i);
+        } else if (c[i].asked == 0) {
+            cr_assert_eq(k->nic[0].addr, p.addr - L2L3, "%u", i);
+            cr_assert(mac_eq(kit_nic(k, 0, &len), ALL_MAC));
+        } else {
+            struct eth_hdr e;
+            struct arp_pkt a = kit_nic_arp(k, 0, &e);
+            cr_assert_eq(ipaddr_to_u32(&a.tpa), c[i].asked, "%u", i);
+        }
+        kit_free(k);
+    }
+}
+
 /* Nothing is sent from an address that may be somebody else's. */
 Test(ip_output, not_ready)
 {
@@ -403,6 +437,25 @@ Test(ip_output, loopback_bounds)
     kit_clear(k);
     cr_assert_eq(kit_away(k), 0);
     cr_assert_eq(ip_frames_held(k->ip), 0);
+    kit_free(k);
+}
+
+/* The share is free again when the transport that held it is dead. */
+Test(ip_output, loopback_after_reset)
+{
+    struct kit *k = kit_ready();
+    for (unsigned life = 0; life < 3; life++) {
+        for (unsigned i = 0; i < KIT_UP; i++) {
+            struct pkt p = kit_pkt(k, IP_UP_UDP, OUR_IP, 20, 0);
+            cr_assert_eq(kit_out(k, IP_UP_UDP, &p, 1), 1);
+        }
+        cr_assert_eq(k->out.n_up[IP_UP_UDP], KIT_UP * 3 / 4, "life %u", life);
+        for (unsigned i = 0; i < k->out.n_up[IP_UP_UDP]; i++)
+            k->place[k->up[IP_UP_UDP][i].addr / FRAME_SIZE] = HOME;
+        kit_forget(k);
+        ip_up_reset(k->ip, IP_UP_UDP, &k->out);
+        cr_assert_eq(ip_frames_held(k->ip), 0);
+    }
     kit_free(k);
 }
 
