@@ -161,6 +161,16 @@ handle_revoke(struct handle_table *t, uint64_t handle)
     }
 }
 
+uint32_t
+handle_sweep(struct handle_table *t, bool (*keep)(void *ctx, uint32_t object), void *ctx)
+{
+    uint32_t died = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->e[i].rights != 0 && !keep(ctx, t->e[i].object))
+            died += handle_revoke(t, handle_of(t, i));
+    return died;
+}
+
 enum mark { UNKNOWN, ON_PATH, LIVE, DEAD };
 
 /* What becomes of entry i: follow its ancestors up to one whose fate is known. */

@@ -74,6 +74,11 @@ must_check uint64_t handle_mint(struct handle_table *t, uint64_t handle, uint32_
 /* The handle and everything minted from it die. Returns how many died. */
 uint32_t handle_revoke(struct handle_table *t, uint64_t handle);
 
+/* Every handle whose object is not wanted (`keep` says no) dies, with what was minted from
+ * it: after a crash a table may name what went with it. Returns how many died. */
+uint32_t handle_sweep(struct handle_table *t, bool (*keep)(void *ctx, uint32_t object),
+                      void *ctx);
+
 /* The invariants: every entry is either free or in the tree, once. Bounded by the table. */
 bool handle_table_validate(const struct handle_table *t);
 

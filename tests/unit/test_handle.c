@@ -284,6 +284,31 @@ Test(handle, recovers_after_a_crash)
     free(t);
 }
 
+static bool
+is_even(void *ctx, uint32_t object)
+{
+    (*(unsigned *)ctx)++;
+    return object % 2 == 0;
+}
+
+/* Protects: a successor gets rid of the names of sessions that did not survive. */
+Test(handle, sweeps_what_is_not_wanted)
+{
+    struct handle_table *t = table(N);
+    uint64_t h[4], minted;
+    unsigned asked = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        h[i] = handle_new(t, i, RIGHT_ALL);
+    minted = handle_mint(t, h[1], RIGHT_SEND);
+    cr_assert_eq(handle_sweep(t, is_even, &asked), 3);
+    cr_assert_eq(asked, 4, "what died with its parent is not asked for");
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(get(t, h[i], 0), i % 2 == 0 ? 0 : EBADF);
+    cr_assert_eq(get(t, minted, 0), EBADF);
+    cr_assert(handle_table_validate(t));
+    free(t);
+}
+
 /* Protects: validate and recover end, and validate says no, whatever the memory holds. */
 Test(handle, recovers_from_any_bytes, .timeout = 30)
 {
