@@ -160,6 +160,44 @@ Test(client_wait, one_socket_many_threads)
     kit_end(&k);
 }
 
+static void *
+big_sender(void *arg)
+{
+    struct job *j = arg;
+    uint8_t *buf = malloc(200000);
+    memset(buf, (int)j->seed, 200000);
+    j->ok = bh_send(j->fd, buf, 200000, 0) == 200000;
+    free(buf);
+    return NULL;
+}
+
+/* What one bh_send sends without waiting stays together, however long it is and whoever
+ * sends at the same time. */
+Test(client_wait, sends_stay_together)
+{
+    struct arena_geometry g = {
+        .n_slots = 4, .n_tx_pages = 512, .n_rx_pages = 512, .n_req = 64, .n_evt = 64};
+    static uint8_t in[400000];
+    kit_start(&k, IPPROTO_TCP, &g);
+    k.sndbuf = k.rcvbuf = 800000;
+    int fd = connected(0);
+    struct job job[2] = {{.fd = fd, .seed = 1}, {.fd = fd, .seed = 2}};
+    pthread_t t[2];
+    for (int round = 0; round < 20; round++) {
+        unsigned changes = 0;
+        for (unsigned i = 0; i < 2; i++)
+            pthread_create(&t[i], NULL, big_sender, &job[i]);
+        for (unsigned i = 0; i < 2; i++)
+            pthread_join(t[i], NULL);
+        cr_assert(job[0].ok && job[1].ok);
+        cr_assert_eq(bh_recv(fd, in, sizeof in, MSG_WAITALL), (ssize_t)sizeof in);
+        for (size_t i = 1; i < sizeof in; i++)
+            changes += in[i] != in[i - 1];
+        cr_assert_eq(changes, 1, "the bytes of two sends are mixed");
+    }
+    kit_end(&k);
+}
+
 struct blocked {
     int fd, err;
     ssize_t r;
