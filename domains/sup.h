@@ -60,8 +60,8 @@ struct sup_dom {
     /* watchdog, see sup_watch.c */
     uint32_t beat;
     bool was_awake;
-    uint64_t cpu_ticks;
-    unsigned stuck, deaf, full, spared;
+    ns_t cpu; /* processor time at the last look */
+    unsigned stuck, deaf, running, full, spared;
     unsigned log_left; /* messages it may still log in this second */
 };
 
@@ -118,13 +118,13 @@ struct sup {
     struct sup_dom dom[DOM_COUNT];
     uint64_t seed;
     ns_t started;
-    ns_t watch_at; /* last look of the watchdog */
-    bool linked;   /* every domain was up once and told of its peers */
-    bool ready;    /* the address answers: clients may come */
+    ns_t watch_at;  /* last look of the watchdog */
+    bool linked;    /* every domain was up once and told of its peers */
+    bool answering; /* ip says that the address is ours */
+    bool ready;     /* and everybody is up: clients may come */
     bool stopping;
     int exit_code;
     int lock_fd;
-    bool unclean; /* the instance before us did not end properly */
     char lock_path[108], sock_path[108], ctl_path[108];
     struct evconnlistener *clients_at, *control_at;
     struct sup_client *clients;
@@ -187,7 +187,7 @@ void sup_watch_tick(evutil_socket_t fd, short what, void *arg);
 
 /* ---- sup_client.c ---- */
 must_check int sup_clients_listen(struct sup *s, char *err, size_t err_len);
-void sup_clients_accept(struct sup *s); /* the address is ready */
+void sup_clients_accept(struct sup *s);
 void sup_clients_close(struct sup *s);
 /* Domain d is up (again): give it its clients. */
 void sup_clients_resend(struct sup_dom *d);

@@ -241,14 +241,14 @@ links_up(const struct sup_dom *d)
 }
 
 static void
-check_linked(struct sup *s)
+check_ready(struct sup *s)
 {
     for (unsigned i = 0; i < DOM_COUNT && !s->linked; i++)
         if (s->dom[i].life != LIFE_ABSENT && !links_up(&s->dom[i]))
             return;
-    if (!s->linked)
-        sup_verbose(s, "all domains are up");
     s->linked = true;
+    if (s->answering && !s->ready)
+        sup_clients_accept(s);
 }
 
 static void
@@ -500,7 +500,7 @@ on_ready(struct sup_dom *d)
             }
     if (!linked)
         sup_control_dom_up(d);
-    check_linked(s);
+    check_ready(s);
 }
 
 static void
@@ -543,8 +543,8 @@ on_notice(struct sup_dom *d, const struct ctl_text *t)
     struct sup *s = d->sup;
     bool speaks_for_address = d->id == DOM_IP || d->id == DOM_MONO;
     if (t->arg == NOTICE_ADDRESS_READY && speaks_for_address) {
-        if (!s->ready)
-            sup_clients_accept(s);
+        s->answering = true;
+        check_ready(s);
     } else if (t->arg == NOTICE_ADDRESS_CONFLICT && speaks_for_address && !s->ready) {
         sup_log("the address is taken: %s. Choose another one, or find out who that is",
                 t->text);

@@ -158,11 +158,10 @@ make_run_dir(const char *file)
  * lock, and then what we hold is a file that nobody else sees. Returns -EWOULDBLOCK if it is
  * held. */
 static int
-lock_file(const char *path, int *out, bool *existed)
+lock_file(const char *path, int *out)
 {
     for (unsigned attempt = 0; attempt < 100; attempt++) {
         struct stat mine, there;
-        *existed = access(path, F_OK) == 0;
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
             return -errno;
@@ -193,7 +192,7 @@ sup_lock(struct sup *s, char *err, size_t err_len)
         return EXIT_CONFIG;
     }
     make_run_dir(s->lock_path);
-    int e = lock_file(s->lock_path, &fd, &s->unclean);
+    int e = lock_file(s->lock_path, &fd);
     if (e == -EWOULDBLOCK) {
         char text[32] = "";
         ssize_t n = read(fd, text, sizeof text - 1);

@@ -18,8 +18,9 @@
 
 #include "base/exit_codes.h"
 
-#define STOP_MS 500     /* that the domains have to end by themselves */
-#define FILES_MAX 16384 /* descriptors: seven for each client, and some */
+#define STOP_MS 500      /* that the domains have to end by themselves */
+#define BUSY_ATTEMPTS 15 /* 100 ms apart */
+#define FILES_MAX 16384  /* descriptors: seven for each client, and some */
 
 static void
 log_line(const char *fmt, va_list ap)
@@ -276,10 +277,10 @@ open_netif(struct sup *s, char *err, size_t err_len)
     int part_fd[PARTS_UMEM];
     for (unsigned p = 0; p < PARTS_UMEM; p++)
         part_fd[p] = s->region[TOPO_FRAMES + p].fd_rw;
-    /* The domains of a daemon that was killed need a moment to let go of the interface. */
+    /* The socket of a daemon that ended a moment ago takes a moment to go. */
     const struct timespec wait = {.tv_nsec = 100 * 1000 * 1000};
     int rc = EXIT_BUSY;
-    for (unsigned attempt = 0; attempt < (s->unclean ? 15 : 1) && rc == EXIT_BUSY; attempt++) {
+    for (unsigned attempt = 0; attempt < BUSY_ATTEMPTS && rc == EXIT_BUSY; attempt++) {
         if (attempt > 0)
             nanosleep(&wait, NULL);
         rc = netif_open(&s->nif, &s->frames, part_fd, s->conf.xsk_ring, &s->conf.addr, err,

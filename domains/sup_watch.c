@@ -2,18 +2,24 @@
  *
  * sup_watch.c: domains that live and do not work. Once a second every domain is looked at:
  *
- *   stuck  awake at both looks, and its loop did not turn in between
- *   deaf   asleep at both looks, its loop did not turn, and a bell was pending all the time
- *   full   it left what we sent it unread at several looks
+ *   stuck    awake at both looks, and its loop did not turn in between
+ *   deaf     asleep, its loop did not turn, and a bell was pending at several looks
+ *   running  says that it sleeps, its loop did not turn, and it burns processor time
+ *   full     it left what we sent it unread at several looks
  *
  * A domain that is ready to run and got no processor is spared: that is the machine's doing.
  */
 #include "sup.h"
 
+#include <time.h>
+
 #define TICK NS_S
 #define DEAF_MAX 2u
 #define FULL_MAX 3u
-#define STARVED_MAX 30u
+#define RUNNING_MAX 2u
+#define RUNNING_NS (NS_S / 2)   /* of processor time between two looks: busy */
+#define STARVED_NS (10 * NS_MS) /* less than this: it did not get a processor */
+#define STARVED_MAX 30u         /* looks; then it is ended all the same */
 
 /* Bytes on the bells that d sleeps on. Only of links that are up: on the others nobody
  * promised to listen. */
@@ -28,16 +34,24 @@ bells_pending(const struct sup_dom *d)
     return n + sup_clients_pending(d);
 }
 
-/* Ready to run since the last look, and never chosen? Samples the processor time. */
+/* Processor time of the process, ns; 0 if that cannot be told. */
+static ns_t
+cpu_time(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return 0;
+    return (ns_t)t.tv_sec * NS_S + (ns_t)t.tv_nsec;
+}
+
+/* Ready to run, and never chosen since the last look? */
 static bool
-starved(struct sup_dom *d)
+starved(struct sup_dom *d, ns_t ran)
 {
     struct proc_info p;
-    if (!proc_read(d->pid, &p))
-        return false;
-    bool ran = p.cpu_ticks != d->cpu_ticks;
-    d->cpu_ticks = p.cpu_ticks;
-    return p.state == 'R' && !ran && d->spared++ < STARVED_MAX;
+    return ran < STARVED_NS && proc_read(d->pid, &p) && p.state == 'R' &&
+           d->spared++ < STARVED_MAX;
 }
 
 void
@@ -45,8 +59,8 @@ sup_watch_start(struct sup_dom *d)
 {
     d->beat = atomic_load_explicit(&d->stats->beat, memory_order_relaxed);
     d->was_awake = false;
-    d->stuck = d->deaf = d->full = d->spared = 0;
-    d->cpu_ticks = UINT64_MAX;
+    d->stuck = d->deaf = d->running = d->full = d->spared = 0;
+    d->cpu = cpu_time(d->pid);
     d->log_left = LOG_PER_SECOND;
 }
 
@@ -57,20 +71,24 @@ look(struct sup_dom *d)
     uint32_t state = atomic_load_explicit(&d->stats->state, memory_order_relaxed);
     bool moved = beat != d->beat, awake = state != STATS_ASLEEP;
     d->beat = beat;
+    ns_t cpu = cpu_time(d->pid), ran = cpu - d->cpu;
+    d->cpu = cpu;
     if (moved)
         d->spared = 0;
     d->full = sup_socket_unread(d->ctl) != 0 ? d->full + 1 : 0;
     d->stuck = awake && d->was_awake && !moved ? d->stuck + 1 : 0;
     d->deaf = !awake && !moved && bells_pending(d) != 0 ? d->deaf + 1 : 0;
+    d->running = !awake && !moved && ran > RUNNING_NS ? d->running + 1 : 0;
     d->was_awake = awake;
-    /* Asleep and quiet costs one look at memory and one at each socket and pipe. */
-    if ((awake || d->deaf != 0 || d->full != 0) && starved(d))
+    if (d->stuck == 0 && d->deaf < DEAF_MAX && d->running < RUNNING_MAX && d->full < FULL_MAX)
         return;
-    if (d->stuck == 0 && d->deaf < DEAF_MAX && d->full < FULL_MAX)
+    if (starved(d, ran))
         return;
     if (d->stuck != 0)
         sup_dom_kill(d, "it hangs: awake, and its loop has not turned for a second");
-    else if (d->deaf != 0)
+    else if (d->running >= RUNNING_MAX)
+        sup_dom_kill(d, "it hangs: busy, and its loop does not turn");
+    else if (d->deaf >= DEAF_MAX)
         sup_dom_kill(d, "it hangs: asleep, and does not answer its bells");
     else
         sup_dom_kill(d, "it hangs: it does not read its control socket");
