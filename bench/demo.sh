@@ -18,7 +18,7 @@ began=$SECONDS
 what=
 declare -A value
 
-step() { printf '[%3d s] %-17s %s\n' $((SECONDS - began)) "$what" "$*"; }
+step() { printf '[%3d s] %-11s %s\n' $((SECONDS - began)) "$what" "$*"; }
 fail() {
     printf 'demo: %s: %s\n' "$what" "$*" >&2
     for log in "$WORK"/log.*; do
@@ -35,10 +35,12 @@ calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 # --- one round: everything, on one stack ------------------------------------------
 
 measure_ping() {
-    local out
-    out=$(in_b ping -q -c 200 -i 0.005 $STACK) || fail "no answer to ping: $out"
-    value[$what,ping]=$(printf '%s' "$out" | awk -F/ '/^rtt/ { printf "%.0f", $5 * 1000 }')
-    step "ping: 200 answered, ${value[$what,ping]} us"
+    local out lost
+    out=$(in_b ping -c 200 -i 0.005 $STACK) || fail "no answer to ping: $out"
+    lost=$(printf '%s\n' "$out" | sed -n 's/.* \([0-9.]*\)% packet loss.*/\1/p')
+    value[$what,ping]=$(printf '%s\n' "$out" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n |
+        awk '{ t[NR] = $1 } END { printf "%.1f", t[int((NR + 1) / 2)] * 1000 }')
+    step "ping: 200 sent, $lost% lost, median ${value[$what,ping]} us"
 }
 
 measure_http() {
@@ -100,32 +102,10 @@ wait_listen() { # a receiver that was just started; it says nothing when it is r
     alive "$1" || fail "the receiver ended"
 }
 
-# What each process holds, from /proc: nothing here is what Bulkhead says of itself.
+# Who they are and what they may touch: the daemon reads it from /proc, not from its plans.
 show_domains() {
-    local pid name
-    printf '\n%-12s %7s %6s %-18s %-8s %s\n' process pid uid "system-call filter" "rights" \
-        "regions mapped (ro: read-only, rw: writable)"
-    for pid in $(stack_pids); do
-        name=$(tr '\0' '\n' <"/proc/$pid/cmdline" | head -n 1)
-        awk -v name="$(basename "$name")" -v pid="$pid" '
-            FILENAME ~ /status$/ && /^Uid:/ { uid = $3 }
-            FILENAME ~ /status$/ && /^Seccomp:/ { mode = $2 }
-            FILENAME ~ /status$/ && /^Seccomp_filters:/ { filters = $2 }
-            FILENAME ~ /status$/ && /^CapEff:/ { cap = $2 }
-            FILENAME ~ /status$/ && /^CapBnd:/ { bnd = $2 }
-            FILENAME ~ /maps$/ && /\/memfd:/ {
-                n = $6; sub(/^\/memfd:/, "", n)
-                right = $2 ~ /w/ ? "rw" : "ro"
-                if (!((n, right) in seen)) { list = list sep n " " right; sep = ", " }
-                seen[n, right] = 1
-            }
-            END {
-                f = mode == 2 ? "yes (" filters " installed)" : "none"
-                r = cap ~ /^0+$/ && bnd ~ /^0+$/ ? "none" : "root"
-                if (uid != 0 && r == "root") r = "user"
-                printf "%-12s %7d %6d %-18s %-8s %s\n", name, pid, uid, f, r, list ? list : "-"
-            }' "/proc/$pid/status" "/proc/$pid/maps" 2>/dev/null
-    done
+    printf '\n'
+    "$(tool bulkheadctl)" status || fail "bulkheadctl status"
     printf '\n'
 }
 
@@ -163,9 +143,9 @@ round() { # what, via, [composition]
 
 row() { # label, key
     local c
-    printf '%-34s' "$1"
+    printf '%-33s' "$1"
     for c in "${columns[@]}"; do
-        printf ' %20s' "${value[$c,$2]:--}"
+        printf ' %11s' "${value[$c,$2]:--}"
     done
     printf '\n'
 }
@@ -190,23 +170,26 @@ columns+=(kernel)
 for ns in "$A" "$B"; do
     ip netns exec "$ns" ethtool -K $IF tso off gso off gro off tx off >/dev/null 2>&1
 done
-round kernel-no-offload kernel
-columns+=(kernel-no-offload)
+round 'kernel*' kernel
+columns+=('kernel*')
 
-printf '\n%-34s' ""
-printf ' %20s' "${columns[@]}"
+printf '\n%-33s' ""
+printf ' %11s' "${columns[@]}"
 printf '\n'
 row "HTTP, $MIB MiB (Gbit/s)" http
 row "bulk TCP to the stack (Gbit/s)" rx
 row "bulk TCP from the stack (Gbit/s)" tx
 row "TCP round trip, median (us)" tcp
 row "UDP round trip, median (us)" udp
-row "ping, mean (us)" ping
+row "ping, median (us)" ping
 row "CPU seconds, stack and programs" cpu
 row "CPU seconds, whole machine" machine
 row "processes of the stack" processes
 cat <<'EOT'
 
-The whole machine includes the peer, and the kernel's packet work, which no process is charged with.
+kernel* is the kernel with its offloads off on both ends: packets of one MTU and checksums in
+software, as Bulkhead has them here. The whole machine includes the peer, and the kernel's
+packet work, which no process is charged with.
 EOT
-step "done, everything is cleaned up"
+what=done
+step "cleaning up"

@@ -170,7 +170,7 @@ not() { ! "$@"; }
 
 wait_port() { until_ok 5 in_b nc -z -w 1 "${2:-$STACK}" "$1"; }
 
-ctl() { "$(tool bulkheadctl)" "$@"; }
+ctl() { timeout 10 "$(tool bulkheadctl)" "$@"; }
 
 # Processor seconds (user and system) that these processes have used.
 cpu_seconds() {

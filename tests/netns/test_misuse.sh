@@ -78,7 +78,7 @@ refused "another instance on the same interface" 11 "$IF|XDP" ip netns exec "$A"
     --address ${STACK%.*}.7/$PREFIX --instance "$BULKHEAD_INSTANCE-2"
 refused "an arena larger than the account allows" 10 "arena|account" \
     env BULKHEAD_ARENA=2G "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
-refused "bulkheadctl restart of no domain" 2 "nosuch" "$(tool bulkheadctl)" restart nosuch
+refused "bulkheadctl restart of no domain" 1 "no such domain" "$(tool bulkheadctl)" restart nosuch
 app "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
 sleep 0.5
 refused "a port that is taken" 1 "in use" "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead

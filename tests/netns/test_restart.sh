@@ -13,16 +13,15 @@ mkdir "$WORK/www"
 head -c $((64 << 20)) /dev/urandom >"$WORK/www/big"
 want=$(sha "$WORK/www/big")
 
-# Fetch slowly enough that the hit falls into the transfer: 64 MiB at 24 MiB/s.
+# Fetch slowly enough that the hit falls into the transfer: 64 MiB at 40 MiB/s.
 transfer_with() { # command to run in the middle
-    local pid rc
-    in_b curl -sS -f --limit-rate 24M -m 60 -o "$WORK/got" "http://$STACK:$PORT/big" &
+    local pid rc=0
+    in_b curl -sS -f --limit-rate 40M -m 60 -o "$WORK/got" "http://$STACK:$PORT/big" &
     pid=$!
-    sleep 0.8
-    "$@"
-    alive $pid || echo "the transfer was over before the hit"
-    wait $pid
-    rc=$?
+    sleep 0.5
+    alive $pid || { echo "the transfer was over before the hit"; rc=1; }
+    "$@" || rc=1
+    wait $pid || rc=$?
     [ $rc -eq 0 ] || { echo "curl: $rc"; tail -n 20 "$daemon_log"; return 1; }
     [ "$(sha "$WORK/got")" = "$want" ] || { echo "bytes differ"; return 1; }
 }
