@@ -110,6 +110,17 @@ ether_input(struct ip *ip, struct ip_out *out, struct rx *rx, ns_t now)
     }
 }
 
+/* A copy of fixed size is several times faster: what lies behind a short packet in its
+ * frame comes along, and nobody looks at it. */
+static void
+copy_head(struct rx *r, const uint8_t *p)
+{
+    if (likely(FRAME_SIZE - r->addr % FRAME_SIZE >= sizeof r->head))
+        memcpy(r->head, p, sizeof r->head);
+    else
+        memcpy(r->head, p, min_u32(r->len, sizeof r->head));
+}
+
 /* Could the next frame complete a chain that a transport has room for, but not before the
  * caller hands on what is in its array? With nothing in it there is no use in waiting. */
 static bool
@@ -127,14 +138,16 @@ ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, 
     unsigned i = 0;
     ip_nic_drain(ip, out, now);
     for (; i < n && !up_nearly_full(out); i++) {
-        struct rx r = {.addr = rx[i].addr, .len = rx[i].len};
+        struct rx r;
+        r.addr = rx[i].addr;
+        r.len = rx[i].len;
         const uint8_t *p = frames_ro(&ip->f, PART_BIT(PART_RX), r.addr, r.len);
         /* A frame that is held already was not the NIC's to report. */
         if (unlikely(p == NULL || reasm_holds(ip, r.addr))) {
             stat_inc(ip->stats, STAT_refused_frames);
             continue;
         }
-        memcpy(r.head, p, min_u32(r.len, sizeof r.head));
+        copy_head(&r, p);
         stat_inc(ip->stats, STAT_ip_rx);
         if (ether_input(ip, out, &r, now) == RX_FREE)
             ip_rx_free(ip, out, r.addr);

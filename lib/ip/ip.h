@@ -57,15 +57,18 @@ struct ip *ip_init(void *mem, const struct ip_config *c, const struct frames *f,
 
 /* n (<= BATCH_MAX) received Ethernet frames, of untrusted addr and len. A descriptor
  * that does not name bytes inside one PART_RX frame is counted and ignored (the
- * caller keeps account of frames). Outputs a frame at most: 1 to nic, FRAME_MAX_CHAIN
- * up. Returns how many were taken: fewer than n only if out is nearly full. */
+ * caller keeps account of frames). Outputs a frame at most: FRAME_MAX_CHAIN up; to nic
+ * what has room, and the rest is kept for the next call. Returns how many were taken: fewer
+ * than n only if an array of out->up has something in it and less room than a chain may need;
+ * with empty arrays at least one is taken, and what finds no room is dropped and counted. */
 unsigned ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out,
                   ns_t now);
 
 /* n descriptors from a transport (PKT_DATA chains, PKT_REJECT), untrusted: a chain is
  * one datagram; each descriptor of a chain is one fragment, so all but the last carry
  * a multiple of 8 bytes and fit the MTU. addr is the transport header, at least 64
- * bytes into its frame. Source must be the stack's address. Destination the stack
+ * bytes into its frame; of PKT_REJECT it is the quote, in a frame of the sender's own.
+ * Source must be the stack's address. Destination the stack
  * itself: copied to PART_UP frames and handed up in the same call. Neighbour unknown:
  * queued (bounded) until ARP answers. Returns how many were taken; takes no further
  * than the nic capacity allows. */

@@ -399,6 +399,24 @@ Test(ip, forged_while_held)
     kit_free(k);
 }
 
+/* A packet may end where its frame ends. */
+Test(ip, end_of_frame)
+{
+    struct kit *k = kit_ready();
+    for (uint32_t data = 0; data < 40; data++) {
+        struct frame f = mk_udp(PEER, OUR_IP, data);
+        struct fdesc d = kit_fill(k, &f);
+        d.addr += FRAME_SIZE - f.len;
+        memcpy(k->mem + d.addr, f.b, f.len);
+        kit_input(k, &d, 1);
+        cr_assert_eq(k->out.n_up[IP_UP_UDP], 1);
+        cr_assert_eq(k->up[IP_UP_UDP][0].len, UDP_HEADER + data);
+        kit_clear(k);
+        cr_assert_eq(kit_away(k), 0);
+    }
+    kit_free(k);
+}
+
 /* The same address many times in one batch must not overflow anything: the account is
  * the caller's, the memory is safe. */
 Test(ip, duplicated_rx)
