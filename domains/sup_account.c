@@ -23,6 +23,7 @@ static const char builtin_accounts[] =
     ;
 
 /* Where on_error puts the first message; files are read one at a time, at start. */
+static const char *err_path;
 static char *err_buf;
 static size_t err_size;
 
@@ -32,8 +33,7 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
     char what[256];
     vsnprintf(what, sizeof what, fmt, ap);
     if (err_buf[0] == '\0')
-        snprintf(err_buf, err_size, "%s:%d: %s", cfg->filename ? cfg->filename : "accounts",
-                 cfg->line, what);
+        snprintf(err_buf, err_size, "%s:%d: %s", err_path, cfg->line, what);
 }
 
 static bool
@@ -149,6 +149,7 @@ accounts_read(struct accounts *as, const char *path, char *err, size_t err_len)
         return EXIT_CONFIG;
     }
     err[0] = '\0';
+    err_path = path != NULL ? path : "accounts";
     err_buf = err;
     err_size = err_len;
     cfg_set_error_function(cfg, on_error);

@@ -230,6 +230,7 @@ sup_conf_set(struct sup_conf *c, const char *key, const char *value)
 
 /* libconfuse gives its callbacks no argument of ours: where the message goes while a file
  * is read. The supervisor reads files one at a time, before anything else runs. */
+static const char *err_path;
 static char *err_buf;
 static size_t err_size;
 
@@ -239,8 +240,7 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
     char what[256];
     vsnprintf(what, sizeof what, fmt, ap);
     if (err_buf[0] == '\0') /* the first one is the cause */
-        snprintf(err_buf, err_size, "%s:%d: %s", cfg->filename ? cfg->filename : "?", cfg->line,
-                 what);
+        snprintf(err_buf, err_size, "%s:%d: %s", err_path, cfg->line, what);
 }
 
 static const struct number *
@@ -265,6 +265,11 @@ validate_number(cfg_t *cfg, cfg_opt_t *opt)
         return -1;
     if (v < n->min || v > n->max) {
         cfg_error(cfg, "%s = %ld: must be %ld to %ld", opt->name, v, n->min, n->max);
+        return -1;
+    }
+    /* Parts of the frame space are mapped one by one: whole pages. */
+    if (n->section != NULL && strcmp(n->section, "frames") == 0 && v % 2 != 0) {
+        cfg_error(cfg, "%s = %ld: must be even", opt->name, v);
         return -1;
     }
     if (n->pow2 && (v & (v - 1)) != 0) {
@@ -341,6 +346,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
         return EXIT_CONFIG;
     }
     err[0] = '\0';
+    err_path = path;
     err_buf = err;
     err_size = err_len;
     cfg_set_error_function(cfg, on_error);
