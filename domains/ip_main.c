@@ -162,7 +162,8 @@ turn_nic(struct ip_domain *s, ns_t now)
     unsigned n = fring_take_batch(&l->rx[RX], l->rx_slots[RX], f, BATCH_MAX);
     for (unsigned i = 0; i < n; i++) {
         uint32_t frame = f[i].addr / FRAME_SIZE;
-        if (frame >= s->n_rx || s->rx_holder[frame] != HOLD_NIC) {
+        if (frame >= s->n_rx || s->rx_holder[frame] != HOLD_NIC ||
+            frames_ro(&s->d->frames, PART_BIT(PART_RX), f[i].addr, f[i].len) == NULL) {
             stat_inc(s->d->stats, STAT_refused_frames);
             continue;
         }

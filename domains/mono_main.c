@@ -99,7 +99,8 @@ receive(struct mono *m, struct fdesc *ok)
     uint64_t bytes = 0;
     for (unsigned i = 0; i < n; i++) {
         uint32_t frame = f[i].addr / FRAME_SIZE;
-        if (frame >= m->n_rx || m->rx_holder[frame] != HOLD_NIC) {
+        if (frame >= m->n_rx || m->rx_holder[frame] != HOLD_NIC ||
+            frames_ro(&m->d->frames, PART_BIT(PART_RX), f[i].addr, f[i].len) == NULL) {
             stat_inc(m->d->stats, STAT_refused_frames);
             continue;
         }
