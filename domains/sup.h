@@ -6,8 +6,9 @@
  *
  * One thread, one libevent loop. Files: sup_main.c (from the command line to the loop and
  * back), sup_host.c (what the host must be like), sup_topology.c (regions, links, what a
- * domain is told), sup_domain.c (life and death of a domain), sup_watch.c (hangs),
- * sup_client.c (attaching), sup_control.c and sup_proc.c (what bulkheadctl asks).
+ * domain is told), sup_domain.c (life and death of a domain), sup_link.c
+ * (neighbours), sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and
+ * sup_attach.c (clients), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
  */
 #ifndef DOMAINS_SUP_H
 #define DOMAINS_SUP_H
@@ -93,7 +94,7 @@ struct sup_client {
     uid_t uid;
     gid_t gid;
     pid_t pid;
-    unsigned id; /* UINT32_MAX: none yet */
+    unsigned id; /* CLIENT_NO_ID: none */
     uint32_t proto;
     char program[32];
     const struct account *account;
@@ -102,6 +103,11 @@ struct sup_client {
     struct region half[2];          /* client's, domain's */
     int to_domain[2], to_client[2]; /* bells: read end, write end */
 };
+
+#define CLIENT_STREAMS_MAX                                                                     \
+    (CLIENTS_MAX / 2) /* ids below: streams, from there on: datagrams                          \
+                       */
+#define CLIENT_NO_ID UINT32_MAX
 
 struct sup_conn; /* a connection of bulkheadctl, sup_control.c */
 
@@ -180,12 +186,38 @@ void sup_dom_hang_up(struct sup_dom *d);
 /* Close what we hold of it; SIGKILL if it still lives. */
 void sup_dom_close(struct sup_dom *d);
 const char *sup_dom_state(const struct sup_dom *d);
+/* Dead, and nobody has to acknowledge it any more: start the next one, at once or later. */
+void sup_dom_respawn(struct sup_dom *d);
+void sup_dom_set_timer(struct sup_dom *d, unsigned ms);
+
+/* ---- sup_link.c ---- */
+/* d is ready and its halves are clear: take up what can be. Returns how many links it has. */
+unsigned sup_links_ready(struct sup_dom *d);
+/* d is dead: its neighbours are told and have to acknowledge. */
+void sup_links_died(struct sup_dom *d);
+void sup_links_ack(struct sup_dom *d, unsigned peer);
+bool sup_links_up(const struct sup_dom *d);   /* it is up, and every link of it */
+bool sup_links_owed(const struct sup_dom *d); /* a neighbour has not let go of it yet */
+/* d says that its neighbour wrote what cannot be: that one is started anew, because the link
+ * stays dead otherwise. */
+void sup_links_accuse(struct sup_dom *d, unsigned peer, const char *text);
+
+/* ---- sup_message.c ---- */
+void sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg);
 
 /* ---- sup_watch.c ---- */
 void sup_watch_start(struct sup_dom *d);
 void sup_watch_tick(evutil_socket_t fd, short what, void *arg);
 
+/* ---- sup_attach.c ---- */
+/* Welcomes it or says no; the client may be gone afterwards. */
+void sup_client_hello(struct sup_client *c, const struct ctl_hello *h);
+void sup_client_send_add(struct sup_client *c, bool resume);
+
 /* ---- sup_client.c ---- */
+void sup_client_destroy(struct sup_client *c);
+void sup_client_drop_id(struct sup_client *c);
+struct sup_dom *sup_client_domain(const struct sup_client *c); /* who serves it */
 must_check int sup_clients_listen(struct sup *s, char *err, size_t err_len);
 void sup_clients_accept(struct sup *s);
 void sup_clients_close(struct sup *s);

@@ -23,11 +23,8 @@
 #include "base/exit_codes.h"
 
 #define HELLO_TIMEOUT_S 5
-#define STREAMS_MAX (CLIENTS_MAX / 2)
 #define WAITING_MAX 128u /* connections that have not said who they are, or were denied */
 #define WAITING_PER_UID_MAX 16u /* of these, from one uid */
-#define GIDS_MAX 65536u         /* NGROUPS_MAX: all that a process can have */
-#define NO_ID UINT32_MAX
 
 static void on_client(evutil_socket_t fd, short what, void *arg);
 
@@ -43,16 +40,16 @@ close_pair(int fd[2])
 
 /* ---- one client's end ---- */
 
-static void
-drop_id(struct sup_client *c)
+void
+sup_client_drop_id(struct sup_client *c)
 {
-    if (c->id != NO_ID)
+    if (c->id != CLIENT_NO_ID)
         c->sup->by_id[c->id] = NULL;
-    c->id = NO_ID;
+    c->id = CLIENT_NO_ID;
 }
 
-static void
-client_destroy(struct sup_client *c)
+void
+sup_client_destroy(struct sup_client *c)
 {
     if (c->ev != NULL)
         event_free(c->ev);
@@ -62,15 +59,15 @@ client_destroy(struct sup_client *c)
     region_close(&c->half[1]);
     close_pair(c->to_domain);
     close_pair(c->to_client);
-    drop_id(c);
+    sup_client_drop_id(c);
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
     free(c);
 }
 
-static struct sup_dom *
-domain_of(const struct sup_client *c)
+struct sup_dom *
+sup_client_domain(const struct sup_client *c)
 {
     struct sup *s = c->sup;
     if (sup_present(s, DOM_MONO))
@@ -86,7 +83,7 @@ client_gone(struct sup_client *c)
     if (c->state == CLIENT_GONE)
         return;
     if (c->state != CLIENT_ATTACHED) {
-        client_destroy(c);
+        sup_client_destroy(c);
         return;
     }
     sup_verbose(c->sup, "client %u (pid %d, %s) is gone", c->id, (int)c->pid, c->program);
@@ -96,191 +93,8 @@ client_gone(struct sup_client *c)
     close(c->fd);
     c->fd = -1;
     struct ctl_msg m = {.type = CTL_CLIENT_GONE, .client = {.id = c->id}};
-    sup_dom_send(domain_of(c), &m, NULL); /* if it is down: said again when it is back */
-}
-
-static void __attribute__((format(printf, 3, 4)))
-client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
-{
-    struct ctl_msg m = {.type = CTL_DENIED, .text = {.arg = why}};
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(m.text.text, sizeof m.text.text, fmt, ap);
-    va_end(ap);
-    sup_log_some(&c->sup->log_left, "denied pid %d (uid %u): %s", (int)c->pid, (unsigned)c->uid,
-                 m.text.text);
-    drop_id(c);
-    c->state = CLIENT_DENIED; /* until it hangs up: a reset could overtake the answer */
-    if (ctl_send(c->fd, &m, NULL) != 0)
-        client_destroy(c);
-}
-
-/* ---- attaching ---- */
-
-/* By uid, gid and supplementary groups, as the kernel knows them. */
-static bool
-find_account(struct sup_client *c)
-{
-    socklen_t len = GIDS_MAX * sizeof(gid_t);
-    gid_t *gids = malloc(len + sizeof(gid_t));
-    if (gids == NULL || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, gids, &len) != 0) {
-        free(gids); /* not knowing all groups, an account that denies could be missed */
-        return false;
-    }
-    unsigned n = (unsigned)(len / sizeof(gid_t));
-    gids[n++] = c->gid;
-    c->account = accounts_find(&c->sup->accounts, c->uid, gids, n);
-    free(gids);
-    return c->account != NULL && !c->account->deny;
-}
-
-static unsigned
-clients_of(const struct sup *s, uid_t uid, uint32_t proto)
-{
-    unsigned n = 0;
-    for (const struct sup_client *c = s->clients; c != NULL; c = c->next)
-        n += c->id != NO_ID && c->uid == uid && c->proto == proto;
-    return n;
-}
-
-static bool
-take_id(struct sup_client *c)
-{
-    unsigned first = c->proto == IPPROTO_TCP ? 0 : STREAMS_MAX;
-    for (unsigned id = first; id < first + STREAMS_MAX; id++)
-        if (c->sup->by_id[id] == NULL) {
-            c->sup->by_id[id] = c;
-            c->id = id;
-            return true;
-        }
-    return false;
-}
-
-static int
-make_arena(struct sup_client *c)
-{
-    char name[64];
-    snprintf(name, sizeof name, "bulkhead:client-%u.client", c->id);
-    int e = region_create(&c->half[0], name, arena_client_bytes(&c->g));
-    snprintf(name, sizeof name, "bulkhead:client-%u.domain", c->id);
-    if (e == 0)
-        e = region_create(&c->half[1], name, arena_domain_bytes(&c->g));
-    if (e == 0)
-        e = bell_pipe(c->to_domain);
-    if (e == 0)
-        e = bell_pipe(c->to_client);
-    return e;
-}
-
-static void
-send_add(struct sup_client *c, bool resume)
-{
-    struct ctl_msg m = {
-        .type = CTL_CLIENT_ADD,
-        .client = {.id = c->id, .resume = resume, .g = c->g, .limits = c->limits}};
-    int fd[] = {c->half[0].fd_ro, c->half[1].fd_rw, c->to_domain[0], c->to_client[1]};
-    sup_dom_send(domain_of(c), &m, fd);
-}
-
-static int
-send_welcome(struct sup_client *c)
-{
-    struct ctl_msg m = {.type = CTL_WELCOME,
-                        .client = {.id = c->id, .g = c->g, .limits = c->limits}};
-    /* An open file description of its own: the domain's must stay as it is. */
-    int copy = bell_reader_copy(c->to_domain[0]);
-    if (copy < 0)
-        return copy;
-    int fd[] = {c->half[0].fd_rw, c->half[1].fd_ro, c->to_client[0], c->to_domain[1], copy};
-    int e = ctl_send(c->fd, &m, fd);
-    close(copy);
-    return e;
-}
-
-/* What it may have of what it wants; false: it was denied. */
-static bool
-grant(struct sup_client *c, const struct ctl_hello *h)
-{
-    const struct account *a = c->account;
-    c->g = h->g;
-    c->g.n_slots = min_u32(c->g.n_slots, a->sessions);
-    uint64_t want = (uint64_t)arena_client_bytes(&c->g) + arena_domain_bytes(&c->g);
-    if (!arena_geometry_check(&c->g)) {
-        client_deny(c, DENIED_ARENA,
-                    "the arena asked for is not one that can be; see "
-                    "BULKHEAD_ARENA and BULKHEAD_SESSIONS");
-        return false;
-    }
-    if (want > a->arena) {
-        client_deny(
-            c, DENIED_ARENA,
-            "the arena asked for has %llu MiB and account \"%s\" may have %llu MiB: set "
-            "BULKHEAD_ARENA (size of each of its two pools) or BULKHEAD_SESSIONS lower",
-            (unsigned long long)((want + (1 << 20) - 1) >> 20), a->name,
-            (unsigned long long)(a->arena >> 20));
-        return false;
-    }
-    c->limits.sessions = min_u32(a->sessions, c->g.n_slots);
-    c->limits.half_open = a->half_open;
-    return true;
-}
-
-static void
-on_hello(struct sup_client *c, const struct ctl_hello *h)
-{
-    struct sup *s = c->sup;
-    c->proto = h->proto;
-    memcpy(c->program, h->program, sizeof c->program);
-    for (char *p = c->program; *p != '\0'; p++) /* it goes to logs and terminals */
-        if (*p < ' ' || *p > '~')
-            *p = '?';
-    if (h->layout != SESSION_LAYOUT_VERSION) {
-        client_deny(
-            c, DENIED_VERSION,
-            "this daemon speaks layout %u and the client's library %u: install the same "
-            "version of both",
-            SESSION_LAYOUT_VERSION, h->layout);
-        return;
-    }
-    if (!find_account(c)) {
-        client_deny(c, DENIED_ACCOUNT, "no account admits uid %u", (unsigned)c->uid);
-        return;
-    }
-    if (clients_of(s, c->uid, c->proto) >= c->account->clients) {
-        client_deny(c, DENIED_CLIENTS,
-                    "uid %u has %u clients already, all that account \"%s\" "
-                    "may have",
-                    (unsigned)c->uid, c->account->clients, c->account->name);
-        return;
-    }
-    if (domain_of(c)->life != LIFE_UP) {
-        client_deny(c, DENIED_BUSY, "%s is being restarted: try again",
-                    domain_name(domain_of(c)->id));
-        return;
-    }
-    if (!grant(c, h))
-        return;
-    if (!take_id(c)) {
-        client_deny(c, DENIED_CLIENTS, "%u clients are attached: no more fit", STREAMS_MAX);
-        return;
-    }
-    int e = make_arena(c);
-    if (e == 0)
-        e = send_welcome(c);
-    if (e != 0) {
-        client_deny(c, DENIED_INTERNAL, "cannot make the arena: %s", strerror(-e));
-        return;
-    }
-    c->state = CLIENT_ATTACHED;
-    event_del(c->ev);
-    event_add(c->ev, NULL); /* without the timeout from here on */
-    send_add(c, false);
-    /* Kept for the next tcp or udp; the client's own rights are the client's alone. */
-    close(c->half[0].fd_rw);
-    close(c->half[1].fd_ro);
-    c->half[0].fd_rw = c->half[1].fd_ro = -1;
-    sup_verbose(s, "client %u: pid %d (%s), uid %u, account %s", c->id, (int)c->pid, c->program,
-                (unsigned)c->uid, c->account->name);
+    sup_dom_send(sup_client_domain(c), &m,
+                 NULL); /* if it is down: said again when it is back */
 }
 
 static void
@@ -290,14 +104,14 @@ on_client(evutil_socket_t sock, short what, void *arg)
     struct ctl_msg m;
     int fd[CTL_FDS_MAX];
     if (what & EV_TIMEOUT) {
-        client_destroy(c);
+        sup_client_destroy(c);
         return;
     }
     int got = ctl_recv(sock, &m, fd);
     if (got == -EAGAIN || got == -EINTR)
         return;
     if (got == 1 && m.type == CTL_HELLO && c->state == CLIENT_HELLO) {
-        on_hello(c, &m.hello);
+        sup_client_hello(c, &m.hello);
         return;
     }
     if (got == 1)
@@ -351,7 +165,7 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
                              .uid = cred.uid,
                              .gid = cred.gid,
                              .pid = cred.pid,
-                             .id = NO_ID,
+                             .id = CLIENT_NO_ID,
                              .half = {{-1, -1, 0}, {-1, -1, 0}},
                              .to_domain = {-1, -1},
                              .to_client = {-1, -1}};
@@ -362,7 +176,7 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
     s->clients = c;
     c->ev = event_new(s->base, fd, EV_READ | EV_PERSIST, on_client, c);
     if (c->ev == NULL || event_add(c->ev, &tv) != 0)
-        client_destroy(c);
+        sup_client_destroy(c);
 }
 
 int
@@ -406,7 +220,7 @@ sup_clients_close(struct sup *s)
         unlink(s->sock_path);
     }
     while (s->clients != NULL)
-        client_destroy(s->clients);
+        sup_client_destroy(s->clients);
 }
 
 /* ---- the domain's side ---- */
@@ -414,8 +228,9 @@ sup_clients_close(struct sup *s)
 bool
 sup_client_of(const struct sup_dom *d, unsigned id)
 {
-    return id < CLIENTS_MAX && (d->id == DOM_MONO || (d->id == DOM_TCP && id < STREAMS_MAX) ||
-                                (d->id == DOM_UDP && id >= STREAMS_MAX));
+    return id < CLIENTS_MAX &&
+           (d->id == DOM_MONO || (d->id == DOM_TCP && id < CLIENT_STREAMS_MAX) ||
+            (d->id == DOM_UDP && id >= CLIENT_STREAMS_MAX));
 }
 
 void
@@ -431,7 +246,7 @@ sup_clients_resend(struct sup_dom *d)
         (void)fcntl(c->to_domain[0], F_SETFL, O_NONBLOCK);
         (void)fcntl(c->to_client[1], F_SETFL, O_NONBLOCK);
         sup_bell_drain(c->to_domain[0]);
-        send_add(c, true);
+        sup_client_send_add(c, true);
         if (c->state == CLIENT_GONE) {
             struct ctl_msg m = {.type = CTL_CLIENT_GONE, .client = {.id = id}};
             sup_dom_send(d, &m, NULL);
@@ -447,7 +262,7 @@ sup_client_free_msg(struct sup_dom *d, unsigned id)
     if (d->sup->by_id[id]->state != CLIENT_GONE)
         sup_log_some(&d->log_left, "%s gave up client %u, which still lives",
                      domain_name(d->id), id);
-    client_destroy(d->sup->by_id[id]);
+    sup_client_destroy(d->sup->by_id[id]);
 }
 
 void
@@ -465,7 +280,7 @@ sup_clients_drop(struct sup_dom *d)
     for (unsigned id = 0; id < CLIENTS_MAX; id++)
         if (sup_client_of(d, id) && d->sup->by_id[id] != NULL) {
             n += d->sup->by_id[id]->state == CLIENT_ATTACHED;
-            client_destroy(d->sup->by_id[id]);
+            sup_client_destroy(d->sup->by_id[id]);
         }
     return n;
 }

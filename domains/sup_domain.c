@@ -22,18 +22,12 @@
 #include "spawn.h"
 
 #define READY_TIMEOUT_S 10
-#define ACK_TIMEOUT_S 2
-#define MESSAGES_A_TURN                                                                        \
-    64               /* of one domain, so that none keeps the others from being served         \
-                      */
-#define EARLY NS_S   /* a death so soon after the start ... */
-#define EARLY_MAX 5u /* ... so often in a row: its store is what kills it */
+#define EARLY NS_S              /* a death so soon after the start ... */
+#define EARLY_MAX 5u            /* ... so often in a row: its store is what kills it */
 #define SOCKET_BUFFER (1 << 20) /* CTL_CLIENT_ADD for every client fits at once */
 
-static void on_ctl(evutil_socket_t fd, short what, void *arg);
 static void on_pid(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
-static void on_ack_timeout(evutil_socket_t fd, short what, void *arg);
 
 const char *
 sup_dom_state(const struct sup_dom *d)
@@ -58,15 +52,15 @@ make_events(struct sup_dom *d)
     if (d->ev_timer == NULL)
         d->ev_timer = evtimer_new(base, on_timer, d);
     d->ev_pid = event_new(base, d->pidfd, EV_READ | EV_PERSIST, on_pid, d);
-    d->ev_ctl = event_new(base, d->ctl, EV_READ | EV_PERSIST, on_ctl, d);
+    d->ev_ctl = event_new(base, d->ctl, EV_READ | EV_PERSIST, sup_dom_on_ctl, d);
     if (d->ev_timer == NULL || d->ev_pid == NULL || d->ev_ctl == NULL ||
         event_add(d->ev_pid, NULL) != 0 || event_add(d->ev_ctl, NULL) != 0)
         return -ENOMEM;
     return 0;
 }
 
-static void
-set_timer(struct sup_dom *d, unsigned ms)
+void
+sup_dom_set_timer(struct sup_dom *d, unsigned ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     evtimer_add(d->ev_timer, &tv);
@@ -131,7 +125,7 @@ sup_dom_spawn(struct sup_dom *d)
     d->reason[0] = '\0';
     int e = make_events(d);
     if (e == 0) {
-        set_timer(d, READY_TIMEOUT_S * 1000);
+        sup_dom_set_timer(d, READY_TIMEOUT_S * 1000);
         e = sup_topology_tell(d);
     }
     /* If it did not take the messages it is about to be reported dead; else end it. */
@@ -220,96 +214,15 @@ describe_death(const struct sup_dom *d, const siginfo_t *si, char *buf, size_t l
                  strsignal(si->si_status));
 }
 
-/* ---- links ---- */
-
-static struct sup_dom *
-side_of(struct sup *s, unsigned link, unsigned side)
-{
-    return &s->dom[topo_links[link].side[side]];
-}
-
-static bool
-links_up(const struct sup_dom *d)
-{
-    for (unsigned i = 0; i < TOPO_LINKS; i++) {
-        const struct sup_link *l = &d->sup->link[i];
-        const struct topo_link *t = &topo_links[i];
-        if (l->present && !l->up && (t->side[LINK_A] == d->id || t->side[LINK_B] == d->id))
-            return false;
-    }
-    return d->life == LIFE_UP;
-}
-
-static void
-check_ready(struct sup *s)
-{
-    for (unsigned i = 0; i < DOM_COUNT && !s->linked; i++)
-        if (s->dom[i].life != LIFE_ABSENT && !links_up(&s->dom[i]))
-            return;
-    s->linked = true;
-    if (s->answering && !s->ready)
-        sup_clients_accept(s);
-}
-
-static void
-link_try_up(struct sup *s, unsigned i)
-{
-    struct sup_link *l = &s->link[i];
-    struct sup_dom *a = side_of(s, i, LINK_A), *b = side_of(s, i, LINK_B);
-    if (!l->present || l->up || a->life != LIFE_UP || b->life != LIFE_UP || !l->clear[LINK_A] ||
-        !l->clear[LINK_B])
-        return;
-    l->up = true;
-    l->clear[LINK_A] = l->clear[LINK_B] = false;
-    struct ctl_msg m = {.type = CTL_PEER_UP, .peer = b->id};
-    sup_dom_send(a, &m, NULL);
-    m = (struct ctl_msg){.type = CTL_PEER_UP, .peer = a->id};
-    sup_dom_send(b, &m, NULL);
-    for (unsigned side = LINK_A; side <= LINK_B; side++)
-        if (links_up(side_of(s, i, side)))
-            sup_control_dom_up(side_of(s, i, side));
-}
-
-static void
-link_owe(struct sup *s, unsigned i, int side)
-{
-    static const struct timeval tv = {.tv_sec = ACK_TIMEOUT_S};
-    struct sup_link *l = &s->link[i];
-    l->owes = side;
-    if (side < 0) {
-        if (l->ev_ack != NULL)
-            evtimer_del(l->ev_ack);
-        return;
-    }
-    if (l->ev_ack == NULL)
-        l->ev_ack = evtimer_new(s->base, on_ack_timeout, s);
-    if (l->ev_ack != NULL)
-        evtimer_add(l->ev_ack, &tv);
-}
-
-static void
-on_ack_timeout(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct sup *s = arg;
-    for (unsigned i = 0; i < TOPO_LINKS; i++) {
-        struct sup_link *l = &s->link[i];
-        if (l->owes < 0 || evtimer_pending(l->ev_ack, NULL))
-            continue;
-        struct sup_dom *d = side_of(s, i, (unsigned)l->owes);
-        sup_dom_kill(d, "it did not acknowledge the death of %s",
-                     domain_name(side_of(s, i, LINK_B - (unsigned)l->owes)->id));
-    }
-}
-
 /* ---- restarting ---- */
 
 static void
 note_crash(struct sup_dom *d)
 {
-    if (d->wanted)
+    if (d->wanted) {
+        d->delay_ms = 0;
         return;
+    }
     ns_t oldest = d->crash[d->crashes % CRASHES];
     d->crash[d->crashes++ % CRASHES] = d->died;
     if (d->crashes <= CRASHES || d->died - oldest > CRASH_WINDOW)
@@ -365,20 +278,15 @@ respawn(struct sup_dom *d)
     d->life = LIFE_DELAY;
     if (d->ev_timer == NULL)
         d->ev_timer = evtimer_new(d->sup->base, on_timer, d);
-    set_timer(d, CRASH_DELAY_MAX_MS);
+    sup_dom_set_timer(d, CRASH_DELAY_MAX_MS);
 }
 
 /* Dead, and nobody has to acknowledge it any more: the next one may come. */
-static void
-try_respawn(struct sup_dom *d)
+void
+sup_dom_respawn(struct sup_dom *d)
 {
-    if (d->life != LIFE_DEAD || d->sup->stopping)
+    if (d->life != LIFE_DEAD || d->sup->stopping || sup_links_owed(d))
         return;
-    for (unsigned i = 0; i < TOPO_LINKS; i++)
-        for (unsigned side = LINK_A; side <= LINK_B; side++)
-            if (topo_links[i].side[side] == d->id &&
-                d->sup->link[i].owes == (int)(LINK_B - side))
-                return;
     if (d->delay_ms == 0) {
         respawn(d);
         return;
@@ -386,7 +294,7 @@ try_respawn(struct sup_dom *d)
     sup_log("%s: crashed %u times within %llu s: waiting %u ms", domain_name(d->id), CRASHES,
             CRASH_WINDOW / NS_S, d->delay_ms);
     d->life = LIFE_DELAY;
-    set_timer(d, d->delay_ms);
+    sup_dom_set_timer(d, d->delay_ms);
 }
 
 static void
@@ -403,33 +311,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
         respawn(d);
 }
 
-/* Its links are down now; who lives on the other side must acknowledge. */
-static void
-tell_neighbours(struct sup_dom *d)
-{
-    struct sup *s = d->sup;
-    for (unsigned i = 0; i < TOPO_LINKS; i++)
-        for (unsigned side = LINK_A; side <= LINK_B; side++) {
-            struct sup_link *l = &s->link[i];
-            if (!l->present || topo_links[i].side[side] != d->id)
-                continue;
-            struct sup_dom *n = side_of(s, i, LINK_B - side);
-            l->clear[side] = false;
-            if (l->up) {
-                l->up = false;
-                l->clear[LINK_B - side] = false;
-                if (n->life != LIFE_UP)
-                    continue; /* it is ending too, and starts with a clear half */
-                link_owe(s, i, (int)(LINK_B - side));
-                struct ctl_msg m = {.type = CTL_PEER_DOWN, .peer = d->id};
-                sup_dom_send(n, &m, NULL);
-            } else if (l->owes == (int)side) {
-                link_owe(s, i, -1); /* n waited for its word: no need any more */
-                try_respawn(n);
-            }
-        }
-}
-
 static void
 died(struct sup_dom *d, const siginfo_t *si)
 {
@@ -437,7 +318,7 @@ died(struct sup_dom *d, const siginfo_t *si)
     char how[256];
     pid_t pid = d->pid;
     d->life = LIFE_KILLED;
-    on_ctl(d->ctl, EV_READ, d); /* its last words */
+    sup_dom_on_ctl(d->ctl, EV_READ, d); /* its last words */
     describe_death(d, si, how, sizeof how);
     drop_handles(d);
     if (d->ev_timer != NULL)
@@ -458,8 +339,8 @@ died(struct sup_dom *d, const siginfo_t *si)
         return;
     }
     note_crash(d);
-    tell_neighbours(d);
-    try_respawn(d);
+    sup_links_died(d);
+    sup_dom_respawn(d);
 }
 
 static void
@@ -471,140 +352,4 @@ on_pid(evutil_socket_t fd, short what, void *arg)
     if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) == 0 && si.si_pid == 0)
         return;
     died(d, &si);
-}
-
-/* ---- what it says ---- */
-
-static void
-on_ready(struct sup_dom *d)
-{
-    struct sup *s = d->sup;
-    if (d->life != LIFE_STARTING)
-        return;
-    d->life = LIFE_UP;
-    evtimer_del(d->ev_timer);
-    sup_watch_start(d);
-    if (d->restarts > 0)
-        sup_log("%s is back as pid %d, %llu ms after its end", domain_name(d->id), (int)d->pid,
-                (unsigned long long)((sup_now() - d->died) / NS_MS));
-    else
-        sup_verbose(s, "%s is ready, pid %d", domain_name(d->id), (int)d->pid);
-    sup_clients_resend(d); /* the arenas first, then what may arrive for them */
-    bool linked = false;
-    for (unsigned i = 0; i < TOPO_LINKS; i++)
-        for (unsigned side = LINK_A; side <= LINK_B; side++)
-            if (s->link[i].present && topo_links[i].side[side] == d->id) {
-                linked = true;
-                s->link[i].clear[side] = true;
-                link_try_up(s, i);
-            }
-    if (!linked)
-        sup_control_dom_up(d);
-    check_ready(s);
-}
-
-static void
-on_ack(struct sup_dom *d, unsigned peer)
-{
-    struct sup *s = d->sup;
-    for (unsigned i = 0; i < TOPO_LINKS; i++)
-        for (unsigned side = LINK_A; side <= LINK_B; side++)
-            if (s->link[i].owes == (int)side && topo_links[i].side[side] == d->id &&
-                topo_links[i].side[LINK_B - side] == peer) {
-                link_owe(s, i, -1);
-                s->link[i].clear[side] = true;
-                try_respawn(&s->dom[peer]);
-                link_try_up(s, i);
-            }
-}
-
-/* d says that somebody wrote what cannot be. A client loses its connection; a neighbour is
- * started anew, because the link to it stays dead otherwise. */
-static void
-on_poisoned(struct sup_dom *d, const struct ctl_text *t)
-{
-    struct sup *s = d->sup;
-    sup_log_some(&d->log_left, "%s: %s", domain_name(d->id), t->text);
-    if (t->arg < CTL_ARG_PEER) {
-        sup_client_poisoned(d, t->arg, t->text);
-        return;
-    }
-    for (unsigned i = 0; i < TOPO_LINKS; i++)
-        for (unsigned side = LINK_A; side <= LINK_B; side++)
-            if (s->link[i].up && topo_links[i].side[side] == d->id &&
-                topo_links[i].side[LINK_B - side] == t->arg - CTL_ARG_PEER)
-                sup_dom_kill(side_of(s, i, LINK_B - side), "%s says: %s", domain_name(d->id),
-                             t->text);
-}
-
-static void
-on_notice(struct sup_dom *d, const struct ctl_text *t)
-{
-    struct sup *s = d->sup;
-    bool speaks_for_address = d->id == DOM_IP || d->id == DOM_MONO;
-    if (t->arg == NOTICE_ADDRESS_READY && speaks_for_address) {
-        s->answering = true;
-        check_ready(s);
-    } else if (t->arg == NOTICE_ADDRESS_CONFLICT && speaks_for_address && !s->ready) {
-        sup_log("the address is taken: %s. Choose another one, or find out who that is",
-                t->text);
-        sup_stop(s, EXIT_ADDRESS_TAKEN);
-    } else {
-        sup_log_some(&d->log_left, "%s: %s", domain_name(d->id), t->text);
-    }
-}
-
-static void
-on_message(struct sup_dom *d, const struct ctl_msg *m)
-{
-    switch (m->type) {
-    case CTL_READY:
-        on_ready(d);
-        break;
-    case CTL_ACK:
-        if (d->life == LIFE_UP)
-            on_ack(d, m->peer);
-        break;
-    case CTL_CLIENT_FREE:
-        sup_client_free_msg(d, m->client.id);
-        break;
-    case CTL_POISONED:
-        if (d->life == LIFE_UP)
-            on_poisoned(d, &m->text);
-        break;
-    case CTL_NOTICE:
-        on_notice(d, &m->text);
-        break;
-    case CTL_SESSION_LIST:
-        sup_control_sessions(d, &m->sessions);
-        break;
-    default:
-        sup_dom_kill(d, "it sent a message that is not a domain's to send (%u)", m->type);
-    }
-}
-
-static void
-on_ctl(evutil_socket_t sock, short what, void *arg)
-{
-    (void)sock;
-    (void)what;
-    struct sup_dom *d = arg;
-    struct ctl_msg m;
-    int fd[CTL_FDS_MAX], got = 1;
-    for (unsigned i = 0; i < MESSAGES_A_TURN && d->ctl >= 0; i++) {
-        got = ctl_recv(d->ctl, &m, fd);
-        if (got != 1)
-            break;
-        for (unsigned f = 0; f < ctl_fds(m.type); f++)
-            close(fd[f]);
-        on_message(d, &m);
-    }
-    if (got == 1 || got == -EAGAIN || got == -EINTR || d->ctl < 0)
-        return;
-    if (d->ev_ctl != NULL)
-        event_del(d->ev_ctl); /* at the end it would stay readable */
-    if (got == -EPROTO)
-        sup_dom_kill(d, "it sent a malformed message");
-    else if (d->life != LIFE_KILLED && !d->sup->stopping)
-        set_timer(d, 500); /* an exit that is under way tells its own story first */
 }

@@ -221,7 +221,8 @@ static void
 on_signal(evutil_socket_t sig, short what, void *arg)
 {
     (void)what;
-    sup_verbose(arg, "SIG%s: stopping", sigabbrev_np((int)sig));
+    if (!((struct sup *)arg)->stopping)
+        sup_verbose(arg, "SIG%s: stopping", sigabbrev_np((int)sig));
     sup_stop(arg, EXIT_OK);
 }
 
@@ -231,12 +232,9 @@ static int
 make_events(struct sup *s)
 {
     static const struct timeval second = {.tv_sec = 1};
-    struct event_config *c = event_config_new();
     struct sigaction hup;
     signal(SIGPIPE, SIG_IGN);
-    s->base = c != NULL ? event_base_new_with_config(c) : NULL;
-    if (c != NULL)
-        event_config_free(c);
+    s->base = event_base_new();
     if (s->base == NULL)
         return -1;
     s->ev_term = evsignal_new(s->base, SIGTERM, on_signal, s);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sup_attach.c: a client says who it is and what it wants. The kernel's word on its process
+ * finds its account, the account bounds what it gets, and it gets an arena and two bells.
+ */
+#include "sup.h"
+
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define GIDS_MAX 65536u /* NGROUPS_MAX: all that a process can have */
+
+static void __attribute__((format(printf, 3, 4)))
+client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
+{
+    struct ctl_msg m = {.type = CTL_DENIED, .text = {.arg = why}};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(m.text.text, sizeof m.text.text, fmt, ap);
+    va_end(ap);
+    sup_log_some(&c->sup->log_left, "denied pid %d (uid %u): %s", (int)c->pid, (unsigned)c->uid,
+                 m.text.text);
+    sup_client_drop_id(c);
+    c->state = CLIENT_DENIED; /* until it hangs up: a reset could overtake the answer */
+    if (ctl_send(c->fd, &m, NULL) != 0)
+        sup_client_destroy(c);
+}
+
+/* By uid, gid and supplementary groups, as the kernel knows them. */
+static bool
+find_account(struct sup_client *c)
+{
+    socklen_t len = GIDS_MAX * sizeof(gid_t);
+    gid_t *gids = malloc(len + sizeof(gid_t));
+    if (gids == NULL || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, gids, &len) != 0) {
+        free(gids); /* not knowing all groups, an account that denies could be missed */
+        return false;
+    }
+    unsigned n = (unsigned)(len / sizeof(gid_t));
+    gids[n++] = c->gid;
+    c->account = accounts_find(&c->sup->accounts, c->uid, gids, n);
+    free(gids);
+    return c->account != NULL && !c->account->deny;
+}
+
+static unsigned
+clients_of(const struct sup *s, uid_t uid, uint32_t proto)
+{
+    unsigned n = 0;
+    for (const struct sup_client *c = s->clients; c != NULL; c = c->next)
+        n += c->id != CLIENT_NO_ID && c->uid == uid && c->proto == proto;
+    return n;
+}
+
+static bool
+take_id(struct sup_client *c)
+{
+    unsigned first = c->proto == IPPROTO_TCP ? 0 : CLIENT_STREAMS_MAX;
+    for (unsigned id = first; id < first + CLIENT_STREAMS_MAX; id++)
+        if (c->sup->by_id[id] == NULL) {
+            c->sup->by_id[id] = c;
+            c->id = id;
+            return true;
+        }
+    return false;
+}
+
+static int
+make_arena(struct sup_client *c)
+{
+    char name[64];
+    snprintf(name, sizeof name, "bulkhead:client-%u.client", c->id);
+    int e = region_create(&c->half[0], name, arena_client_bytes(&c->g));
+    snprintf(name, sizeof name, "bulkhead:client-%u.domain", c->id);
+    if (e == 0)
+        e = region_create(&c->half[1], name, arena_domain_bytes(&c->g));
+    if (e == 0)
+        e = bell_pipe(c->to_domain);
+    if (e == 0)
+        e = bell_pipe(c->to_client);
+    return e;
+}
+
+void
+sup_client_send_add(struct sup_client *c, bool resume)
+{
+    struct ctl_msg m = {
+        .type = CTL_CLIENT_ADD,
+        .client = {.id = c->id, .resume = resume, .g = c->g, .limits = c->limits}};
+    int fd[] = {c->half[0].fd_ro, c->half[1].fd_rw, c->to_domain[0], c->to_client[1]};
+    sup_dom_send(sup_client_domain(c), &m, fd);
+}
+
+static int
+send_welcome(struct sup_client *c)
+{
+    struct ctl_msg m = {.type = CTL_WELCOME,
+                        .client = {.id = c->id, .g = c->g, .limits = c->limits}};
+    /* An open file description of its own: the domain's must stay as it is. */
+    int copy = bell_reader_copy(c->to_domain[0]);
+    if (copy < 0)
+        return copy;
+    int fd[] = {c->half[0].fd_rw, c->half[1].fd_ro, c->to_client[0], c->to_domain[1], copy};
+    int e = ctl_send(c->fd, &m, fd);
+    close(copy);
+    return e;
+}
+
+/* What it may have of what it wants; false: it was denied. */
+static bool
+grant(struct sup_client *c, const struct ctl_hello *h)
+{
+    const struct account *a = c->account;
+    c->g = h->g;
+    c->g.n_slots = min_u32(c->g.n_slots, a->sessions);
+    uint64_t want = (uint64_t)arena_client_bytes(&c->g) + arena_domain_bytes(&c->g);
+    if (!arena_geometry_check(&c->g)) {
+        client_deny(c, DENIED_ARENA,
+                    "the arena asked for is not one that can be; see "
+                    "BULKHEAD_ARENA and BULKHEAD_SESSIONS");
+        return false;
+    }
+    if (want > a->arena) {
+        client_deny(
+            c, DENIED_ARENA,
+            "the arena asked for has %llu MiB and account \"%s\" may have %llu MiB: set "
+            "BULKHEAD_ARENA (size of each of its two pools) or BULKHEAD_SESSIONS lower",
+            (unsigned long long)((want + (1 << 20) - 1) >> 20), a->name,
+            (unsigned long long)(a->arena >> 20));
+        return false;
+    }
+    c->limits.sessions = min_u32(a->sessions, c->g.n_slots);
+    c->limits.half_open = a->half_open;
+    return true;
+}
+
+void
+sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
+{
+    struct sup *s = c->sup;
+    c->proto = h->proto;
+    memcpy(c->program, h->program, sizeof c->program);
+    for (char *p = c->program; *p != '\0'; p++) /* it goes to logs and terminals */
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    if (h->layout != SESSION_LAYOUT_VERSION) {
+        client_deny(
+            c, DENIED_VERSION,
+            "this daemon speaks layout %u and the client's library %u: install the same "
+            "version of both",
+            SESSION_LAYOUT_VERSION, h->layout);
+        return;
+    }
+    if (!find_account(c)) {
+        client_deny(c, DENIED_ACCOUNT, "no account admits uid %u", (unsigned)c->uid);
+        return;
+    }
+    if (clients_of(s, c->uid, c->proto) >= c->account->clients) {
+        client_deny(c, DENIED_CLIENTS,
+                    "uid %u has %u clients already, all that account \"%s\" "
+                    "may have",
+                    (unsigned)c->uid, c->account->clients, c->account->name);
+        return;
+    }
+    if (sup_client_domain(c)->life != LIFE_UP) {
+        client_deny(c, DENIED_BUSY, "%s is being restarted: try again",
+                    domain_name(sup_client_domain(c)->id));
+        return;
+    }
+    if (!grant(c, h))
+        return;
+    if (!take_id(c)) {
+        client_deny(c, DENIED_CLIENTS, "%u clients are attached: no more fit",
+                    CLIENT_STREAMS_MAX);
+        return;
+    }
+    int e = make_arena(c);
+    if (e == 0)
+        e = send_welcome(c);
+    if (e != 0) {
+        client_deny(c, DENIED_INTERNAL, "cannot make the arena: %s", strerror(-e));
+        return;
+    }
+    c->state = CLIENT_ATTACHED;
+    event_del(c->ev);
+    event_add(c->ev, NULL); /* without the timeout from here on */
+    sup_client_send_add(c, false);
+    /* Kept for the next tcp or udp; the client's own rights are the client's alone. */
+    close(c->half[0].fd_rw);
+    close(c->half[1].fd_ro);
+    c->half[0].fd_rw = c->half[1].fd_ro = -1;
+    sup_verbose(s, "client %u: pid %d (%s), uid %u, account %s", c->id, (int)c->pid, c->program,
+                (unsigned)c->uid, c->account->name);
+}
