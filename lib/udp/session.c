@@ -92,7 +92,7 @@ sess_release(struct udp *u, uint32_t sess)
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
     tx_unqueue(u, sess);
-    table_remove(u, sess);
+    table_unlink(u, sess);
     if (c != NULL) {
         client_forget(&u->clients, &u->soft[sess].link, sess, udp_link_of, u);
         client_slot_give(c, s->slot);
@@ -120,7 +120,7 @@ sess_close(struct udp *u, uint32_t sess)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
-    table_remove(u, sess); /* others may have the port at once */
+    table_unlink(u, sess); /* others may have the port at once */
     if (c == NULL) {
         sess_finish(u, sess);
         return;

@@ -54,7 +54,7 @@ table_insert(struct udp *u, uint32_t sess)
 }
 
 void
-table_remove(struct udp *u, uint32_t sess)
+table_unlink(struct udp *u, uint32_t sess)
 {
     const struct udp_name *n = name_of(&u->sess[sess]);
     struct udp_soft *t = &u->soft[sess];
@@ -87,7 +87,7 @@ table_rename(struct udp *u, uint32_t sess, const struct udp_name *name)
 {
     struct udp_sess *s = &u->sess[sess];
     uint32_t spare = (atomic_load_explicit(&s->sel, memory_order_relaxed) & 1) ^ 1;
-    table_remove(u, sess);
+    table_unlink(u, sess);
     s->name[spare] = *name;
     atomic_store_explicit(&s->sel, spare, memory_order_release);
     table_insert(u, sess);

@@ -141,7 +141,7 @@ client_of(struct udp *u, uint32_t sess)
 /* table.c */
 void table_init(struct udp *u);
 void table_insert(struct udp *u, uint32_t sess);
-void table_remove(struct udp *u, uint32_t sess);
+void table_unlink(struct udp *u, uint32_t sess);
 /* Give the session another name: out of the tables, committed, in again. */
 void table_rename(struct udp *u, uint32_t sess, const struct udp_name *name);
 /* The session that a datagram is for, SESS_NONE: nobody listens. */
