@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * attach.c: getting an arena from the daemon, and losing it.
+ * attach.c: getting an arena from the daemon.
  */
 #include "private.h"
 
@@ -210,54 +210,6 @@ map_half(struct att *a, unsigned i, int fd, size_t size)
                     : fail(err, "no memory for an arena of %zu bytes: %s", size, strerror(err));
 }
 
-/* Everything but descriptors and memory. */
-static int
-att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g)
-{
-    memset(a, 0, sizeof *a);
-    a->l = l;
-    a->proto = proto;
-    a->v.g = *g;
-    a->fd_sup = a->fd_hold = a->bell.fd = a->ringer.fd = -1;
-    list_init(&a->holders);
-    list_init(&a->owing);
-    a->sock = calloc(g->n_slots, sizeof *a->sock);
-    a->page = calloc(g->n_tx_pages, sizeof *a->page);
-    if (a->sock == NULL || a->page == NULL)
-        return ENOMEM;
-    for (uint32_t i = 0; i < g->n_tx_pages; i++) /* the lowest comes out first */
-        a->page[a->n_free++] = g->n_tx_pages - 1 - i;
-    return 0;
-}
-
-static void
-att_start(struct att *a, int fd_sleep, int fd_ring)
-{
-    arena_view_init(&a->v, &a->v.g, a->half[0], a->half[1]);
-    struct half_head *ours = a->v.c_head, *theirs = a->v.d_head;
-    ring_tx_init(&a->req, &ours->tail, &theirs->head, a->v.g.n_req);
-    ring_rx_init(&a->evt, &theirs->tail, &ours->head, a->v.g.n_evt);
-    bell_sleeper_init(&a->bell, &ours->want, fd_sleep);
-    bell_sleeper_init(&a->space, &ours->want_space, fd_sleep);
-    bell_ringer_init(&a->ringer, &theirs->want, fd_ring);
-    a->lost_seen = atomic_load_explicit(&theirs->lost, memory_order_relaxed);
-}
-
-void
-att_free(struct att *a)
-{
-    for (unsigned i = 0; i < 2 && a->mapped; i++)
-        if (a->half[i] != NULL)
-            munmap(a->half[i], a->half_size[i]);
-    const int fds[] = {a->fd_sup, a->fd_hold, a->bell.fd, a->ringer.fd};
-    for (unsigned i = 0; i < ARRAY_LEN(fds) && a->mapped; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    free(a->sock);
-    free(a->page);
-    free(a);
-}
-
 /* Without the lock. */
 static int
 attach(struct lib *l, int proto, struct att **out)
@@ -300,71 +252,7 @@ attach(struct lib *l, int proto, struct att **out)
     return 0;
 }
 
-int
-bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *client_half,
-               void *domain_half, int fd_sleep, int fd_ring)
-{
-    unsigned i = proto == IPPROTO_TCP ? 0 : 1;
-    if (l->att[i] != NULL || !arena_geometry_check(g))
-        return EINVAL;
-    struct att *a = malloc(sizeof *a);
-    if (a == NULL)
-        return ENOMEM;
-    int err = att_init(a, l, proto, g);
-    if (err != 0) {
-        att_free(a);
-        return err;
-    }
-    a->half[0] = client_half;
-    a->half[1] = domain_half;
-    att_start(a, fd_sleep, fd_ring);
-    l->att[i] = a;
-    return watch_add_att(l, a);
-}
-
-/* ---- the end of one ---- */
-
-void
-att_down(struct att *a)
-{
-    struct lib *l = a->l;
-    if (a->down)
-        return;
-    a->down = true;
-    watch_drop_att(l, a);
-    for (uint32_t i = 0; i < a->v.g.n_slots; i++) {
-        struct sock *s = &a->sock[i];
-        if (s->life == SOCK_OPEN)
-            watch_touch(l, s);
-        else if (s->life == SOCK_CLOSING)
-            sock_freed(s); /* nobody else will say so */
-    }
-    lib_wake_all(l);
-}
-
-void
-att_check(struct att *a)
-{
-    char byte;
-    if (a->fd_sup < 0)
-        return;
-    /* It has nothing more to say to us: data is as bad as the end. */
-    ssize_t n = recv(a->fd_sup, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-        att_down(a);
-}
-
-void
-att_free_if_unused(struct att *a)
-{
-    struct lib *l = a->l;
-    if (!a->down || a->users > 0 || a->n_socks > 0)
-        return;
-    for (unsigned i = 0; i < ATTS; i++)
-        if (l->att[i] == a)
-            l->att[i] = NULL;
-    att_free(a);
-}
+/* ---- for whoever opens a socket ---- */
 
 struct att *
 att_get(struct lib *l, int proto)

@@ -247,6 +247,12 @@ int sock_block(struct lib *l, struct sock *s, struct turn *t, uint32_t mask, boo
 /* attach.c: the attachment for a protocol, made if there is none. May release the lock.
  * NULL and errno. */
 struct att *att_get(struct lib *l, int proto);
+
+/* att.c */
+/* Everything but descriptors and memory: 0 or ENOMEM (att_free it all the same). */
+int att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g);
+/* Both halves are there: take up rings and bells. */
+void att_start(struct att *a, int fd_sleep, int fd_ring);
 void att_down(struct att *a);
 void att_free(struct att *a);
 void att_free_if_unused(struct att *a); /* it is down, and nobody holds it */

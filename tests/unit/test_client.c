@@ -179,6 +179,26 @@ Test(client, stream_integrity)
     kit_end(&k);
 }
 
+/* More than the domain may keep for us: it goes on as we read, which it must be told. */
+Test(client, reading_opens_the_window)
+{
+    struct arena_geometry g = {
+        .n_slots = 2, .n_tx_pages = 128, .n_rx_pages = 16, .n_req = 8, .n_evt = 8};
+    static uint8_t data[200000], in[10000];
+    kit_init(&k, IPPROTO_TCP, &g);
+    k.sndbuf = 1u << 18;
+    fill(data, 0, sizeof data);
+    int fd = connected(0);
+    cr_assert_eq(bh_send(fd, data, sizeof data, 0), (ssize_t)sizeof data);
+    for (size_t got = 0; got < sizeof data;) {
+        ssize_t n = bh_recv(fd, in, sizeof in, 0);
+        cr_assert(n > 0, "stuck at %zu: %s", got, strerror(errno));
+        cr_assert_eq(first_wrong(in, got, (size_t)n), (size_t)n);
+        got += (size_t)n;
+    }
+    kit_end(&k);
+}
+
 /* Vectors are gathered and scattered in order, over empty pieces too. */
 Test(client, vectors)
 {

@@ -234,6 +234,27 @@ Test(client_wait, close_wakes)
     kit_end(&k);
 }
 
+/* The leader gets what it waited for and leaves: one of those who followed leads from then
+ * on, though nobody makes a call meanwhile. */
+Test(client_wait, lead_is_passed_on)
+{
+    struct blocked b[3];
+    pthread_t t[3];
+    kit_start(&k, IPPROTO_TCP, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        b[i] = (struct blocked){.fd = connected(0)};
+        pthread_create(&t[i], NULL, block_in_recv, &b[i]);
+        nap(20);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        bh_send(b[i].fd, "x", 1, 0);
+        pthread_join(t[i], NULL);
+        cr_assert_eq(b[i].r, 1, "thread %u", i);
+        nap(20);
+    }
+    kit_end(&k);
+}
+
 /* shutdown wakes a reader of another thread, who sees the end of the stream. */
 Test(client_wait, shutdown_wakes)
 {
