@@ -79,3 +79,5 @@ bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_prin
 bulkheadctl_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 bulkheadctl_LDADD = libipc.la libproto.la $(JANSSON_LIBS)
+
+dist_man_MANS += man/bulkheadd.8 man/bulkheadctl.1 man/bulkhead.conf.5
