@@ -22,7 +22,7 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
         c->h.bits |= H_WS;
         c->h.snd_wscale = (uint8_t)min_u32(h->wscale, 14); /* RFC 7323 2.3 */
     }
-    uint32_t mss = min_u32(c->h.peer_mss, path);
+    uint32_t mss = min_u32(min_u32(c->h.peer_mss, path), SEG_PAYLOAD);
     if (c->opt.maxseg != 0)
         mss = min_u32(mss, c->opt.maxseg);
     if (h->has_ts) {

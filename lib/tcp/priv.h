@@ -56,6 +56,8 @@ enum tcp_state {
 #define KEEP_CNT 9u
 #define MSS_DEFAULT 536u /* RFC 9293 3.7.1 */
 #define MSS_MIN 88u      /* below it headers outweigh data (as Linux's TCP_MIN_SND_MSS + 40) */
+/* Payload that fits a transmit frame, whatever the path and the peer say. */
+#define SEG_PAYLOAD (FRAME_SIZE - FRAME_L4 - TCP_HEADER_MAX)
 #define WSCALE 5u        /* FIFO_MAX >> 5 fits 16 bits */
 #define WINDOW_SLACK 64u /* what rounding to the window scale may promise too much */
 #define OOO_RANGES 16u

@@ -237,7 +237,7 @@ tcb_validate(const struct tcp *t, const struct tcb *c)
     uint64_t rx = h->rcv_nxt > 0 ? h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0) : 0;
     if (h->rx_head > rx || rx - h->rx_head > FIFO_MAX)
         return false;
-    if (h->state >= TCPS_ESTABLISHED && h->mss == 0)
+    if (h->mss > SEG_PAYLOAD || (h->state >= TCPS_ESTABLISHED && h->mss == 0))
         return false;
     uint64_t edge = h->rcv_nxt;
     for (unsigned i = 0; i < c->n_ooo; i++) {
