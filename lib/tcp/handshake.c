@@ -93,6 +93,10 @@ tcb_established(struct tcp *t, struct tcb *c)
 {
     tcb_set_state(t, c, TCPS_ESTABLISHED);
     c->timer[T_REXMT] = NS_NEVER;
+    if (c->backoff != 0) { /* the SYN was lost: RFC 6298 (5.7), RFC 5681 3.1 */
+        c->rto = max_u64(c->rto, RTO_AFTER_LOST_SYN);
+        c->cc.cwnd = c->h.mss;
+    }
     c->backoff = 0;
     c->recover = 0;
     keep_arm(t, c);

@@ -41,7 +41,8 @@ enum tcp_state {
 };
 
 /* RFC and Linux constants, in one place. */
-#define RTO_INITIAL NS_S         /* RFC 6298 (2.1) */
+#define RTO_INITIAL NS_S              /* RFC 6298 (2.1) */
+#define RTO_AFTER_LOST_SYN (3 * NS_S) /* RFC 6298 (5.7) */
 #define RTO_MIN (200 * NS_MS)    /* RFC 6298 (2.4) says 1 s SHOULD; 200 ms is what Linux does */
 #define RTO_MAX (60 * NS_S)      /* RFC 6298 (2.5) */
 #define DELACK_TIME (40 * NS_MS) /* RFC 9293 3.8.6.3: under 500 ms */
