@@ -29,6 +29,7 @@ struct client {
     struct page_pool pages;
     uint32_t n_slots_free; /* on v.slot_stack */
     uint32_t n_sessions;   /* charged to it, orphans included */
+    uint32_t n_half_open;  /* tcp: its SYN-RCVD sessions, over all listeners */
     uint32_t head, tail;   /* sessions with events; SESS_NONE: none */
 };
 

@@ -43,7 +43,7 @@ listen_room(struct tcp *t, const struct tcb *l, const struct client *cl)
 {
     return t->n_half_open < t->cfg.half_open && l->n_syn <= l->backlog &&
            l->n_accept <= l->backlog && cl->n_sessions < cl->limits.sessions &&
-           l->n_syn < cl->limits.half_open;
+           cl->n_half_open < cl->limits.half_open;
 }
 
 void

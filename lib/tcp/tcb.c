@@ -152,14 +152,19 @@ tcb_commit(struct tcp *t, struct tcb *c)
 void
 tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
 {
+    struct client *cl = tcb_client(t, c);
     if (c->h.state == TCPS_SYN_RCVD && s != TCPS_SYN_RCVD) {
         if (t->n_half_open > 0)
             t->n_half_open--;
+        if (cl != NULL && cl->n_half_open > 0)
+            cl->n_half_open--;
         if (c->parent != SESS_NONE && t->tcb[c->parent].n_syn > 0)
             t->tcb[c->parent].n_syn--;
     }
     if (s == TCPS_SYN_RCVD && c->h.state != TCPS_SYN_RCVD) {
         t->n_half_open++;
+        if (cl != NULL)
+            cl->n_half_open++;
         if (c->parent != SESS_NONE)
             t->tcb[c->parent].n_syn++;
     }

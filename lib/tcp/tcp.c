@@ -198,6 +198,7 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         if (!c->used || c->link.client != client)
             continue;
         cl->n_sessions++;
+        cl->n_half_open += c->h.state == TCPS_SYN_RCVD;
         if (c->link.slot == SESS_NONE)
             continue;
         if (c->link.slot >= v->g.n_slots) {
