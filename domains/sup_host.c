@@ -9,46 +9,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/exit_codes.h"
-
-static int
-no_such_interface(const char *name, char *err, size_t err_len)
-{
-    struct if_nameindex *list = if_nameindex();
-    int at = snprintf(err, err_len,
-                      "there is no interface \"%s\" in this network namespace; "
-                      "there %s",
-                      name, list != NULL && list[0].if_index != 0 ? "are:" : "is none at all");
-    for (struct if_nameindex *i = list; i != NULL && i->if_index != 0; i++)
-        if (at > 0 && (size_t)at < err_len)
-            at += snprintf(err + at, err_len - (size_t)at, " %s", i->if_name);
-    if (list != NULL)
-        if_freenameindex(list);
-    return EXIT_NO_INTERFACE;
-}
-
-static bool
-interface_up(const char *name)
-{
-    struct ifreq r = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return true; /* netif_open will tell */
-    snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
-    bool up = ioctl(fd, SIOCGIFFLAGS, &r) != 0 || (r.ifr_flags & IFF_UP) != 0;
-    close(fd);
-    return up;
-}
 
 /* Does the kernel's own stack have the address, on any interface here? */
 static int
@@ -82,30 +51,13 @@ kernel_has_address(const struct sup_conf *c, char *err, size_t err_len)
 int
 sup_host_check(struct sup *s, char *err, size_t err_len)
 {
-    const char *name = s->conf.interface;
     if (geteuid() != 0) {
         snprintf(err, err_len,
-                 "must be started as root (its domains run without any privilege); "
-                 "try sudo");
+                 "must be started as root (its domains run without any privilege); try sudo");
         return EXIT_PRIVILEGE;
     }
-    if (if_nametoindex(name) == 0)
-        return no_such_interface(name, err, err_len);
-    if (!interface_up(name)) {
-        snprintf(err, err_len, "%s is down; bring it up: ip link set %s up", name, name);
-        return EXIT_NO_INTERFACE;
-    }
-    int rc = netif_probe(&s->nif, name, err, err_len);
-    if (rc != 0)
-        return rc;
-    if (s->nif.n_queues > 1) {
-        snprintf(err, err_len,
-                 "%s receives on %u queues, and the stack serves one; make it one: ethtool -L "
-                 "%s %s",
-                 name, s->nif.n_queues, name, s->nif.is_veth ? "rx 1 tx 1" : "combined 1");
-        return EXIT_QUEUES;
-    }
-    return kernel_has_address(&s->conf, err, err_len);
+    int rc = netif_probe(&s->nif, s->conf.interface, err, err_len);
+    return rc != 0 ? rc : kernel_has_address(&s->conf, err, err_len);
 }
 
 /* ---- the programs of the domains ---- */
