@@ -5,9 +5,12 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define KIT_PATIENCE 60u /* seconds */
 
 RING_DEFINE(kreq, struct sess_req)
 RING_DEFINE(kevt, struct sess_evt)
@@ -406,6 +409,9 @@ make(struct kit *k, int proto, const struct arena_geometry *g)
 {
     static const struct arena_geometry usual = {
         .n_slots = 32, .n_tx_pages = 64, .n_rx_pages = 64, .n_req = 64, .n_evt = 64};
+    /* A test that goes round in circles ends; one that sleeps for ever is ended by run(). */
+    struct rlimit cpu = {.rlim_cur = KIT_PATIENCE, .rlim_max = KIT_PATIENCE};
+    setrlimit(RLIMIT_CPU, &cpu);
     memset((void *)k, 0, sizeof *k);
     k->proto = proto;
     k->g = g != NULL ? *g : usual;
@@ -457,11 +463,22 @@ kit_unlock(struct kit *k)
     pthread_mutex_unlock(&k->lock);
 }
 
+static ns_t
+machine_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (ns_t)ts.tv_sec * NS_S + (ns_t)ts.tv_nsec;
+}
+
 static void *
 run(void *arg)
 {
     struct kit *k = arg;
+    ns_t end = machine_now() + KIT_PATIENCE * NS_S;
     while (!atomic_load(&k->stop)) {
+        if (machine_now() > end)
+            abort(); /* somebody sleeps who should have been woken */
         kit_lock(k);
         bool any = kit_step(k);
         bell_arm(&k->sleeper);
