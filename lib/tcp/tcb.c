@@ -172,16 +172,29 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
     tcb_dirty(t, c);
 }
 
+/* What nobody was told of ends with its listener: its peer gets a RST, now or when it sends. */
+static void
+children_die(struct tcp *t, struct tcb *l)
+{
+    uint32_t self = tcb_number(t, l);
+    if (l->n_syn + l->n_accept == 0)
+        return;
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->parent != self || c->h.state == TCPS_CLOSED)
+            continue;
+        c->rst_due = c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT;
+        if (c->rst_due)
+            work_add(t, c);
+        tcb_die(t, c, ECONNABORTED);
+    }
+}
+
 void
 tcb_die(struct tcp *t, struct tcb *c, int err)
 {
-    if (c->h.state == TCPS_LISTEN) { /* half-open children die with their listener */
-        uint32_t self = tcb_number(t, c);
-        for (uint32_t i = 0; i < t->store->high && c->n_syn > 0; i++)
-            if (t->tcb[i].used && t->tcb[i].parent == self &&
-                t->tcb[i].h.state == TCPS_SYN_RCVD)
-                tcb_die(t, &t->tcb[i], ECONNABORTED);
-    }
+    if (c->h.state == TCPS_LISTEN)
+        children_die(t, c);
     struct slot_domain *d = tcb_slot(t, c);
     if (d != NULL && err != 0)
         client_set_err(d, err);

@@ -141,6 +141,14 @@ sessions_take_up(struct tcp *t, struct layout *l)
         }
         work_add(t, c);
     }
+    for (uint32_t i = 0; i < st->high;
+         i++) { /* now that no listener's counts are reset any more */
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used || c->parent == SESS_NONE)
+            continue;
+        t->tcb[c->parent].n_syn += c->h.state == TCPS_SYN_RCVD;
+        t->tcb[c->parent].n_accept += c->h.state >= TCPS_ESTABLISHED;
+    }
     stat_set(t->stats, STAT_tcp_sessions, n - t->n_free);
 }
 
@@ -208,10 +216,8 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         }
         c->link.posted = 0; /* whoever waits is told again: a wake-up too many is harmless */
         if (c->parent != SESS_NONE && c->h.state >= TCPS_ESTABLISHED &&
-            !(c->h.bits & H_ANNOUNCED)) {
-            t->tcb[c->parent].n_accept++;
+            !(c->h.bits & H_ANNOUNCED))
             client_event(t->clients, &c->link, i, EVT_ACCEPT, tcb_link_of, t);
-        }
         if ((c->h.bits & (H_CLOSED | H_FREED)) == (H_CLOSED | H_FREED))
             client_event(t->clients, &c->link, i, EVT_FREED, tcb_link_of, t);
         if (!slot_take_cursors(t, c))
