@@ -238,7 +238,10 @@ has_peer_window(uint8_t state)
 /* ---- tcb.c: life of a control block ---- */
 struct tcb *tcb_new(struct tcp *t);
 void tcb_free(struct tcp *t, struct tcb *c);
+/* Everything soft as it is when nothing is known: after a crash, when it is in no list. */
 void tcb_soft_reset(struct tcp *t, struct tcb *c);
+/* The same for another attempt of a session that is in lists and stays there. */
+void tcb_begin(struct tcp *t, struct tcb *c);
 void tcb_commit(struct tcp *t, struct tcb *c);
 void tcb_dirty(struct tcp *t, struct tcb *c);
 void tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s);

@@ -90,12 +90,15 @@ request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_
         return err;
     if (port == 0)
         return ECONNREFUSED;
+    if (c->h.tx_tail != 0 || c->h.rcv_nxt > 1) /* the cursors of a stream do not begin anew */
+        return EISCONN;
     if (c->h.snd_max != 0) { /* an attempt that failed: begin anew, the binding stays */
         uint32_t bits = c->h.bits & H_BOUND;
         c->h = (struct tcb_hard){.bits = bits};
         if (!bits)
             c->lport = 0;
-        tcb_soft_reset(t, c);
+        tcb_begin(t, c);
+        tcb_dirty(t, c);
     }
     err = port_connect(t, c, addr, port);
     if (err != 0)

@@ -63,9 +63,18 @@ void
 tcb_soft_reset(struct tcp *t, struct tcb *c)
 {
     c->hash_next = c->bound_next = c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
-    c->hashed = c->working = c->ack_now = c->in_recovery = c->probing = c->dirty = false;
-    c->on_tw = c->sent_window_zero = false;
+    c->hashed = c->working = c->dirty = c->on_tw = false;
     c->wheel = (struct wheel_node){0};
+    c->link.queued = false;
+    c->link.events = 0;
+    c->link.next = SESS_NONE;
+    tcb_begin(t, c);
+}
+
+void
+tcb_begin(struct tcp *t, struct tcb *c)
+{
+    c->ack_now = c->in_recovery = c->probing = c->sent_window_zero = false;
     for (unsigned i = 0; i < T_COUNT; i++)
         c->timer[i] = NS_NEVER;
     c->n_ooo = c->dupacks = c->backoff = c->keep_sent = c->ack_dups = c->ack_segs = 0;
@@ -83,9 +92,6 @@ tcb_soft_reset(struct tcp *t, struct tcb *c)
     c->n_syn = c->n_accept = 0;
     c->cc = (struct cc){.mss = c->h.mss != 0 ? c->h.mss : MSS_DEFAULT, .alg = CC_RENO};
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
-    c->link.queued = false;
-    c->link.events = 0;
-    c->link.next = SESS_NONE;
 }
 
 void
