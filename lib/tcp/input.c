@@ -347,7 +347,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
         return;
     if (data_after_close(t, c, s))
         return;
-    if (s->len != 0 && may_have_text(c->h.state) && c->link.slot != SESS_NONE)
+    if (s->len != 0 && may_have_text(c->h.state) && tcb_slot(t, c) != NULL)
         take_text(t, c, s);
     else if (s->len != 0)
         c->ack_now = true;

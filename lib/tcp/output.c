@@ -311,7 +311,9 @@ output_session(struct tcp *t, struct tcb *c)
         c->ack_dups--;
         c->ack_now = true;
     }
-    if (c->h.state != TCPS_FIN_WAIT_2 && c->h.state != TCPS_TIME_WAIT && !send_data(t, c))
+    bool may_send =
+        c->h.state != TCPS_FIN_WAIT_2 && c->h.state != TCPS_TIME_WAIT && !tcb_arena_away(t, c);
+    if (may_send && !send_data(t, c))
         return false;
     /* A window that has opened is worth an ACK of its own. */
     uint64_t before = c->h.rcv_adv;
@@ -329,7 +331,7 @@ void
 output_again(struct tcp *t, struct tcb *c)
 {
     uint64_t data_end = 1 + c->h.tx_tail;
-    if (c->h.snd_una == 0 || c->h.snd_una >= c->h.snd_max)
+    if (c->h.snd_una == 0 || c->h.snd_una >= c->h.snd_max || tcb_arena_away(t, c))
         return;
     uint64_t left = min_u64(data_end, c->h.snd_max) - min_u64(c->h.snd_una, data_end);
     uint32_t len = (uint32_t)min_u64(left, c->h.mss);
@@ -343,7 +345,7 @@ void
 output_probe(struct tcp *t, struct tcb *c)
 {
     uint64_t data_end = 1 + c->h.tx_tail;
-    if (c->h.snd_una == 0 || c->h.snd_una >= data_end)
+    if (c->h.snd_una == 0 || c->h.snd_una >= data_end || tcb_arena_away(t, c))
         return;
     uint64_t queued = data_end - c->h.snd_una;
     uint32_t wnd = max_u32(1, min_u32(c->h.snd_wnd, c->h.mss));

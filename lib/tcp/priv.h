@@ -113,6 +113,7 @@ struct tcb {
     uint16_t lport, rport;
     struct client_link link;
     uint32_t parent; /* listener, until EVT_ACCEPT is told */
+    int died_of;     /* errno for a client that was not there to be told */
     struct tcb_opts opt;
     /* -- hard -- */
     _Atomic uint32_t sel;
@@ -253,6 +254,8 @@ void tcb_die(struct tcp *t, struct tcb *c, int err);
 void tcb_settle(struct tcp *t, struct tcb *c);
 struct client *tcb_client(struct tcp *t, const struct tcb *c);
 struct slot_domain *tcb_slot(struct tcp *t, const struct tcb *c);
+/* It has FIFOs, but its client is not back yet after a crash: they cannot be touched. */
+bool tcb_arena_away(struct tcp *t, const struct tcb *c);
 const struct slot_client *tcb_cslot(struct tcp *t, const struct tcb *c);
 client_link_of tcb_link_of;
 bool tcb_validate(const struct tcp *t, const struct tcb *c);
@@ -326,6 +329,8 @@ void keep_arm(struct tcp *t, struct tcb *c);
 void time_wait_enter(struct tcp *t, struct tcb *c);
 void time_wait_leave(struct tcp *t, struct tcb *c);
 /* ---- request.c ---- */
+/* End it now, with a RST if the peer may still believe in it. */
+void abort_session(struct tcp *t, struct tcb *c, int err);
 void close_session(struct tcp *t, struct tcb *c);
 /* Commit and show every changed session, outside a step as at its end. */
 void tcp_flush(struct tcp *t);

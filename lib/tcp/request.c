@@ -21,7 +21,7 @@ tcp_flush(struct tcp *t)
     }
 }
 
-static void
+void
 abort_session(struct tcp *t, struct tcb *c, int err)
 {
     if (c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT) {

@@ -24,6 +24,12 @@ tcb_slot(struct tcp *t, const struct tcb *c)
     return cl != NULL && c->link.slot != SESS_NONE ? &cl->v.d_slot[c->link.slot] : NULL;
 }
 
+bool
+tcb_arena_away(struct tcp *t, const struct tcb *c)
+{
+    return c->link.slot != SESS_NONE && tcb_client(t, c) == NULL;
+}
+
 const struct slot_client *
 tcb_cslot(struct tcp *t, const struct tcb *c)
 {
@@ -204,6 +210,8 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     struct slot_domain *d = tcb_slot(t, c);
     if (d != NULL && err != 0)
         client_set_err(d, err);
+    else if (err != 0)
+        c->died_of = err;
     tcb_set_state(t, c, TCPS_CLOSED);
     if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
         client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
@@ -242,7 +250,7 @@ tcb_settle(struct tcp *t, struct tcb *c)
         c->link.client = c->link.slot = SESS_NONE;
         cl = NULL;
     }
-    if (c->h.state != TCPS_CLOSED || c->rst_due)
+    if (c->h.state != TCPS_CLOSED || c->rst_due || tcb_arena_away(t, c))
         return;
     /* A slot is the client's until it says REQ_RELEASED, or is dead. */
     if (c->link.slot != SESS_NONE && cl != NULL && !cl->gone)

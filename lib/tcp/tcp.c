@@ -83,7 +83,7 @@ tcb_resume(struct tcp *t, struct tcb *c)
     if (c->parent != SESS_NONE && (c->parent >= t->cfg.n_sessions || !t->tcb[c->parent].used))
         c->parent = SESS_NONE;
     tcb_soft_reset(t, c);
-    c->snd_wl1 = 0;
+    tcb_dirty(t, c); /* what ended just before the crash is settled now */
     port_rebuild(t, c);
     /* The program was not told yet; if it was, it hears of it once more and the server of the
      * handles sees that the slot has one. */
@@ -209,9 +209,19 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         cl->n_half_open += c->h.state == TCPS_SYN_RCVD;
         if (c->link.slot == SESS_NONE)
             continue;
-        if (c->link.slot >= v->g.n_slots) {
+        struct slot_domain *d = c->link.slot < v->g.n_slots ? &v->d_slot[c->link.slot] : NULL;
+        if (d == NULL || !(get(d->state) & SLOT_OPEN)) {
+            /* The crash came while it gave the slot back, or this is not the arena it had. */
             c->link.slot = SESS_NONE;
-            tcb_die(t, c, ECONNABORTED);
+            abort_session(t, c, ECONNABORTED);
+            continue;
+        }
+        if (c->died_of != 0)
+            client_set_err(d, c->died_of);
+        c->died_of = 0;
+        if (c->h.state == TCPS_CLOSED && (c->h.bits & (H_PASSIVE | H_ANNOUNCED)) == H_PASSIVE) {
+            client_slot_give(cl, c->link.slot); /* the client was never told of it */
+            c->link.slot = SESS_NONE;
             continue;
         }
         c->link.posted = 0; /* whoever waits is told again: a wake-up too many is harmless */
