@@ -40,8 +40,9 @@ tcb_cslot(struct tcp *t, const struct tcb *c)
 struct tcb *
 tcb_new(struct tcp *t)
 {
-    if (t->n_free == 0 && t->tw_head != SESS_NONE)
-        time_wait_leave(t, &t->tcb[t->tw_head]); /* the oldest TIME-WAIT makes room */
+    /* The oldest TIME-WAIT makes room; not the first, if its client still holds its slot. */
+    for (unsigned i = 0; i < 8 && t->n_free == 0 && t->tw_head != SESS_NONE; i++)
+        time_wait_leave(t, &t->tcb[t->tw_head]);
     if (t->n_free == 0)
         return NULL;
     uint32_t i = t->free[--t->n_free];
@@ -106,17 +107,6 @@ tcb_free(struct tcp *t, struct tcb *c)
     uint32_t i = tcb_number(t, c);
     demux_remove(t, c);
     port_release(t, c);
-    if (c->on_tw) {
-        if (c->tw_prev != SESS_NONE)
-            t->tcb[c->tw_prev].tw_next = c->tw_next;
-        else
-            t->tw_head = c->tw_next;
-        if (c->tw_next != SESS_NONE)
-            t->tcb[c->tw_next].tw_prev = c->tw_prev;
-        else
-            t->tw_tail = c->tw_prev;
-        c->on_tw = false;
-    }
     wheel_remove(&t->wheel, i);
     client_forget(t->clients, &c->link, i, tcb_link_of, t);
     struct client *cl = tcb_client(t, c);
@@ -184,6 +174,22 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
     tcb_dirty(t, c);
 }
 
+static void
+tw_remove(struct tcp *t, struct tcb *c)
+{
+    if (!c->on_tw)
+        return;
+    if (c->tw_prev != SESS_NONE)
+        t->tcb[c->tw_prev].tw_next = c->tw_next;
+    else
+        t->tw_head = c->tw_next;
+    if (c->tw_next != SESS_NONE)
+        t->tcb[c->tw_next].tw_prev = c->tw_prev;
+    else
+        t->tw_tail = c->tw_prev;
+    c->on_tw = false;
+}
+
 /* What nobody was told of ends with its listener: its peer gets a RST, now or when it sends. */
 static void
 children_die(struct tcp *t, struct tcb *l)
@@ -224,6 +230,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     }
     c->parent = SESS_NONE;
     demux_remove(t, c);
+    tw_remove(t, c);
     for (unsigned i = 0; i < T_COUNT; i++)
         c->timer[i] = NS_NEVER;
     wheel_remove(&t->wheel, tcb_number(t, c));
