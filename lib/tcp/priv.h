@@ -230,10 +230,12 @@ snd_end(const struct tcb *c)
 {
     return 1 + c->h.tx_tail + ((c->h.bits & H_SHUT_WR) ? 1 : 0);
 }
+/* Given up by its program, and still at work for it. */
 static inline bool
-has_peer_window(uint8_t state)
+tcb_is_orphan(const struct tcb *c)
 {
-    return state >= TCPS_ESTABLISHED && state != TCPS_TIME_WAIT;
+    return (c->h.bits & H_CLOSED) && c->h.state >= TCPS_SYN_RCVD &&
+           c->h.state != TCPS_TIME_WAIT;
 }
 
 /* ---- tcb.c: life of a control block ---- */

@@ -151,9 +151,9 @@ close_session(struct tcp *t, struct tcb *c)
                           ? 0
                           : c->h.rcv_nxt - 1 - ((c->h.bits & H_FIN_RCVD) != 0) - c->h.rx_head;
     c->h.bits |= H_CLOSED;
-    t->n_orphans++;
     tcb_dirty(t, c);
-    bool open = c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT;
+    bool open = tcb_is_orphan(c);
+    t->n_orphans += open;
     if (!open) {
         if (c->h.state != TCPS_TIME_WAIT)
             tcb_die(t, c, 0);

@@ -115,8 +115,6 @@ tcb_free(struct tcp *t, struct tcb *c)
             client_slot_give(cl, c->link.slot);
         cl->n_sessions--;
     }
-    if ((c->h.bits & H_CLOSED) && t->n_orphans > 0)
-        t->n_orphans--;
     if (c->dirty) {
         t->dirty[c->dirty_at] = t->dirty[--t->n_dirty];
         t->tcb[t->dirty[c->dirty_at]].dirty_at = c->dirty_at;
@@ -155,6 +153,7 @@ void
 tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
 {
     struct client *cl = tcb_client(t, c);
+    bool orphan = tcb_is_orphan(c);
     if (c->h.state == TCPS_SYN_RCVD && s != TCPS_SYN_RCVD) {
         if (t->n_half_open > 0)
             t->n_half_open--;
@@ -171,6 +170,7 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
             t->tcb[c->parent].n_syn++;
     }
     c->h.state = s;
+    t->n_orphans += (uint32_t)tcb_is_orphan(c) - (uint32_t)orphan;
     tcb_dirty(t, c);
 }
 

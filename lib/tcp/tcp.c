@@ -91,8 +91,7 @@ tcb_resume(struct tcp *t, struct tcb *c)
         demux_insert(t, c);
     if (c->h.state == TCPS_SYN_RCVD)
         t->n_half_open++;
-    if (c->h.bits & H_CLOSED)
-        t->n_orphans++;
+    t->n_orphans += tcb_is_orphan(c);
     if (c->h.state == TCPS_TIME_WAIT)
         time_wait_enter(t, c);
     else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
