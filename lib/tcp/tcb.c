@@ -249,9 +249,13 @@ tcb_settle(struct tcp *t, struct tcb *c)
         client_event(t->clients, &c->link, tcb_number(t, c), EVT_FREED, tcb_link_of, t);
     }
     struct client *cl = tcb_client(t, c);
-    if (cl != NULL && cl->gone && (c->h.bits & H_FREED)) {
-        /* The dead client's memory is not needed any more. */
-        if (c->link.slot != SESS_NONE)
+    bool gone = cl != NULL && cl->gone && (c->h.bits & H_FREED);
+    /* TIME-WAIT without a slot is nobody's: it makes room for whoever needs a session, so it
+     * need not be kept off by a limit, and a busy client is not stopped by its own past. */
+    bool past = cl != NULL && c->h.state == TCPS_TIME_WAIT && c->link.slot == SESS_NONE;
+    if (gone || past) {
+        client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
+        if (c->link.slot != SESS_NONE) /* the dead client's memory is not needed any more */
             client_slot_give(cl, c->link.slot);
         cl->n_sessions--;
         c->link.client = c->link.slot = SESS_NONE;
