@@ -216,7 +216,7 @@ attach(struct lib *l, int proto, struct att **out)
 {
     struct arena_geometry g;
     struct ctl_msg m;
-    int fd[CTL_FDS_MAX], sup = -1;
+    int fd[CTL_FDS_MAX] = {-1, -1, -1, -1, -1}, sup = -1;
     int err = wanted_geometry(&g);
     if (err == 0)
         err = ask_patiently(proto, &g, &m, fd, &sup);
