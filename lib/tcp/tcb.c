@@ -218,11 +218,12 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
         client_set_err(d, err);
     else if (err != 0)
         c->died_of = err;
+    bool counted = c->parent != SESS_NONE && c->h.state >= TCPS_ESTABLISHED;
+    if (counted && t->tcb[c->parent].n_accept > 0)
+        t->tcb[c->parent].n_accept--;
     tcb_set_state(t, c, TCPS_CLOSED);
     if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
         client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
-        if (c->parent != SESS_NONE && t->tcb[c->parent].n_accept > 0)
-            t->tcb[c->parent].n_accept--;
         struct client *cl = tcb_client(t, c);
         if (cl != NULL && c->link.slot != SESS_NONE)
             client_slot_give(cl, c->link.slot);
