@@ -112,23 +112,26 @@ window_update(struct tcb *c, const struct seg *s)
     c->snd_wl2 = s->ack;
 }
 
-enum ack_result
+bool
+ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    /* RFC 9293: for something not yet sent; RFC 5961 section 5.2: older than any window. */
+    if (s->ack <= c->h.snd_max && s->ack + c->max_wnd >= c->h.snd_una)
+        return true;
+    output_challenge(t, c);
+    return false;
+}
+
+void
 ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
 {
-    if (s->ack > c->h.snd_max) { /* RFC 9293: for something not yet sent */
-        output_challenge(t, c);
-        return ACK_DROP;
-    }
-    if (s->ack + c->max_wnd < c->h.snd_una) { /* RFC 5961 section 5.2 */
-        output_challenge(t, c);
-        return ACK_DROP;
-    }
     uint32_t before = c->h.snd_wnd;
     if (s->ack > c->h.snd_una)
         acked_new(t, c, s);
     else if (is_duplicate(c, s))
         duplicate(t, c);
-    window_update(c, s);
+    if (s->ack == c->h.snd_una) /* RFC 9293: not from an acknowledgment of the past */
+        window_update(c, s);
     if (c->h.snd_wnd > before && c->probing) {
         c->probing = false;
         c->backoff = 0;
@@ -138,5 +141,4 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     }
     tcb_dirty(t, c);
     work_add(t, c);
-    return ACK_OK;
 }

@@ -328,7 +328,6 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
             not_acceptable(t, c, s);
         return;
     }
-    ts_update(t, c, s);
     if (s->h.flags & TCP_RST) {
         reset_received(t, c, s);
         return;
@@ -339,11 +338,15 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     }
     if (!(s->h.flags & TCP_ACK))
         return;
-    c->last_rx = t->now;
-    c->keep_sent = 0;
     if (c->h.state == TCPS_SYN_RCVD && !handshake_ack(t, c, s))
         return;
-    if (ack_process(t, c, s) != ACK_OK || !fin_acked(t, c))
+    if (!ack_acceptable(t, c, s))
+        return;
+    c->last_rx = t->now;
+    c->keep_sent = 0;
+    ts_update(t, c, s); /* not before: a forged number would lock the real peer out */
+    ack_process(t, c, s);
+    if (!fin_acked(t, c))
         return;
     if (data_after_close(t, c, s))
         return;

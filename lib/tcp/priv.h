@@ -300,8 +300,9 @@ void no_session_segment(struct tcp *t, const struct seg *s);
 void syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h);
 void tcb_established(struct tcp *t, struct tcb *c);
 /* ---- ack.c ---- */
-enum ack_result { ACK_OK, ACK_DROP, ACK_GONE };
-enum ack_result ack_process(struct tcp *t, struct tcb *c, const struct seg *s);
+/* False: the segment must be dropped; a challenge was sent. */
+bool ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s);
+void ack_process(struct tcp *t, struct tcb *c, const struct seg *s);
 void window_update(struct tcb *c, const struct seg *s);
 void rtt_sample(struct tcb *c, ns_t rtt);
 /* ---- reasm.c ---- */
