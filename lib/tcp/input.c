@@ -251,6 +251,7 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
         uint64_t n = c->h.rcv_nxt - before;
         c->n_rx += n;
         stat_add(t->stats, STAT_bytes_rx, n);
+        c->ack_dups = 0; /* the gap is closed: sent now they would all say what is new */
         c->ack_segs = (uint8_t)min_u32(c->ack_segs + 1u, 255);
         /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and for the
          * first few, so that the peer's slow start is not held up. */
