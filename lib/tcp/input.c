@@ -370,15 +370,20 @@ time_wait_segment(struct tcp *t, struct tcb *c, struct seg *s)
     if ((s->h.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
         bool newer = (c->h.bits & H_TS) && s->h.has_ts
                          ? (int32_t)(s->h.ts_val - c->h.ts_recent) > 0
-                         : s->seq > c->h.rcv_nxt;
+                         : (int64_t)(s->seq - c->h.rcv_nxt) > 0;
         struct tcb *l = demux_listener(t, &s->dst, s->h.dport);
         if (newer && l != NULL) {
+            uint32_t past = c->h.iss + (uint32_t)c->h.snd_max;
             time_wait_leave(t, c);
             listen_segment(t, l, s);
+            struct tcb *n = demux_find(t, &s->dst, s->h.dport, &s->src, s->h.sport);
+            if (n != NULL && (int32_t)(n->h.iss - past) <= 0)
+                n->h.iss = past + 65536; /* RFC 1122 4.2.2.13 (1): beyond what was used */
             return;
         }
     }
-    if (s->h.flags & TCP_FIN) /* ours was lost: wait anew */
+    bool theirs = s->seq + s->len + 1 == c->h.rcv_nxt; /* their FIN, and no other */
+    if ((s->h.flags & TCP_FIN) && theirs)              /* our ACK of it was lost: wait anew */
         timer_set(t, c, T_WAIT, t->now + MSL2);
     if (s->len != 0 || (s->h.flags & (TCP_FIN | TCP_SYN)))
         output_challenge(t, c);
