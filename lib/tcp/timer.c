@@ -57,6 +57,11 @@ rexmt_fire(struct tcp *t, struct tcb *c)
 {
     if (c->rexmt_since == 0)
         c->rexmt_since = t->now;
+    bool closed = c->h.state >= TCPS_ESTABLISHED && c->h.snd_wnd == 0;
+    if (closed && c->h.snd_una != c->h.snd_max && c->h.snd_una < 1 + c->h.tx_tail) {
+        c->probing = true; /* a window that closed over what was sent */
+        c->snd_nxt = c->h.snd_una;
+    }
     if (c->probing) {
         /* A peer that answers with a closed window may do so for ever (RFC 9293 3.8.6.1), but
          * not on behalf of a program that is gone. */
