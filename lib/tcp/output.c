@@ -146,10 +146,19 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     return true;
 }
 
+/* The number of a segment without data: the next one, also while older data is sent again, or
+ * the peer takes it for old and does not look at it; but not beyond the peer's window. */
+static uint64_t
+control_seq(const struct tcb *c)
+{
+    bool opening = c->h.state == TCPS_SYN_SENT || c->h.state == TCPS_SYN_RCVD;
+    return opening ? c->h.snd_max : min_u64(c->h.snd_max, c->h.snd_una + c->h.snd_wnd);
+}
+
 void
 output_control(struct tcp *t, struct tcb *c, uint8_t flags)
 {
-    uint64_t seq = c->snd_nxt;
+    uint64_t seq = control_seq(c);
     if (flags & TCP_RST)
         stat_inc(t->stats, STAT_tcp_rst_tx);
     (void)output_segment(t, c, seq, 0, flags); /* may be dropped: the peer will ask again */
@@ -306,7 +315,7 @@ output_session(struct tcp *t, struct tcb *c)
     }
     /* One duplicate ACK for each segment out of order: what fast retransmit counts. */
     while (c->ack_dups > 1) {
-        if (!output_segment(t, c, c->snd_nxt, 0, TCP_ACK))
+        if (!output_segment(t, c, control_seq(c), 0, TCP_ACK))
             return false;
         c->ack_dups--;
         c->ack_now = true;
@@ -323,7 +332,7 @@ output_session(struct tcp *t, struct tcb *c)
         c->ack_now = true;
     c->ack_dups = 0;
     if (c->ack_now)
-        return output_segment(t, c, max_u64(c->snd_nxt, c->h.snd_una), 0, TCP_ACK);
+        return output_segment(t, c, control_seq(c), 0, TCP_ACK);
     return true;
 }
 
