@@ -280,8 +280,10 @@ step_timers(struct tcp *t)
         uint32_t s = wheel_take(&t->wheel, t->now);
         if (s == WHEEL_NONE)
             return;
+        set(t->store->working, s);
         if (t->tcb[s].used)
             timer_fire(t, &t->tcb[s]);
+        set(t->store->working, SESS_NONE);
     }
 }
 
@@ -297,9 +299,12 @@ step_output(struct tcp *t)
         if (t->work_head == SESS_NONE)
             t->work_tail = SESS_NONE;
         c->working = false;
+        set(t->store->working, i);
+        bool done = !c->used || output_session(t, c);
+        set(t->store->working, SESS_NONE);
         if (!c->used) {
             t->free[t->n_free++] = i;
-        } else if (!output_session(t, c)) {
+        } else if (!done) {
             work_add(t, c);
             if (t->starved && t->n_out < t->cap_out)
                 return; /* out of frames: tx_done brings us back */
