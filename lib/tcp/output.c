@@ -295,8 +295,10 @@ bool
 output_session(struct tcp *t, struct tcb *c)
 {
     if (c->rst_due) {
-        if (t->out == NULL || t->n_out == t->cap_out || t->pool.n_free == 0)
+        if (t->out == NULL || t->n_out == t->cap_out || t->pool.n_free == 0) {
+            t->starved = true; /* or the owner would call again at once, for nothing */
             return false;
+        }
         output_control(t, c, TCP_RST | TCP_ACK);
         c->rst_due = false;
         tcb_dirty(t, c);
