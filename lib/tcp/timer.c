@@ -104,6 +104,10 @@ keep_fire(struct tcp *t, struct tcb *c)
         keep_arm(t, c);
         return;
     }
+    if (c->h.snd_una != c->h.snd_max) { /* data is out: its own timer finds out */
+        timer_set(t, c, T_KEEP, t->now + c->opt.keep_intvl_s * NS_S);
+        return;
+    }
     if (c->keep_sent >= c->opt.keep_cnt) {
         c->rst_due = true;
         tcb_die(t, c, ETIMEDOUT);
@@ -111,8 +115,7 @@ keep_fire(struct tcp *t, struct tcb *c)
         return;
     }
     /* RFC 9293 3.8.4: one before what the peer expects, so that it must answer. */
-    if (c->h.snd_una == c->h.snd_max)
-        (void)output_segment(t, c, c->snd_nxt - 1, 0, TCP_ACK);
+    (void)output_segment(t, c, c->h.snd_una - 1, 0, TCP_ACK);
     c->keep_sent++;
     keep_arm(t, c);
 }
