@@ -86,7 +86,7 @@ duplicate(struct tcp *t, struct tcb *c)
     if (c->dupacks < UINT8_MAX)
         c->dupacks++;
     if (c->in_recovery) {
-        c->cc.cwnd += c->h.mss; /* RFC 5681 3.2 step 4 */
+        c->cc.cwnd = min_u32(c->cc.cwnd + c->h.mss, CWND_MAX); /* RFC 5681 3.2 step 4 */
         return;
     }
     /* RFC 6582 3.2 step 1: not again for what was out at the last recovery or timeout. */

@@ -10,6 +10,8 @@
 
 #include "base/base.h"
 
+#define CWND_MAX (1u << 30)
+
 struct cc {
     uint32_t cwnd;     /* bytes */
     uint32_t ssthresh; /* bytes */

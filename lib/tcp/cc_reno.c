@@ -6,7 +6,6 @@
 #include "cc.h"
 
 #define SSTHRESH_NONE (1u << 30)
-#define CWND_MAX (1u << 30)
 
 static void
 reno_start(struct cc *cc, ns_t now)
