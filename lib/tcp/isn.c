@@ -17,6 +17,8 @@ tuple_hash(const uint8_t key[16], const struct tcb *c)
 uint32_t
 isn_make(const struct tcp *t, const struct tcb *c)
 {
+    if (t->cfg.isn_fixed != 0)
+        return t->cfg.isn_fixed;
     return (uint32_t)(t->now / (4 * NS_US)) + (uint32_t)tuple_hash(t->cfg.key, c);
 }
 

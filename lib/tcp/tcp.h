@@ -18,6 +18,7 @@ struct tcp_config {
     uint32_t sndbuf, rcvbuf; /* default bytes of a session's FIFOs */
     bool csum_partial_ok;    /* accept a checksum that is just the pseudo-header's sum:
                               * what veth hands over when the peer left it to hardware */
+    uint32_t isn_fixed;      /* tests only: every initial sequence number; 0: keyed */
     uint8_t key[32];         /* secrets: initial sequence numbers, ports, hash */
 };
 
