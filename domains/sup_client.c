@@ -219,8 +219,11 @@ sup_clients_close(struct sup *s)
         s->clients_at = NULL;
         unlink(s->sock_path);
     }
-    while (s->clients != NULL)
-        sup_client_destroy(s->clients);
+    struct sup_client *next;
+    for (struct sup_client *c = s->clients; c != NULL; c = next) {
+        next = c->next;
+        sup_client_destroy(c);
+    }
 }
 
 /* ---- the domain's side ---- */
@@ -228,9 +231,8 @@ sup_clients_close(struct sup *s)
 bool
 sup_client_of(const struct sup_dom *d, unsigned id)
 {
-    return id < CLIENTS_MAX &&
-           (d->id == DOM_MONO || (d->id == DOM_TCP && id < CLIENT_STREAMS_MAX) ||
-            (d->id == DOM_UDP && id >= CLIENT_STREAMS_MAX));
+    unsigned serve = id < CLIENT_STREAMS_MAX ? TOPO_STREAMS : TOPO_DATAGRAMS;
+    return id < CLIENTS_MAX && (serve & TOPO_BIT(d->id)) != 0;
 }
 
 void

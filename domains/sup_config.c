@@ -188,9 +188,10 @@ set_copy(char *to, size_t len, const char *value, const char *too_long)
 {
     if (value[0] == '\0')
         return "must not be empty";
-    if (strlen(value) >= len)
+    size_t n = strlen(value);
+    if (n >= len)
         return too_long;
-    strcpy(to, value);
+    memcpy(to, value, n + 1);
     return NULL;
 }
 

@@ -109,9 +109,9 @@ job_ask(struct sup *s)
 static void
 job_next_domain(struct sup *s)
 {
-    const unsigned serve = TOPO_STREAMS | TOPO_DATAGRAMS;
     for (; job.dom < DOM_COUNT; job.dom++) {
-        if (!sup_present(s, job.dom) || !(serve & TOPO_BIT(job.dom)))
+        unsigned bit = TOPO_BIT(job.dom);
+        if (!sup_present(s, job.dom) || (!(TOPO_STREAMS & bit) && !(TOPO_DATAGRAMS & bit)))
             continue;
         if (s->dom[job.dom].life == LIFE_UP) {
             job.from = 0;
@@ -321,8 +321,11 @@ sup_control_close(struct sup *s)
         s->control_at = NULL;
         unlink(s->ctl_path);
     }
-    while (s->conns != NULL)
-        conn_close(s->conns);
+    struct sup_conn *next;
+    for (struct sup_conn *c = s->conns; c != NULL; c = next) {
+        next = c->next;
+        conn_close(c);
+    }
     json_decref(job.list);
     job.list = NULL;
 }

@@ -21,7 +21,7 @@ static const char *
 file_with(const char *text)
 {
     static char path[64];
-    strcpy(path, "/tmp/bulkhead-test-XXXXXX");
+    snprintf(path, sizeof path, "/tmp/bulkhead-test-XXXXXX");
     int fd = mkstemp(path);
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
