@@ -28,3 +28,9 @@ tests_netns_confine_probe_LDADD = $(DOMAIN_LIBS)
 
 # The tools by themselves, on the kernel's stack.
 NETNS_TESTS += tests/netns/test_tools_kernel.sh
+
+# Many connections with the stack as the client.
+NETNS_TESTS += tests/netns/test_many.sh
+check_PROGRAMS += tests/netns/many_conns
+tests_netns_many_conns_SOURCES = tests/netns/many_conns.c
+tests_netns_many_conns_LDADD = libbulkhead.la
