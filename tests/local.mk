@@ -31,6 +31,7 @@ check-long:
 # Static analysis; not part of check because it takes minutes. CI runs it.
 tidy:
 	$(SHELL) $(top_srcdir)/tests/lint/tidy.sh $(top_srcdir) '$(CLANG_TIDY)' \
-		'$(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS)'
+		'$(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) -include config.h \
+		-DPKGLIBEXECDIR="" -DBULKHEAD_RUN_DIR=""'
 
 .PHONY: check-long tidy

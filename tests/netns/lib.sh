@@ -34,6 +34,7 @@ daemon_pid=
 daemon_log=
 
 net_need() {
+    [ -z "${BH_QUICK:-}" ] || skip_all "quick run"
     [ "$(id -u)" -eq 0 ] || skip_all "needs root for network namespaces"
     local t
     for t in ip "$@"; do

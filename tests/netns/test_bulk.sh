@@ -4,7 +4,6 @@
 # programs, as server and as client, and with a reader that stops for a while.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need nc socat
 net_lock

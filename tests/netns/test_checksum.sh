@@ -4,7 +4,6 @@
 # which auto accepts and strict does not.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need curl ethtool
 net_lock

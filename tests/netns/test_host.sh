@@ -5,7 +5,6 @@
 # nothing; and every domain has lost what it does not need.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need nc ethtool
 net_lock

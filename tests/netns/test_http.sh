@@ -4,7 +4,6 @@
 # slowness or death is its own, many connections at once are served.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need curl wrk nc
 net_lock

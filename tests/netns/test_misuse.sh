@@ -4,7 +4,6 @@
 # own (lib/base/exit_codes.h), and leaves nothing behind.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need setpriv ethtool
 net_lock

@@ -3,7 +3,6 @@
 # Protects: IP, ARP, ICMP echo and reassembly against Linux, in both compositions.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need ping
 net_lock

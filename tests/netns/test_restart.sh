@@ -3,7 +3,6 @@
 # Protects: the promise itself: a domain that dies is replaced, and what is not its own goes on.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need curl
 net_lock

@@ -4,7 +4,6 @@
 # back unchanged, and a port that nobody has says so.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
-[ -z "${BH_QUICK:-}" ] || skip_all "quick run"
 
 net_need socat nc
 net_lock
