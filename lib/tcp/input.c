@@ -313,6 +313,18 @@ may_have_text(uint8_t state)
     return state == TCPS_ESTABLISHED || state == TCPS_FIN_WAIT_1 || state == TCPS_FIN_WAIT_2;
 }
 
+/* A segment with nothing new in it may still acknowledge: the peer sent it again because our
+ * acknowledgment was lost, and if it did not hear us we have not heard it either. Its sequence
+ * number must be one that the peer may have used lately, so that a guess gets no easier. */
+static bool
+old_ack(const struct tcb *c, const struct seg *s)
+{
+    return c->h.state >= TCPS_ESTABLISHED && s->seq < c->h.rcv_nxt &&
+           c->h.rcv_nxt - s->seq <= c->opt.rcvbuf &&
+           (s->h.flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK && s->ack > c->h.snd_una &&
+           s->ack <= c->h.snd_max;
+}
+
 static void
 synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
 {
@@ -327,6 +339,10 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
             syn_received(t, c, s);
         else
             not_acceptable(t, c, s);
+        if (old_ack(c, s)) {
+            ack_process(t, c, s);
+            (void)fin_acked(t, c);
+        }
         return;
     }
     if (s->h.flags & TCP_RST) {
