@@ -46,7 +46,7 @@ print_domains(const json_t *domains)
 {
     size_t i;
     json_t *d;
-    printf("%-8s %7s %7s %8s %-10s %7s %8s  %-17s %-12s %s\n", "DOMAIN", "PID", "UID",
+    printf("%-8s %7s %7s %8s %-10s %7s %8s  %-18s %-12s %s\n", "DOMAIN", "PID", "UID",
            "RESTARTS", "STATE", "RSS", "CPU", "SYSTEM CALLS", "CAPABILITIES", "MEMORY");
     json_array_foreach(domains, i, d)
     {
@@ -62,7 +62,7 @@ print_domains(const json_t *domains)
         snprintf(caps, sizeof caps, "%s",
                  strspn(text_of(d, "capabilities"), "0") == 16 ? "none"
                                                                : text_of(d, "capabilities"));
-        printf("%-8s %7lld %7lld %8lld %-10s %7s %7.2fs  %-17s %-12s %s\n", text_of(d, "name"),
+        printf("%-8s %7lld %7lld %8lld %-10s %7s %7.2fs  %-18s %-12s %s\n", text_of(d, "name"),
                number_of(d, "pid"), number_of(d, "uid"), number_of(d, "restarts"),
                text_of(d, "state"), size_text(rss, (double)number_of(d, "rss_kib") * 1024),
                (double)number_of(d, "cpu_ms") / 1000, calls, caps,
