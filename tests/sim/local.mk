@@ -1,6 +1,23 @@
-# Two stacks over a seeded bad wire, in virtual time. To add a Criterion program: its name to
-# SIM_TESTS, and tests_sim_NAME_SOURCES and tests_sim_NAME_LDADD = $(UNIT_LIBS) as for unit tests.
+# Two stacks over a seeded bad wire, in virtual time. To add a Criterion program:
+#
+#	SIM_TESTS += tests/sim/test_sim_x
+#	tests_sim_test_sim_x_SOURCES = tests/sim/test_sim_x.c
+#	tests_sim_test_sim_x_LDADD = $(SIM_LIBS)
 SIM_TESTS =
+
+# The world, what lives in it, and the composition; all of it in every program.
+check_LTLIBRARIES += libsim.la
+libsim_la_SOURCES = \
+	domains/join.c domains/serve.c \
+	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
+	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/rng.h \
+	tests/sim/stack.c tests/sim/stack.h tests/sim/trace.c tests/sim/wire.c tests/sim/wire.h \
+	tests/sim/world.c tests/sim/world.h
+SIM_LIBS = libsim.la libclient.la $(UNIT_LIBS)
+
+SIM_TESTS += tests/sim/test_sim_transfer
+tests_sim_test_sim_transfer_SOURCES = tests/sim/test_sim_transfer.c
+tests_sim_test_sim_transfer_LDADD = $(SIM_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(SIM_TESTS)

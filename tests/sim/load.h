@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * load.h: programs that use a world at random and check everything that they see: several TCP
+ * connections at once in both directions, and datagrams beside them.
+ */
+#ifndef SIM_LOAD_H
+#define SIM_LOAD_H
+
+#include "world.h"
+
+#define LOAD_FLOWS 256u
+#define LOAD_DGRAMS 64u /* that each side sends */
+#define LOAD_PORT 5000u
+#define LOAD_UDP_PORT 7000u
+
+enum thing_kind { THING_LISTENER = 1, THING_END, THING_UDP };
+
+/* How an end of a connection ends it. */
+enum plan {
+    PLAN_ORDERLY, /* sends all, shuts down, reads to the end, closes */
+    PLAN_HASTY,   /* closes when it has sent all, whatever comes */
+    PLAN_ABORT,   /* SO_LINGER 0 and close, in the middle */
+};
+
+enum end_state { END_NONE, END_CONNECTING, END_OPEN, END_OVER };
+
+struct end {
+    enum thing_kind kind; /* first in every thing that is watched */
+    struct flow *flow;
+    unsigned side;
+    enum end_state state;
+    enum plan plan;
+    int fd;
+    uint64_t to_send, sent, got;
+    uint64_t abort_at; /* bytes sent and received */
+    uint32_t pattern;  /* what it sends */
+    uint32_t chunk;    /* bytes a call, at most */
+    uint32_t think;    /* pauses: of a hundred calls */
+    ns_t think_time;
+    ns_t paused_until; /* 0: it does not pause */
+    bool shut, eof;
+    int err;
+    unsigned tries;
+};
+
+/* A TCP connection: an end on each side. */
+struct flow {
+    struct end e[2];
+    unsigned opener;
+    uint16_t lport; /* the opener's */
+    ns_t start;
+};
+
+struct load_udp {
+    enum thing_kind kind;
+    unsigned side;
+    int fd;
+    bool connected;
+    ns_t next;
+    uint32_t n_sent, n_to_send;
+    uint32_t size[LOAD_DGRAMS];
+    uint8_t n_got[LOAD_DGRAMS]; /* of the other side's */
+    uint32_t n_errors;
+};
+
+struct load_listener {
+    enum thing_kind kind;
+    unsigned side;
+    int fd;
+};
+
+struct load_config {
+    uint32_t flows;        /* at most LOAD_FLOWS */
+    uint32_t bytes_max;    /* each direction */
+    uint32_t dgrams;       /* each side, at most LOAD_DGRAMS */
+    uint32_t dgram_max;    /* bytes of payload */
+    uint32_t hasty, abort; /* of a hundred ends */
+    bool patient;          /* nobody pauses */
+    ns_t start_within;
+    uint32_t crashes[3]; /* so many of ip, tcp, udp, on either stack */
+    ns_t crash_within;
+    ns_t limit; /* everything is over by then */
+};
+
+struct load {
+    struct load_config cfg;
+    struct world *w;
+    struct rng rng;
+    bool timeouts_ok; /* the wire is so bad that a connection may time out */
+    bool dup_ok;      /* the wire repeats frames: datagrams may come twice */
+    bool broken_ok;   /* datagrams may be lost by a crash */
+    struct flow flow[LOAD_FLOWS];
+    struct load_listener listener[2];
+    struct load_udp udp[2];
+    uint32_t n_crashes, n_crashes_left[3];
+    ns_t next_crash;
+    uint64_t n_resets, n_timeouts, n_bytes, n_dgrams;
+};
+
+struct load_config load_usual(void);
+/* Two programs on a world that was just made: run everything to the end and check it. */
+void load_run(struct load *l, struct world *w, const struct load_config *c);
+
+/* load_flow.c */
+void flow_setup(struct load *l);
+void flow_listen(struct load *l, struct program *p);
+void flow_start_due(struct load *l, struct program *p);
+bool flow_accept(struct load *l, struct load_listener *li);
+bool end_work(struct load *l, struct end *e, short revents);
+bool end_resume(struct load *l, struct end *e);
+void flow_check(struct load *l, const struct flow *f);
+/* load_dgram.c */
+void dgram_open(struct load *l, struct program *p);
+bool dgram_receive(struct load *l, struct load_udp *u);
+bool dgram_send_due(struct load *l, struct load_udp *u);
+void dgram_check(struct load *l);
+
+/* n bytes (up to 65536) that a stream with this pattern has at `at`. */
+const uint8_t *load_pattern(uint32_t pattern, uint64_t at);
+
+#endif
