@@ -35,6 +35,19 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->stats = stats;
 }
 
+/* Does the session still belong to this client? */
+struct owner {
+    const struct serve *s;
+    uint32_t id;
+};
+static bool
+owned(void *ctx, uint32_t sess)
+{
+    const struct owner *o = ctx;
+    struct sess_info info;
+    return o->s->ops->info(o->s->tr, sess, &info) && info.sess == sess && info.client == o->id;
+}
+
 int
 serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
           const struct sess_limits *limits, bool resume, int fd_sleep, int fd_ring)
@@ -56,11 +69,16 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     int err = s->ops->client_add(s->tr, id, v, limits);
     if (err != 0)
         return err;
+    /* What did not survive the crash may be somebody else's by now. */
+    if (resume)
+        (void)handle_sweep(c->handles, owned, &(struct owner){s, id});
     c->used = true;
     bit_set(s->active, i);
     stat_add(s->stats, STAT_clients, 1);
     return 0;
 }
+
+static bool serve_client(struct serve *s, uint32_t i, ns_t now);
 
 void
 serve_gone(struct serve *s, uint32_t id, ns_t now)
@@ -70,9 +88,9 @@ serve_gone(struct serve *s, uint32_t id, ns_t now)
         return;
     /* What it asked for before it died counts: a close that follows data, above all. */
     bit_set(s->active, i);
-    for (unsigned k = 0; k < s->c[i].v.g.n_req / REQUESTS_A_TURN; k++)
-        if (!serve_requests(s, now))
-            break;
+    unsigned rounds = s->c[i].v.g.n_req / REQUESTS_A_TURN + 1;
+    while (!s->c[i].poisoned && rounds-- > 0 && serve_client(s, i, now))
+        ;
     s->c[i].gone = true;
     s->n_gone++;
     bit_clear(s->active, i);
@@ -122,6 +140,7 @@ poison(struct serve *s, uint32_t i, const char *what)
         return;
     c->poisoned = true;
     bit_clear(s->active, i);
+    bit_clear(s->blocked, i);
     stat_inc(s->stats, STAT_poisoned);
     if (s->report != NULL)
         s->report(s->ctx, s->first + i, what);
@@ -188,12 +207,13 @@ serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
         open_session(s, i, &reply);
     } else {
         reply.err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
+        /* The name goes first: after a crash in between it must not name the next session. */
+        if (reply.err == 0 && r->op == REQ_RELEASED)
+            (void)handle_revoke(c->handles, r->handle);
         if (reply.err == 0)
             s->ops->request(s->tr, sess, r, &reply, now);
         else
             stat_inc(s->stats, STAT_req_bad_handle);
-        if (reply.err == 0 && r->op == REQ_RELEASED)
-            (void)handle_revoke(c->handles, r->handle);
     }
     if (!wants_reply(r->op))
         return;
@@ -222,14 +242,16 @@ serve_client(struct serve *s, uint32_t i, ns_t now)
     struct served *c = &s->c[i];
     struct sess_req r[REQUESTS_A_TURN];
     uint32_t room = ring_space(&c->evt, REQUESTS_A_TURN);
+    if (room != 0)
+        bit_clear(s->blocked, i);
     unsigned n = reqring_take_batch(&c->req, c->v.req, r, min_u32(room, REQUESTS_A_TURN));
     if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
         poison(s, i, "impossible ring index");
         return false;
     }
     if (n == 0) {
-        if (room == 0)
-            bit_set(s->blocked, i);
+        if (room == 0 && ring_avail(&c->req, 1) != 0)
+            bit_set(s->blocked, i); /* serve_deadline brings us back, not its bell */
         if (++c->quiet_turns < QUIET_TURNS)
             return false;
         bell_arm(&c->sleeper);
@@ -240,6 +262,7 @@ serve_client(struct serve *s, uint32_t i, ns_t now)
         return false;
     }
     c->quiet_turns = 0;
+    bit_set(s->active, i);
     /* The slots go back before the cursors are read: a client that finds its last request
      * still in the ring need not send another (the fence pairs with the one in its test). */
     ring_release(&c->req);
@@ -257,7 +280,7 @@ serve_requests(struct serve *s, ns_t now)
 {
     bool any = false;
     for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
-        for (uint64_t m = s->active[w]; m != 0; m &= m - 1)
+        for (uint64_t m = s->active[w] | s->blocked[w]; m != 0; m &= m - 1)
             any |= serve_client(s, w * 64 + (uint32_t)__builtin_ctzll(m), now);
     return any;
 }
@@ -323,10 +346,12 @@ serve_arm(struct serve *s)
             if (ring_avail(&c->req, 1) != 0 && ring_space(&c->evt, 1) != 0) {
                 bell_disarm(&c->sleeper);
                 waits = true;
-            } else if (!ring_rx_poisoned(&c->req)) {
-                bit_clear(s->active, i);
-            } else {
+            } else if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
                 poison(s, i, "impossible ring index");
+            } else {
+                if (ring_avail(&c->req, 1) != 0)
+                    bit_set(s->blocked, i);
+                bit_clear(s->active, i);
             }
         }
     return waits;

@@ -4,3 +4,7 @@ tests_hostile_test_hostile_ring_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_ctl
 tests_hostile_test_hostile_ctl_SOURCES = tests/hostile/test_hostile_ctl.c tests/hostile/ctl_samples.h
 tests_hostile_test_hostile_ctl_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_client
+tests_hostile_test_hostile_client_SOURCES = tests/hostile/test_hostile_client.c \
+	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
+tests_hostile_test_hostile_client_LDADD = libserve.la $(UNIT_LIBS)
