@@ -318,7 +318,21 @@ static void
 tcp_client_remove(struct transport *tr, uint32_t client)
 {
     struct tcp *t = (struct tcp *)(void *)tr;
+    t->out = NULL;
+    /* None is left after an orderly end; after a restart that could not map its arena again,
+     * what it had must not pass to the next client of this number. */
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->link.client != client)
+            continue;
+        client_forget(t->clients, &c->link, i, tcb_link_of, t);
+        c->link.client = c->link.slot = SESS_NONE;
+        c->rst_due = c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT;
+        tcb_die(t, c, ECONNABORTED);
+        work_add(t, c);
+    }
     clients_remove(t->clients, client);
+    tcp_flush(t);
 }
 
 static bool
