@@ -62,6 +62,17 @@ UNIT_TESTS += tests/unit/test_icmp
 tests_unit_test_icmp_SOURCES = tests/unit/test_icmp.c $(IP_KIT)
 tests_unit_test_icmp_LDADD = $(UNIT_LIBS)
 
+TCP_KIT = tests/unit/tcp_kit.c tests/unit/tcp_kit.h
+UNIT_TESTS += tests/unit/test_tcp_open
+tests_unit_test_tcp_open_SOURCES = tests/unit/test_tcp_open.c $(TCP_KIT)
+tests_unit_test_tcp_open_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_close
+tests_unit_test_tcp_close_SOURCES = tests/unit/test_tcp_close.c $(TCP_KIT)
+tests_unit_test_tcp_close_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_input
+tests_unit_test_tcp_input_SOURCES = tests/unit/test_tcp_input.c $(TCP_KIT)
+tests_unit_test_tcp_input_LDADD = $(UNIT_LIBS)
+
 CLIENT_TEST_LIBS = libclient.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_client
 tests_unit_test_client_SOURCES = \

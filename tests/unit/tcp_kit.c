@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tcp_kit.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static void *
+zeroed(size_t len)
+{
+    void *p = aligned_alloc(FIFO_PAGE, ALIGN_UP(len, (size_t)FIFO_PAGE));
+    if (p == NULL)
+        abort();
+    return memset(p, 0, ALIGN_UP(len, (size_t)FIFO_PAGE));
+}
+
+static struct transport *
+transport(struct kit *k)
+{
+    return (struct transport *)(void *)k->t;
+}
+
+static void
+begin(struct kit *k)
+{
+    k->soft = zeroed(tcp_soft_size(&k->cfg, &k->frames));
+    k->t = tcp_init(k->store, k->soft, &k->cfg, &k->frames, &k->path, &k->stats, k->now);
+}
+
+void
+kit_prepare(struct kit *k)
+{
+    memset((void *)k, 0, sizeof *k);
+    k->now = 1000 * NS_S;
+    k->cfg = (struct tcp_config){.n_sessions = KIT_SESSIONS,
+                                 .half_open = 8,
+                                 .orphans = 8,
+                                 .sndbuf = 65536,
+                                 .rcvbuf = 65536,
+                                 .key = {1, 2, 3}};
+    k->limits = (struct sess_limits){.sessions = KIT_SESSIONS, .half_open = 8};
+    k->geometry = (struct arena_geometry){.n_slots = KIT_SLOTS,
+                                          .n_tx_pages = KIT_SLOTS * KIT_TX_PAGES,
+                                          .n_rx_pages = KIT_RX_PAGES,
+                                          .n_req = 16,
+                                          .n_evt = 16};
+    frames_layout(&k->frames, (uint32_t[PART_COUNT]){64, 1, KIT_FRAMES, 1, 8});
+    k->frames.readable = UINT32_MAX;
+    k->frames.writable = PART_BIT(PART_TCPTX);
+    k->path = (struct path_table){
+        .addr = ipaddr_v4_u32(KIT_OWN), .prefix = 24, .mtu = 1500, .ready = 1};
+}
+
+void
+kit_start(struct kit *k)
+{
+    const struct arena_geometry *g = &k->geometry;
+    k->frames.base = zeroed(frames_bytes(&k->frames));
+    k->store = zeroed(tcp_store_size(&k->cfg, &k->frames));
+    for (int i = 0; i < 2; i++)
+        arena_view_init(&k->arena[i], g, zeroed(arena_client_bytes(g)),
+                        zeroed(arena_domain_bytes(g)));
+    begin(k);
+    if (kit_attach(k, 0) != 0 || kit_attach(k, 1) != 0)
+        abort();
+}
+
+void
+kit_init(struct kit *k)
+{
+    kit_prepare(k);
+    kit_start(k);
+}
+
+void
+kit_end(struct kit *k)
+{
+    for (int i = 0; i < 2; i++) {
+        free(k->arena[i].c_head);
+        free(k->arena[i].d_head);
+    }
+    free(k->frames.base);
+    free(k->store);
+    free(k->soft);
+}
+
+void
+kit_crash(struct kit *k)
+{
+    memset(k->soft, 0xa5, tcp_soft_size(&k->cfg, &k->frames));
+    free(k->soft);
+    begin(k);
+}
+
+int
+kit_attach(struct kit *k, uint32_t client)
+{
+    return tcp_ops.client_add(transport(k), client, &k->arena[client], &k->limits);
+}
+
+void
+kit_restart(struct kit *k)
+{
+    kit_crash(k);
+    if (kit_attach(k, 0) != 0 || kit_attach(k, 1) != 0)
+        abort();
+}
+
+/* ---- a client ---- */
+
+uint32_t
+kit_open(struct kit *k, uint32_t client, uint32_t *slot)
+{
+    uint32_t sess;
+    return tcp_ops.open(transport(k), client, &sess, slot) == 0 ? sess : SESS_NONE;
+}
+
+int
+kit_request(struct kit *k, uint32_t sess, struct sess_req r, struct sess_evt *reply)
+{
+    struct sess_evt e = {0};
+    tcp_ops.request(transport(k), sess, &r, &e, k->now);
+    if (reply != NULL)
+        *reply = e;
+    return e.err;
+}
+
+int
+kit_do(struct kit *k, uint32_t sess, unsigned op, uint64_t value)
+{
+    return kit_request(k, sess, (struct sess_req){.op = (uint8_t)op, .value = value}, NULL);
+}
+
+static struct ipaddr
+address(uint32_t a)
+{
+    return a ? ipaddr_v4_u32(a) : (struct ipaddr){0};
+}
+
+int
+kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
+{
+    struct sess_req r = {.op = REQ_BIND, .addr = address(addr), .port = port};
+    return kit_request(k, sess, r, NULL);
+}
+
+int
+kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
+{
+    struct sess_req r = {.op = REQ_CONNECT, .addr = address(addr), .port = port};
+    return kit_request(k, sess, r, NULL);
+}
+
+int
+kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value)
+{
+    struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
+    return kit_request(k, sess, r, NULL);
+}
+
+int64_t
+kit_get(struct kit *k, uint32_t sess, int level, int name)
+{
+    struct sess_req r = {.op = REQ_GETOPT, .level = level, .name = name};
+    struct sess_evt e;
+    return kit_request(k, sess, r, &e) ? -e.err : (int64_t)e.value;
+}
+
+bool
+kit_event(struct kit *k, uint32_t client, struct sess_evt *e)
+{
+    return tcp_ops.next_event(transport(k), client, e);
+}
+
+uint32_t
+kit_listen(struct kit *k, uint16_t port, unsigned backlog, uint32_t *slot)
+{
+    uint32_t s, here;
+    s = kit_open(k, 0, slot != NULL ? slot : &here);
+    if (s == SESS_NONE || kit_bind(k, s, 0, port) != 0 ||
+        kit_do(k, s, REQ_LISTEN, backlog) != 0)
+        return SESS_NONE;
+    k->listener = s;
+    return s;
+}
+
+void
+kit_fill(struct kit *k, uint32_t client, uint32_t slot, uint32_t len)
+{
+    struct arena_view *v = &k->arena[client];
+    struct slot_client *c = &v->c_slot[slot];
+    uint64_t at = c->tx_tail;
+    for (uint32_t i = 0; i < len; i++, at++) {
+        uint32_t page = slot * KIT_TX_PAGES + (uint32_t)(at / FIFO_PAGE % KIT_TX_PAGES);
+        c->tx_dir[at / FIFO_PAGE % FIFO_DIR] = page + 1;
+        v->tx_page[(size_t)page * FIFO_PAGE + at % FIFO_PAGE] = kit_byte(at);
+    }
+    c->tx_tail = at;
+}
+
+void
+kit_write(struct kit *k, const struct conn *c, uint32_t len)
+{
+    kit_fill(k, c->client, c->slot, len);
+    (void)kit_do(k, c->sess, REQ_SEND, 0);
+    kit_step(k, NULL, 0);
+}
+
+uint32_t
+kit_readable(struct kit *k, const struct conn *c)
+{
+    const struct arena_view *v = &k->arena[c->client];
+    return (uint32_t)(v->d_slot[c->slot].rx_tail - v->c_slot[c->slot].rx_head);
+}
+
+uint32_t
+kit_read(struct kit *k, const struct conn *c, uint8_t *p, uint32_t max)
+{
+    struct arena_view *v = &k->arena[c->client];
+    uint32_t n = min_u32(kit_readable(k, c), max);
+    uint64_t at = v->c_slot[c->slot].rx_head;
+    for (uint32_t i = 0; i < n; i++, at++) {
+        uint32_t e = v->d_slot[c->slot].rx_dir[at / FIFO_PAGE % FIFO_DIR];
+        if (e == 0 || e > v->g.n_rx_pages)
+            abort();
+        p[i] = v->rx_page[(size_t)(e - 1) * FIFO_PAGE + at % FIFO_PAGE];
+    }
+    v->c_slot[c->slot].rx_head = at;
+    (void)kit_do(k, c->sess, REQ_CONSUMED, 0);
+    kit_step(k, NULL, 0);
+    return n;
+}
+
+/* ---- the wire ---- */
+
+unsigned
+kit_segment(struct kit *k, const struct in_seg *s, struct pkt *p)
+{
+    uint8_t head[TCP_HEADER_MAX];
+    struct ipaddr src = ipaddr_v4_u32(s->src ? s->src : KIT_PEER);
+    struct ipaddr dst = ipaddr_v4_u32(s->dst ? s->dst : KIT_OWN);
+    uint32_t hlen = (uint32_t)tcp_emit(head, &s->h), total = hlen + s->len, done = 0;
+    uint32_t pseudo = csum_pseudo(&src, &dst, WIRE_PROTO_TCP, total);
+    uint32_t sum = csum_add(csum_bytes(head, hlen), csum_bytes(s->data, s->len));
+    uint16_t csum = s->csum == CSUM_PARTIAL ? csum_fold(pseudo)
+                                            : (uint16_t)~csum_fold(csum_add(sum, pseudo));
+    if (s->csum == CSUM_BAD)
+        csum ^= 0x5555;
+    memcpy(head + 16, &csum, sizeof csum);
+    unsigned n = 0;
+    uint32_t cut = s->cut ? max_u32(s->cut, hlen) : FRAME_SIZE - 64;
+    for (; done < total; n++) {
+        uint32_t addr = k->rx_next++ % 64 * FRAME_SIZE + 64, part = min_u32(cut, total - done);
+        uint8_t *f = k->frames.base + addr;
+        for (uint32_t i = 0; i < part; i++)
+            f[i] =
+                done + i < hlen ? head[done + i] : ((const uint8_t *)s->data)[done + i - hlen];
+        p[n] = (struct pkt){.addr = addr,
+                            .len = (uint16_t)part,
+                            .kind = PKT_DATA,
+                            .proto = WIRE_PROTO_TCP,
+                            .flags = done + part < total ? PKT_MORE : 0,
+                            .ttl = 60,
+                            .src = src,
+                            .dst = dst,
+                            .aux = total};
+        done += part;
+    }
+    return n;
+}
+
+/* What the stack sent, as ip sees it. */
+static void
+collect(struct kit *k, const struct pkt *p)
+{
+    struct out_seg *o = &k->q[k->q_tail % KIT_QUEUE];
+    const uint8_t *f = frames_ro(&k->frames, PART_BIT(PART_TCPTX), p->addr, p->len);
+    bool ok = f != NULL && p->kind == PKT_DATA && p->proto == WIRE_PROTO_TCP &&
+              p->addr % FRAME_SIZE == FRAME_L4 && !(p->flags & PKT_MORE) && p->aux == p->len &&
+              tcp_parse(&o->h, f, p->len) == WIRE_OK;
+    if (ok) {
+        uint32_t sum = csum_pseudo(&p->src, &p->dst, WIRE_PROTO_TCP, p->len);
+        ok = csum_fold(csum_add(sum, csum_bytes(f, p->len))) == 0xffff;
+        o->p = *p;
+        o->len = p->len - o->h.header_len;
+        memcpy(o->data, f + o->h.header_len, o->len);
+        k->q_tail++;
+        if (k->q_tail - k->q_head > KIT_QUEUE)
+            k->q_head = k->q_tail - KIT_QUEUE;
+    }
+    k->bad += !ok;
+    if (k->hold)
+        k->held[k->n_held++ % KIT_FRAMES] = p->addr;
+    else if (!tcp_tx_done(k->t, p->addr))
+        k->bad++;
+}
+
+void
+kit_step(struct kit *k, const struct pkt *in, unsigned n)
+{
+    struct pkt out[KIT_CAP];
+    unsigned n_out = tcp_step(k->t, in, n, out, KIT_CAP, k->now);
+    for (unsigned i = 0; i < n_out; i++)
+        collect(k, &out[i]);
+    for (unsigned i = 0; n_out == KIT_CAP && i < 1000; i++) {
+        n_out = tcp_step(k->t, NULL, 0, out, KIT_CAP, k->now);
+        for (unsigned j = 0; j < n_out; j++)
+            collect(k, &out[j]);
+    }
+}
+
+void
+kit_inject(struct kit *k, const struct in_seg *s)
+{
+    struct pkt p[FRAME_MAX_CHAIN];
+    kit_step(k, p, kit_segment(k, s, p));
+}
+
+void
+kit_wait(struct kit *k, ns_t d)
+{
+    ns_t end = k->now + d;
+    for (unsigned i = 0; i < 100000; i++) {
+        ns_t at = tcp_deadline(k->t);
+        if (at > end)
+            break;
+        k->now = max_u64(k->now, at);
+        kit_step(k, NULL, 0);
+    }
+    k->now = end;
+    kit_step(k, NULL, 0);
+}
+
+ns_t
+kit_until_sent(struct kit *k, ns_t max)
+{
+    ns_t start = k->now;
+    kit_drop(k);
+    for (unsigned i = 0; i < 100000 && kit_pending(k) == 0; i++) {
+        ns_t at = tcp_deadline(k->t);
+        if (at > start + max) {
+            k->now = start + max;
+            break;
+        }
+        k->now = max_u64(k->now, at);
+        kit_step(k, NULL, 0);
+    }
+    return k->now - start;
+}
+
+const struct out_seg *
+kit_take(struct kit *k)
+{
+    return k->q_head == k->q_tail ? NULL : &k->q[k->q_head++ % KIT_QUEUE];
+}
+
+unsigned
+kit_pending(const struct kit *k)
+{
+    return k->q_tail - k->q_head;
+}
+
+void
+kit_drop(struct kit *k)
+{
+    k->q_head = k->q_tail;
+}
+
+bool
+kit_done(struct kit *k)
+{
+    bool ok = true;
+    while (k->n_held > 0)
+        ok &= tcp_tx_done(k->t, k->held[--k->n_held]);
+    return ok;
+}
+
+/* ---- a connection ---- */
+
+struct conn
+conn_default(void)
+{
+    return (struct conn){.lport = KIT_PORT,
+                         .rport = KIT_RPORT,
+                         .iss = KIT_ISS,
+                         .wnd = 65535,
+                         .mss = 1460,
+                         .ts_val = 0xfffffff0u};
+}
+
+void
+conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack,
+         const void *data, uint32_t len)
+{
+    struct in_seg s = {.h = {.sport = c->rport,
+                             .dport = c->lport,
+                             .seq = c->iss + seq,
+                             .ack = flags & TCP_ACK ? c->irs + ack : 0,
+                             .flags = flags,
+                             .wnd = c->wnd,
+                             .has_ts = c->ts,
+                             .ts_val = c->ts_val,
+                             .ts_ecr = c->ts_ecr},
+                       .data = data,
+                       .len = len};
+    if (flags & TCP_SYN) {
+        s.h.mss = c->mss;
+        s.h.has_wscale = c->ws;
+        s.h.wscale = c->wscale;
+    }
+    kit_inject(k, &s);
+}
+
+void
+conn_send(struct kit *k, struct conn *c, uint8_t flags, uint32_t len)
+{
+    uint8_t data[FRAME_SIZE];
+    len = min_u32(len, sizeof data - 128);
+    for (uint32_t i = 0; i < len; i++)
+        data[i] = kit_byte(c->snd - 1 + i);
+    conn_raw(k, c, flags, c->snd, c->rcv, data, len);
+    c->snd += len + ((flags & TCP_FIN) != 0) + ((flags & TCP_SYN) != 0);
+}
+
+void
+conn_ack(struct kit *k, struct conn *c, uint32_t rcv)
+{
+    c->rcv = rcv;
+    conn_raw(k, c, TCP_ACK, c->snd, rcv, NULL, 0);
+}
+
+bool
+conn_accept(struct kit *k, struct conn *c)
+{
+    struct sess_evt e;
+    conn_raw(k, c, TCP_SYN, 0, 0, NULL, 0);
+    const struct out_seg *o = kit_take(k);
+    if (o == NULL || o->h.flags != (TCP_SYN | TCP_ACK))
+        return false;
+    c->irs = o->h.seq;
+    c->ts_ecr = o->h.ts_val;
+    c->snd = 1;
+    conn_ack(k, c, 1);
+    do
+        if (!kit_event(k, 0, &e))
+            return false;
+    while (e.kind != EVT_ACCEPT);
+    (void)kit_do(k, k->listener, REQ_ACCEPTED, 0);
+    c->client = 0;
+    c->sess = e.cookie;
+    c->slot = (uint32_t)e.value;
+    kit_step(k, NULL, 0);
+    return true;
+}
+
+bool
+conn_connect(struct kit *k, struct conn *c)
+{
+    struct sess_evt e;
+    c->sess = kit_open(k, c->client, &c->slot);
+    struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(KIT_PEER), .port = c->rport};
+    if (c->sess == SESS_NONE || kit_request(k, c->sess, r, &e) != 0)
+        return false;
+    c->lport = e.port;
+    kit_step(k, NULL, 0);
+    const struct out_seg *o = kit_take(k);
+    if (o == NULL || o->h.flags != TCP_SYN)
+        return false;
+    c->irs = o->h.seq;
+    c->ts_ecr = o->h.ts_val;
+    conn_raw(k, c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0);
+    c->snd = c->rcv = 1;
+    o = kit_take(k);
+    return o != NULL && o->h.flags == TCP_ACK;
+}
+
+struct conn
+conn_up(struct kit *k)
+{
+    struct conn c = conn_default();
+    kit_init(k);
+    if (kit_listen(k, KIT_PORT, 5, NULL) == SESS_NONE || !conn_accept(k, &c))
+        abort();
+    return c;
+}
+
+struct tcb *
+conn_tcb(struct kit *k, const struct conn *c)
+{
+    return &k->t->tcb[c->sess];
+}
+
+unsigned
+conn_state(struct kit *k, const struct conn *c)
+{
+    const struct tcb *b = conn_tcb(k, c);
+    return b->used ? b->h.state : (unsigned)TCPS_CLOSED;
+}
+
+void
+conn_to(struct kit *k, struct conn *c, enum tcp_state s)
+{
+    bool ours = s == TCPS_FIN_WAIT_1 || s == TCPS_FIN_WAIT_2 || s == TCPS_CLOSING ||
+                s == TCPS_TIME_WAIT;
+    if (ours) {
+        (void)kit_do(k, c->sess, REQ_SHUTDOWN, SHUT_WR);
+        kit_step(k, NULL, 0);
+    }
+    if (s == TCPS_FIN_WAIT_2 || s == TCPS_TIME_WAIT)
+        conn_ack(k, c, c->rcv + 1);
+    if (s == TCPS_CLOSING || s == TCPS_TIME_WAIT || s == TCPS_CLOSE_WAIT || s == TCPS_LAST_ACK)
+        conn_send(k, c, TCP_ACK | TCP_FIN, 0);
+    if (s == TCPS_LAST_ACK) {
+        (void)kit_do(k, c->sess, REQ_SHUTDOWN, SHUT_WR);
+        kit_step(k, NULL, 0);
+    }
+    kit_drop(k);
+}
