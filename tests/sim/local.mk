@@ -11,6 +11,7 @@ libsim_la_SOURCES = \
 	domains/join.c domains/serve.c \
 	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
 	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/rng.h \
+	tests/sim/seeds.c tests/sim/seeds.h \
 	tests/sim/stack.c tests/sim/stack.h tests/sim/trace.c tests/sim/wire.c tests/sim/wire.h \
 	tests/sim/world.c tests/sim/world.h
 SIM_LIBS = libsim.la libclient.la $(UNIT_LIBS)
@@ -18,6 +19,9 @@ SIM_LIBS = libsim.la libclient.la $(UNIT_LIBS)
 SIM_TESTS += tests/sim/test_sim_transfer
 tests_sim_test_sim_transfer_SOURCES = tests/sim/test_sim_transfer.c
 tests_sim_test_sim_transfer_LDADD = $(SIM_LIBS)
+SIM_TESTS += tests/sim/test_sim_crash
+tests_sim_test_sim_crash_SOURCES = tests/sim/test_sim_crash.c
+tests_sim_test_sim_crash_LDADD = $(SIM_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(SIM_TESTS)
