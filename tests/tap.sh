@@ -33,7 +33,7 @@ try() {
     ok $rc "$name"
     if [ $rc -ne 0 ]; then
         note "$* => $rc"
-        printf '%s\n' "$out" | tail -n 40 | sed 's/^/#   /'
+        printf '%s\n' "$out" | tail -n 80 | sed 's/^/#   /'
     fi
     return $rc
 }

@@ -12,7 +12,14 @@ answered() { # ping arguments; every one must be answered
     local out
     out=$(in_b ping -q "$@" $STACK 2>&1)
     printf '%s\n' "$out"
-    printf '%s\n' "$out" | grep -q ' 0% packet loss'
+    printf '%s\n' "$out" | grep -q ' 0% packet loss' || { drops; return 1; }
+}
+drops() { # where packets went: every counter of the stack and of both ends
+    ctl stats
+    in_a ethtool -S $IF | grep -v ': 0'
+    ip -n "$A" -s link show $IF
+    ip -n "$B" -s link show $IF
+    in_b nstat -as | grep -E 'Reasm|Frag|Discard'
 }
 flood_survived() { # bounded flood: hardly any loss
     local out
