@@ -169,7 +169,7 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
         if (c->parent != SESS_NONE)
             t->tcb[c->parent].n_syn++;
     }
-    c->h.state = s;
+    c->h.state = (uint8_t)s;
     t->n_orphans += (uint32_t)tcb_is_orphan(c) - (uint32_t)orphan;
     tcb_dirty(t, c);
 }
