@@ -106,10 +106,14 @@ tick(struct world *w, void *ctx)
         who = (who + 1) % 3;
     l->n_crashes_left[who]--;
     l->n_crashes++;
+    enum crash_point at = rng_below(&l->rng, CRASH_POINTS);
+    if (w->wire[0].trace)
+        fprintf(stderr, "%.6f .%u: component %u dies, point %d\n",
+                (double)(w->now - w->cfg.start) / 1e9, s == &w->s[0] ? 1 : 2, who, (int)at);
     if (who == 0)
         stack_crash_ip(s, w->now);
     else if (who == 1)
-        stack_crash_tcp(s, rng_below(&l->rng, CRASH_POINTS), w->now);
+        stack_crash_tcp(s, at, w->now);
     else
         stack_crash_udp(s, w->now);
     plan_crash(l);

@@ -100,19 +100,17 @@ watch(struct load *l, struct end *e)
 static void
 start(struct load *l, struct end *e)
 {
-    struct sockaddr_in sin = world_sin(!e->side, LOAD_PORT), own;
-    socklen_t len = sizeof own;
-    e->tries++;
+    struct sockaddr_in sin = world_sin(!e->side, LOAD_PORT);
     e->fd = bh_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (e->fd < 0)
         world_fail(l->w, "bh_socket: errno %d", errno);
     options(l, e);
-    /* Bound first, so that the acceptor can tell by the port whose connection it is. */
-    struct sockaddr_in any = world_sin(e->side, 0);
-    if (bh_bind(e->fd, (struct sockaddr *)&any, sizeof any) != 0 ||
-        bh_getsockname(e->fd, (struct sockaddr *)&own, &len) != 0)
+    /* By its port the acceptor tells whose connection it is: each attempt has its own. */
+    uint16_t port = (uint16_t)(LOAD_PORT + 1 + (e->flow - l->flow) * TRIES + e->tries++);
+    struct sockaddr_in own = world_sin(e->side, port);
+    if (bh_bind(e->fd, (struct sockaddr *)&own, sizeof own) != 0)
         world_fail(l->w, "bh_bind: errno %d", errno);
-    e->flow->lport = ntohs(own.sin_port);
+    e->flow->lport = port;
     e->state = END_CONNECTING;
     if (bh_connect(e->fd, (struct sockaddr *)&sin, sizeof sin) != 0 && errno != EINPROGRESS)
         world_fail(l->w, "bh_connect: errno %d", errno);
@@ -155,8 +153,9 @@ flow_accept(struct load *l, struct load_listener *li)
         watch(l, e);
         return true;
     }
-    /* Of an earlier attempt of an opener that gave up. */
-    if (!l->timeouts_ok)
+    /* Of an earlier attempt of an opener that gave up; or made of copies of an opener's
+     * segments that came after its connection was reset. */
+    if (!l->timeouts_ok && !l->dup_ok)
         world_fail(l->w, "a connection that nobody made, from port %u", ntohs(sin.sin_port));
     bh_close(fd);
     return true;
@@ -217,7 +216,9 @@ verify(struct load *l, struct end *e, const uint8_t *data, size_t n)
 {
     struct end *o = peer_of(e);
     if (e->got + n > o->sent)
-        world_fail(l->w, "received more than was sent");
+        world_fail(l->w, "flow %td side %u received more than was sent: %llu + %zu of %llu",
+                   e->flow - l->flow, e->side, (unsigned long long)e->got, n,
+                   (unsigned long long)o->sent);
     for (size_t at = 0; at < n;) {
         size_t k = n - at < 65536 ? n - at : 65536;
         if (memcmp(data + at, load_pattern(o->pattern, e->got + at), k) != 0)
