@@ -149,12 +149,13 @@ spin_for(const struct sup *s)
 {
     if (s->conf.spin_us >= 0)
         return s->conf.spin_us;
-    /* Spinning pays only where every domain and a client have a processor of their own. */
+    /* A domain that waits gives way at every turn (domain.c), so a little of it pays also where
+     * neighbours share a processor; more only where each has one of its own. */
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned need = 1;
     for (unsigned d = 0; d < DOM_COUNT; d++)
         need += sup_present(s, d);
-    return cpus >= (long)need ? 50 : 0;
+    return cpus >= (long)need ? 50 : 20;
 }
 
 static void
