@@ -134,10 +134,13 @@ sessions_take_up(struct tcp *t, struct layout *l)
             continue;
         }
         tcb_resume(t, c);
-        if (i == guilty || !tcb_validate(t, c)) {
-            c->rst_due = c->h.state >= TCPS_SYN_RCVD;
+        bool damaged = !tcb_validate(t, c);
+        if (i == guilty || damaged) {
+            c->rst_due = c->h.state >= TCPS_SYN_RCVD && !damaged;
             tcb_die(t, c, ECONNABORTED);
         }
+        if (damaged) /* its numbers mean nothing; the peer is told when it sends */
+            c->h = (struct tcb_hard){.snd_una = 1, .snd_max = 1, .bits = c->h.bits};
         work_add(t, c);
     }
     for (uint32_t i = 0; i < st->high;
