@@ -358,14 +358,3 @@ tcp_sessions(const struct tcp *t)
         listed += !t->tcb[i].used;
     return t->cfg.n_sessions - t->n_free - listed;
 }
-
-bool
-tcp_validate(const struct tcp *t)
-{
-    if (!pool_validate(&t->pool))
-        return false;
-    for (uint32_t i = 0; i < t->store->high; i++)
-        if (t->tcb[i].used && !tcb_validate(t, &t->tcb[i]))
-            return false;
-    return true;
-}

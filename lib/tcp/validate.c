@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * validate.c: the invariants of a whole struct tcp: every session's own, and that the lists and
+ * counts over them tell the same story. For tests, fuzzers and assertions; not for a step.
+ */
+#include "priv.h"
+
+/* The sessions on the work list are those that say so; free numbers are nowhere else. */
+static bool
+work_valid(const struct tcp *t)
+{
+    uint32_t n = 0, marked = 0, last = SESS_NONE;
+    for (uint32_t i = t->work_head; i != SESS_NONE; i = t->tcb[i].work_next) {
+        if (i >= t->cfg.n_sessions || !t->tcb[i].working || ++n > t->cfg.n_sessions)
+            return false;
+        last = i;
+    }
+    for (uint32_t i = 0; i < t->store->high; i++)
+        marked += t->tcb[i].working;
+    if (last != t->work_tail || n != marked || t->n_free > t->cfg.n_sessions)
+        return false;
+    for (uint32_t i = 0; i < t->n_free; i++)
+        if (t->free[i] >= t->store->high
+                ? t->free[i] >= t->cfg.n_sessions
+                : t->tcb[t->free[i]].used || t->tcb[t->free[i]].working)
+            return false;
+    return true;
+}
+
+static bool
+time_wait_valid(const struct tcp *t)
+{
+    uint32_t n = 0, marked = 0, prev = SESS_NONE;
+    for (uint32_t i = t->tw_head; i != SESS_NONE; prev = i, i = t->tcb[i].tw_next) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used || !c->on_tw || c->h.state != TCPS_TIME_WAIT || c->tw_prev != prev ||
+            ++n > t->cfg.n_sessions)
+            return false;
+    }
+    for (uint32_t i = 0; i < t->store->high; i++)
+        marked += t->tcb[i].used && t->tcb[i].on_tw;
+    return prev == t->tw_tail && n == marked;
+}
+
+/* Is session i reachable over a list that starts at `at`? */
+static bool
+listed(const struct tcp *t, uint32_t at, uint32_t i, bool bound)
+{
+    for (uint32_t n = 0; at != SESS_NONE && n <= t->cfg.n_sessions; n++) {
+        if (at == i)
+            return true;
+        at = bound ? t->tcb[at].bound_next : t->tcb[at].hash_next;
+    }
+    return false;
+}
+
+static bool
+lookup_valid(const struct tcp *t)
+{
+    uint32_t hashed = 0, in_table = 0;
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used)
+            continue;
+        hashed += c->hashed;
+        bool connection = c->h.state != TCPS_CLOSED && c->h.state != TCPS_LISTEN;
+        if (c->hashed != connection)
+            return false;
+        if ((c->h.bits & H_BOUND) && !listed(t, t->bound[c->lport % PORT_HASH], i, true))
+            return false;
+    }
+    for (uint32_t b = 0; b <= t->hash_mask; b++)
+        for (uint32_t i = t->hash[b]; i != SESS_NONE; i = t->tcb[i].hash_next)
+            if (!t->tcb[i].used || !t->tcb[i].hashed || ++in_table > hashed)
+                return false;
+    return in_table == hashed;
+}
+
+static bool
+counts_valid(const struct tcp *t)
+{
+    uint32_t half_open = 0, orphans = 0;
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used)
+            continue;
+        half_open += c->h.state == TCPS_SYN_RCVD;
+        orphans += tcb_is_orphan(c);
+        if (c->parent == SESS_NONE)
+            continue;
+        const struct tcb *l = &t->tcb[c->parent];
+        if (c->parent >= t->store->high || !l->used || l->h.state != TCPS_LISTEN)
+            return false;
+    }
+    return half_open == t->n_half_open && orphans == t->n_orphans;
+}
+
+/* A client's sessions are as many as it is charged for, no two have one slot, and every slot
+ * and page is either free or somebody's. */
+static bool
+client_valid(const struct tcp *t, uint32_t id)
+{
+    const struct client *cl = &t->clients->c[id];
+    uint32_t n = 0, half_open = 0, slots = 0, pages = 0;
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used || c->link.client != id)
+            continue;
+        n++;
+        half_open += c->h.state == TCPS_SYN_RCVD;
+        if (c->link.slot == SESS_NONE)
+            continue;
+        slots++;
+        if (c->link.slot >= cl->v.g.n_slots)
+            return false;
+        for (uint32_t e = 0; e < FIFO_DIR; e++)
+            pages += get(cl->v.d_slot[c->link.slot].rx_dir[e]) != FIFO_NOPAGE;
+    }
+    return n == cl->n_sessions && half_open == cl->n_half_open &&
+           slots + cl->n_slots_free == cl->v.g.n_slots && page_pool_validate(&cl->pages) &&
+           pages + cl->pages.n_free == cl->pages.n;
+}
+
+bool
+tcp_validate(const struct tcp *t)
+{
+    if (!pool_validate(&t->pool))
+        return false;
+    for (uint32_t i = 0; i < t->store->high; i++)
+        if (t->tcb[i].used && !tcb_validate(t, &t->tcb[i]))
+            return false;
+    for (uint32_t i = 0; i < CLIENTS_MAX; i++)
+        if (t->clients->c[i].used && !client_valid(t, i))
+            return false;
+    return work_valid(t) && time_wait_valid(t) && lookup_valid(t) && counts_valid(t);
+}
