@@ -101,6 +101,7 @@ tcb_established(struct tcp *t, struct tcb *c)
     c->recover = 0;
     keep_arm(t, c);
     if (c->parent != SESS_NONE) {
+        t->tcb[c->parent].n_untold++;
         t->tcb[c->parent].n_accept++;
         client_event(t->clients, &c->link, tcb_number(t, c), EVT_ACCEPT, tcb_link_of, t);
         stat_inc(t->stats, STAT_tcp_accepted);

@@ -138,6 +138,7 @@ struct tcb {
     uint32_t hash_next, bound_next, work_next, tw_next, tw_prev;
     uint32_t dirty_at;        /* its place in the list of changed sessions */
     uint32_t n_syn, n_accept; /* listener: half-open, and established but not accepted */
+    uint32_t n_untold;        /* of n_accept, those whose EVT_ACCEPT waits */
     uint32_t backlog;
     uint8_t n_ooo;
     uint8_t dupacks;

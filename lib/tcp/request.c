@@ -223,7 +223,7 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         reply->err = request_listen(t, c, r->value);
         break;
     case REQ_ACCEPTED:
-        if (c->n_accept > 0)
+        if (c->n_accept > c->n_untold) /* it cannot have taken what it was not told of */
             c->n_accept--;
         break;
     case REQ_SHUTDOWN:
@@ -357,6 +357,8 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
         e->slot = c->parent != SESS_NONE ? t->tcb[c->parent].link.slot : SESS_NONE;
         e->addr = c->raddr;
         e->port = c->rport;
+        if (c->parent != SESS_NONE)
+            t->tcb[c->parent].n_untold--;
         c->parent = SESS_NONE;
         c->h.bits |= H_ANNOUNCED;
         tcb_dirty(t, c);

@@ -96,7 +96,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->recover = c->h.snd_una;
     c->max_wnd = max_u32(c->h.snd_wnd, c->h.mss);
     c->snd_wl1 = c->snd_wl2 = 0;
-    c->n_syn = c->n_accept = 0;
+    c->n_syn = c->n_accept = c->n_untold = 0;
     c->cc = (struct cc){.mss = c->h.mss != 0 ? c->h.mss : MSS_DEFAULT, .alg = CC_RENO};
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
 }
@@ -219,8 +219,10 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     else if (err != 0)
         c->died_of = err;
     bool counted = c->parent != SESS_NONE && c->h.state >= TCPS_ESTABLISHED;
-    if (counted && t->tcb[c->parent].n_accept > 0)
+    if (counted) {
+        t->tcb[c->parent].n_untold--;
         t->tcb[c->parent].n_accept--;
+    }
     tcb_set_state(t, c, TCPS_CLOSED);
     if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
         client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);

@@ -149,6 +149,7 @@ sessions_take_up(struct tcp *t, struct layout *l)
         if (!c->used || c->parent == SESS_NONE)
             continue;
         t->tcb[c->parent].n_syn += c->h.state == TCPS_SYN_RCVD;
+        t->tcb[c->parent].n_untold += c->h.state >= TCPS_ESTABLISHED;
         t->tcb[c->parent].n_accept += c->h.state >= TCPS_ESTABLISHED;
     }
     stat_set(t->stats, STAT_tcp_sessions, n - t->n_free);

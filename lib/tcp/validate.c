@@ -89,7 +89,8 @@ counts_valid(const struct tcp *t)
         if (c->parent == SESS_NONE)
             continue;
         const struct tcb *l = &t->tcb[c->parent];
-        if (c->parent >= t->store->high || !l->used || l->h.state != TCPS_LISTEN)
+        if (c->parent >= t->store->high || !l->used || l->h.state != TCPS_LISTEN ||
+            l->n_accept < l->n_untold || l->n_untold > t->cfg.n_sessions)
             return false;
     }
     return half_open == t->n_half_open && orphans == t->n_orphans;
