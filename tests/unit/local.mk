@@ -72,6 +72,15 @@ tests_unit_test_tcp_close_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_tcp_input
 tests_unit_test_tcp_input_SOURCES = tests/unit/test_tcp_input.c $(TCP_KIT)
 tests_unit_test_tcp_input_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_data
+tests_unit_test_tcp_data_SOURCES = tests/unit/test_tcp_data.c $(TCP_KIT)
+tests_unit_test_tcp_data_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_loss
+tests_unit_test_tcp_loss_SOURCES = tests/unit/test_tcp_loss.c $(TCP_KIT)
+tests_unit_test_tcp_loss_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_crash
+tests_unit_test_tcp_crash_SOURCES = tests/unit/test_tcp_crash.c $(TCP_KIT)
+tests_unit_test_tcp_crash_LDADD = $(UNIT_LIBS)
 
 CLIENT_TEST_LIBS = libclient.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_client

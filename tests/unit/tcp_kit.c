@@ -43,7 +43,7 @@ kit_prepare(struct kit *k)
                                           .n_rx_pages = KIT_RX_PAGES,
                                           .n_req = 16,
                                           .n_evt = 16};
-    frames_layout(&k->frames, (uint32_t[PART_COUNT]){64, 1, KIT_FRAMES, 1, 8});
+    frames_layout(&k->frames, (uint32_t[PART_COUNT]){KIT_RX_FRAMES, 1, KIT_FRAMES, 1, 1});
     k->frames.readable = UINT32_MAX;
     k->frames.writable = PART_BIT(PART_TCPTX);
     k->path = (struct path_table){
@@ -249,7 +249,8 @@ kit_segment(struct kit *k, const struct in_seg *s, struct pkt *p)
     unsigned n = 0;
     uint32_t cut = s->cut ? max_u32(s->cut, hlen) : FRAME_SIZE - 64;
     for (; done < total; n++) {
-        uint32_t addr = k->rx_next++ % 64 * FRAME_SIZE + 64, part = min_u32(cut, total - done);
+        uint32_t addr = k->rx_next++ % KIT_RX_FRAMES * FRAME_SIZE + 64,
+                 part = min_u32(cut, total - done);
         uint8_t *f = k->frames.base + addr;
         for (uint32_t i = 0; i < part; i++)
             f[i] =

@@ -14,13 +14,17 @@
 #ifndef KIT_SMALL
 #define KIT_TX_PAGES 40u /* of each slot */
 #define KIT_RX_PAGES 160u
+#define KIT_FRAMES 128u
+#define KIT_RX_FRAMES 64u
+#define KIT_QUEUE 512u
 #else /* the fuzz target begins anew often */
 #define KIT_TX_PAGES 4u
 #define KIT_RX_PAGES 10u
+#define KIT_FRAMES 24u
+#define KIT_RX_FRAMES 50u
+#define KIT_QUEUE 32u
 #endif
 #define KIT_CAP 64u
-#define KIT_FRAMES 128u
-#define KIT_QUEUE 512u
 
 #define KIT_OWN 0x0a000001u  /* 10.0.0.1/24 */
 #define KIT_PEER 0x0a000002u /* 10.0.0.2 */

@@ -247,7 +247,7 @@ Test(tcp_input, no_segments)
     struct pkt good, p;
     kit_segment(&k, &s, &good);
     static const uint32_t addr[] = {0xffffffffu, 0x80000000u,
-                                    64 * FRAME_SIZE + 128 * FRAME_SIZE};
+                                    (KIT_RX_FRAMES + KIT_FRAMES) * FRAME_SIZE};
     for (unsigned i = 0; i < ARRAY_LEN(addr); i++) {
         p = good;
         p.addr = addr[i];
