@@ -334,8 +334,10 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     if (!paws_ok(t, c, s))
         return;
     if (!seq_acceptable(c, s)) {
-        if (c->h.state == TCPS_SYN_RCVD && (s->h.flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
-            s->h.seq == c->h.irs)
+        /* Their SYN again. One with an ACK is the other half of a simultaneous open: that gets
+         * an ACK, or two ends would answer each other's SYN-ACK with theirs for ever. */
+        const uint8_t kind = s->h.flags & (TCP_SYN | TCP_RST | TCP_ACK);
+        if (c->h.state == TCPS_SYN_RCVD && kind == TCP_SYN && s->h.seq == c->h.irs)
             syn_received(t, c, s);
         else
             not_acceptable(t, c, s);
