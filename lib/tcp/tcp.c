@@ -130,6 +130,8 @@ sessions_take_up(struct tcp *t, struct layout *l)
     for (uint32_t i = n; i-- > 0;) {
         struct tcb *c = &t->tcb[i];
         if (i >= st->high || !c->used) {
+            if (i < st->high)
+                c->working = false; /* freed, and still on the list that is lost */
             t->free[t->n_free++] = i;
             continue;
         }
