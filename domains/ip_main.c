@@ -6,19 +6,14 @@
  *   link to nic   nic's: 0 rx, 1 done        ours: 0 tx, 1 fill
  *   links up      ours:  0 up, 1 done        theirs: 0 down
  */
-#include <stdlib.h>
-
 #include "domain.h"
-#include "ip/ip.h"
+#include "ip_start.h"
 #include "xsk.h"
 
 enum { RX, DONE };    /* nic's rings */
 enum { TX, FILL };    /* ours, to nic */
 enum { UP, UP_DONE }; /* ours, to a transport */
 #define DOWN 0        /* a transport's */
-
-/* Who holds a receive frame; FRAME_FREE is not used: what is free goes to the nic at once. */
-enum { HOLD_NIC = 1, HOLD_IP = 2 };
 
 #define NIC_BATCH 256u /* frames to send that a turn may produce */
 #define DRAIN_MAX (200 * NS_MS)
@@ -160,16 +155,9 @@ turn_nic(struct ip_domain *s, ns_t now)
     for (unsigned i = 0; i < n_done; i++)
         back_from_nic(s, f[i].addr);
     unsigned n = fring_take_batch(&l->rx[RX], l->rx_slots[RX], f, BATCH_MAX);
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t frame = f[i].addr / FRAME_SIZE;
-        if (frame >= s->n_rx || s->rx_holder[frame] != HOLD_NIC ||
-            frames_ro(&s->d->frames, PART_BIT(PART_RX), f[i].addr, f[i].len) == NULL) {
-            stat_inc(s->d->stats, STAT_refused_frames);
-            continue;
-        }
-        s->rx_holder[frame] = HOLD_IP;
-        ok[n_ok++] = f[i];
-    }
+    for (unsigned i = 0; i < n; i++)
+        if (ip_rx_take(s->d, s->rx_holder, &f[i]))
+            ok[n_ok++] = f[i];
     for (unsigned taken = 0; taken < n_ok;) {
         unsigned k = ip_input(s->ip, ok + taken, n_ok - taken, &s->out, now);
         if (k == 0 && s->out.n_nic == 0) { /* cannot be: an empty out takes one at least */
@@ -206,22 +194,6 @@ turn_up(struct ip_domain *s, struct upper *u, ns_t now)
     return n != 0;
 }
 
-static void
-tell_state(struct ip_domain *s)
-{
-    enum ip_state now = ip_state(s->ip);
-    if (now == s->told)
-        return;
-    s->told = now;
-    if (now == IP_READY) {
-        domain_notice(s->d, NOTICE_ADDRESS_READY, "address is ours");
-    } else if (now == IP_CONFLICT) {
-        const uint8_t *m = ip_conflict_mac(s->ip);
-        domain_notice(s->d, NOTICE_ADDRESS_CONFLICT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0],
-                      m[1], m[2], m[3], m[4], m[5]);
-    }
-}
-
 static bool
 ip_turn(struct domain *d, ns_t now)
 {
@@ -247,7 +219,7 @@ ip_turn(struct domain *d, ns_t now)
     }
     if (s->nic->link.up && link_submit(&s->nic->link))
         stat_inc(d->stats, STAT_bells_rung);
-    tell_state(s);
+    ip_tell_state(d, s->ip, &s->told);
     return busy;
 }
 
@@ -305,16 +277,6 @@ ip_peer_down(struct domain *d, struct domain_peer *p, ns_t now)
     return true;
 }
 
-static void *
-need(size_t bytes)
-{
-    void *p = aligned_alloc(CACHE_LINE, ALIGN_UP(bytes, (size_t)CACHE_LINE));
-    if (p == NULL)
-        domain_fatal("out of memory");
-    memset(p, 0, bytes);
-    return p;
-}
-
 static void
 take_up_peers(struct ip_domain *s, struct domain *d)
 {
@@ -349,25 +311,14 @@ main(int argc, char **argv)
     s.rx_holder = d.store;
     /* Nobody above holds a frame of our predecessor's any more: nicmap alone counts. */
     memset(s.rx_holder, 0, s.n_rx);
-    s.at_nic = need(n_all);
+    s.at_nic = domain_need(n_all);
     s.out = (struct ip_out){
         .nic = s.nic_out,
         .cap_nic = NIC_BATCH,
         .up = {s.up_out[IP_UP_TCP], s.up_out[IP_UP_UDP]},
-        .freed = need(n_all * sizeof(uint32_t)),
-        .done = {need(n_all * sizeof(uint32_t)), need(n_all * sizeof(uint32_t))},
+        .freed = domain_need(n_all * sizeof(uint32_t)),
+        .done = {domain_need(n_all * sizeof(uint32_t)), domain_need(n_all * sizeof(uint32_t))},
     };
-    struct ip_config c = {
-        .addr = d.cfg.addr,
-        .prefix = d.cfg.prefix,
-        .gateway = d.cfg.gateway,
-        .mtu = d.cfg.mtu,
-        .seed = d.cfg.seed,
-        /* An address that was ours a moment ago needs no probe. */
-        .probes = d.cfg.restart != 0 ? 0 : d.cfg.probes,
-        .probe_interval = d.cfg.probe_interval_ms * NS_MS,
-    };
-    memcpy(c.mac, d.cfg.mac, sizeof c.mac);
-    s.ip = ip_init(need(ip_size(&d.frames)), &c, &d.frames, d.path, d.stats, domain_now());
+    s.ip = ip_start(&d);
     domain_run(&d, &ops, &s);
 }

@@ -4,7 +4,8 @@
 noinst_LTLIBRARIES += libdomain.la
 libdomain_la_SOURCES = \
 	domains/confine.c domains/confine.h domains/domain.c domains/domain.h \
-	domains/domain_setup.c domains/xsk.c domains/xsk.h domains/xsk_priv.h
+	domains/domain_setup.c \
+	domains/ip_start.c domains/ip_start.h domains/xsk.c domains/xsk.h domains/xsk_priv.h
 nodist_libdomain_la_SOURCES = domains/syscalls.c
 libdomain_la_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
 DOMAIN_LIBS = libdomain.la libipc.la libproto.la $(SECCOMP_LIBS) $(CAPNG_LIBS)

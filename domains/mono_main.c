@@ -3,15 +3,12 @@
  * The monolith: NIC, ip, tcp and udp in one process, confined like any domain. Same protocol
  * code, same clients, same supervisor; no ring between the components.
  */
-#include <stdlib.h>
-
 #include "domain.h"
+#include "ip_start.h"
 #include "join.h"
 #include "serve_client.h"
 #include "transport.h"
 #include "xsk.h"
-
-enum { HOLD_NIC = 1, HOLD_IP = 2 }; /* a receive frame's holder */
 
 struct mono {
     struct domain *d;
@@ -98,13 +95,8 @@ receive(struct mono *m, struct fdesc *ok)
     unsigned n = xsk_rx_peek(m->xsk, f, BATCH_MAX), n_ok = 0;
     uint64_t bytes = 0;
     for (unsigned i = 0; i < n; i++) {
-        uint32_t frame = f[i].addr / FRAME_SIZE;
-        if (frame >= m->n_rx || m->rx_holder[frame] != HOLD_NIC ||
-            frames_ro(&m->d->frames, PART_BIT(PART_RX), f[i].addr, f[i].len) == NULL) {
-            stat_inc(m->d->stats, STAT_refused_frames);
+        if (!ip_rx_take(m->d, m->rx_holder, &f[i]))
             continue;
-        }
-        m->rx_holder[frame] = HOLD_IP;
         bytes += f[i].len;
         ok[n_ok++] = f[i];
     }
@@ -114,22 +106,6 @@ receive(struct mono *m, struct fdesc *ok)
         stat_add(m->d->stats, STAT_nic_rx_bytes, bytes);
     }
     return n_ok;
-}
-
-static void
-tell_state(struct mono *m)
-{
-    enum ip_state now = ip_state(m->join.ip);
-    if (now == m->told)
-        return;
-    m->told = now;
-    if (now == IP_READY) {
-        domain_notice(m->d, NOTICE_ADDRESS_READY, "address is ours");
-    } else if (now == IP_CONFLICT) {
-        const uint8_t *a = ip_conflict_mac(m->join.ip);
-        domain_notice(m->d, NOTICE_ADDRESS_CONFLICT, "%02x:%02x:%02x:%02x:%02x:%02x", a[0],
-                      a[1], a[2], a[3], a[4], a[5]);
-    }
 }
 
 static bool
@@ -152,7 +128,7 @@ mono_turn(struct domain *d, ns_t now)
     serve_events(&m->udp);
     serve_client_reap(&m->tcp, d);
     serve_client_reap(&m->udp, d);
-    tell_state(m);
+    ip_tell_state(d, m->join.ip, &m->told);
     return busy;
 }
 
@@ -194,16 +170,6 @@ mono_ready(struct domain *d, void *arg)
         (void)serve_client_ready(&m->udp, d, arg);
 }
 
-static void *
-need(size_t bytes)
-{
-    void *p = aligned_alloc(CACHE_LINE, ALIGN_UP(bytes, (size_t)CACHE_LINE));
-    if (p == NULL)
-        domain_fatal("out of memory");
-    memset(p, 0, bytes);
-    return p;
-}
-
 /* The store: tcp's, then udp's, then the frame ledger, each on a page of its own. */
 static void
 components(struct mono *m, struct domain *d)
@@ -219,29 +185,19 @@ components(struct mono *m, struct domain *d)
         domain_fatal("the store is too small");
     uint8_t *store = d->store;
     ns_t now = domain_now();
-    struct ip_config ic = {
-        .addr = d->cfg.addr,
-        .prefix = d->cfg.prefix,
-        .gateway = d->cfg.gateway,
-        .mtu = d->cfg.mtu,
-        .seed = d->cfg.seed,
-        .probes = d->cfg.restart != 0 ? 0 : d->cfg.probes,
-        .probe_interval = d->cfg.probe_interval_ms * NS_MS,
-    };
-    memcpy(ic.mac, d->cfg.mac, sizeof ic.mac);
-    struct ip *ip = ip_init(need(ip_size(&d->frames)), &ic, &d->frames, d->path, d->stats, now);
-    struct tcp *t = tcp_init(store, need(tcp_soft_size(&tc, &d->frames)), &tc, &d->frames,
-                             d->path, d->stats, now);
-    struct udp *u = udp_init(store + tcp_bytes, need(udp_soft_size(&uc, &d->frames)), &uc,
+    struct ip *ip = ip_start(d);
+    struct tcp *t = tcp_init(store, domain_need(tcp_soft_size(&tc, &d->frames)), &tc,
                              &d->frames, d->path, d->stats, now);
+    struct udp *u = udp_init(store + tcp_bytes, domain_need(udp_soft_size(&uc, &d->frames)),
+                             &uc, &d->frames, d->path, d->stats, now);
     if (d->cfg.restart != 0) {
         tcp_ip_reset(t);
         udp_ip_reset(u);
     }
     m->rx_holder = store + tcp_bytes + udp_bytes;
-    m->at_nic = need(n_all);
-    join_init(&m->join, ip, t, u, need(n_all * sizeof(uint32_t)),
-              need(n_all * sizeof(uint32_t)), need(n_all * sizeof(uint32_t)));
+    m->at_nic = domain_need(n_all);
+    join_init(&m->join, ip, t, u, domain_need(n_all * sizeof(uint32_t)),
+              domain_need(n_all * sizeof(uint32_t)), domain_need(n_all * sizeof(uint32_t)));
     serve_init(&m->tcp, &tcp_ops, (struct transport *)(void *)t, tcp_clients_ready(t), 0,
                d->stats);
     serve_init(&m->udp, &udp_ops, (struct transport *)(void *)u, udp_clients_ready(u),
@@ -257,7 +213,7 @@ static void
 take_up_frames(struct mono *m, struct domain *d)
 {
     m->n_rx = d->frames.size[PART_RX] / FRAME_SIZE;
-    m->fill = need(2 * m->n_rx * sizeof *m->fill);
+    m->fill = domain_need(2 * m->n_rx * sizeof *m->fill);
     for (uint32_t i = 0; i < m->n_rx; i++) {
         m->rx_holder[i] = HOLD_NIC;
         if (!atomic_load_explicit(&d->nicmap->held[i], memory_order_relaxed))
