@@ -167,6 +167,9 @@ port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t p
     if (c->lport != 0) {
         struct tcb *old = demux_find(t, local, c->lport, addr, port);
         if (old != NULL && old->h.state == TCPS_TIME_WAIT) {
+            /* The new numbers begin beyond the old (RFC 1122 4.2.2.13): request_connect looks.
+             */
+            c->h.iss = old->h.iss + (uint32_t)old->h.snd_max + 65536;
             time_wait_leave(t, old);
             old = NULL;
         }

@@ -105,7 +105,9 @@ request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_
         return err;
     c->raddr = *addr;
     c->rport = port;
-    c->h.iss = isn_make(t, c);
+    uint32_t iss = isn_make(t, c);
+    if (c->h.iss == 0 || (int32_t)(iss - c->h.iss) > 0)
+        c->h.iss = iss;
     c->h.ts_offset = ts_offset_make(t, c);
     c->h.mss = MSS_DEFAULT;
     demux_insert(t, c);
