@@ -98,7 +98,7 @@ tcb_resume(struct tcp *t, struct tcb *c)
         timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
     if (c->h.snd_max > c->h.snd_una)
         rexmt_arm(t, c);
-    if (c->h.state >= TCPS_ESTABLISHED) {
+    if (c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT) {
         c->ack_now = true; /* tell the peer where we are: it may have lost our last words */
         keep_arm(t, c);
     }
@@ -143,7 +143,8 @@ sessions_take_up(struct tcp *t, struct layout *l)
         }
         if (damaged) /* its numbers mean nothing; the peer is told when it sends */
             c->h = (struct tcb_hard){.snd_una = 1, .snd_max = 1, .bits = c->h.bits};
-        work_add(t, c);
+        if (c->h.state != TCPS_TIME_WAIT) /* it has nothing to say, and may have to make room */
+            work_add(t, c);
     }
     for (uint32_t i = 0; i < st->high;
          i++) { /* now that no listener's counts are reset any more */
