@@ -81,6 +81,11 @@ tests_unit_test_tcp_loss_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_tcp_crash
 tests_unit_test_tcp_crash_SOURCES = tests/unit/test_tcp_crash.c $(TCP_KIT)
 tests_unit_test_tcp_crash_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_port
+tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c $(TCP_KIT)
+tests_unit_test_tcp_port_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_wheel
+tests_unit_test_wheel_LDADD = $(UNIT_LIBS)
 
 CLIENT_TEST_LIBS = libclient.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_client

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Local ports and socket options, as the sockets API of Linux has them.
+ */
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "tcp_kit.h"
+
+static struct kit k;
+
+/* bind(2): whom an address and port disturb, and SO_REUSEADDR. */
+Test(tcp_port, bind_conflicts)
+{
+    uint32_t slot, s[5];
+    kit_init(&k);
+    for (unsigned i = 0; i < 5; i++)
+        s[i] = kit_open(&k, i % 2, &slot);
+    cr_assert_eq(kit_bind(&k, s[0], KIT_PEER, 80), EADDRNOTAVAIL);
+    cr_assert_eq(kit_bind(&k, s[0], KIT_OWN, 80), 0);
+    cr_assert_eq(kit_bind(&k, s[0], KIT_OWN, 81), EINVAL);
+    cr_assert_eq(kit_bind(&k, s[1], KIT_OWN, 80), EADDRINUSE);
+    cr_assert_eq(kit_bind(&k, s[1], 0, 80), EADDRINUSE);
+    cr_assert_eq(kit_bind(&k, s[1], 0, 81), 0);
+    cr_assert_eq(kit_bind(&k, s[2], KIT_OWN, 81), EADDRINUSE);
+    cr_assert_eq(kit_set(&k, s[2], SOL_SOCKET, SO_REUSEADDR, 1), 0);
+    cr_assert_eq(kit_bind(&k, s[2], KIT_OWN, 81), EADDRINUSE, "both must say so");
+    cr_assert_eq(kit_set(&k, s[1], SOL_SOCKET, SO_REUSEADDR, 1), 0);
+    cr_assert_eq(kit_bind(&k, s[2], KIT_OWN, 81), 0);
+    cr_assert_eq(kit_do(&k, s[1], REQ_LISTEN, 5), 0);
+    cr_assert_eq(kit_do(&k, s[2], REQ_LISTEN, 5), EADDRINUSE, "two listeners");
+    cr_assert_eq(kit_set(&k, s[3], SOL_SOCKET, SO_REUSEADDR, 1), 0);
+    cr_assert_eq(kit_bind(&k, s[3], 0, 81), EADDRINUSE, "nor beside a listener");
+}
+
+/* A closed listener's port is free again, unless connections of it live on and SO_REUSEADDR is
+ * not set. */
+Test(tcp_port, bind_after_close)
+{
+    struct conn c = conn_up(&k);
+    uint32_t slot, s = kit_open(&k, 0, &slot);
+    struct sess_evt e;
+    kit_do(&k, k.listener, REQ_CLOSE, 0);
+    cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_FREED);
+    kit_do(&k, k.listener, REQ_RELEASED, 0);
+    cr_assert_eq(kit_bind(&k, s, 0, KIT_PORT), EADDRINUSE);
+    kit_set(&k, s, SOL_SOCKET, SO_REUSEADDR, 1);
+    cr_assert_eq(kit_bind(&k, s, 0, KIT_PORT), 0);
+    (void)c;
+}
+
+/* RFC 6056: ports come from the ephemeral range, differ, and do not take what is bound. */
+Test(tcp_port, ephemeral)
+{
+    uint16_t seen[6];
+    kit_init(&k);
+    for (unsigned i = 0; i < 6; i++) {
+        uint32_t slot, s = kit_open(&k, 0, &slot);
+        struct sess_req r = {.op = i % 2 ? REQ_BIND : REQ_CONNECT, .port = i % 2 ? 0 : 99};
+        struct sess_evt e;
+        if (i % 2 == 0)
+            r.addr = ipaddr_v4_u32(KIT_PEER);
+        cr_assert_eq(kit_request(&k, s, r, &e), 0);
+        cr_assert(e.port >= EPHEMERAL_FIRST && e.port <= EPHEMERAL_LAST, "port %u", e.port);
+        for (unsigned j = 0; j < i; j++)
+            cr_assert_neq(e.port, seen[j]);
+        seen[i] = e.port;
+    }
+}
+
+/* connect(2): where one cannot go. */
+Test(tcp_port, connect_errors)
+{
+    uint32_t slot;
+    kit_init(&k);
+    uint32_t s = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_connect(&k, s, 0, 80), EAFNOSUPPORT);
+    cr_assert_eq(kit_connect(&k, s, 0xe0000001u, 80), ENETUNREACH);
+    cr_assert_eq(kit_connect(&k, s, 0xffffffffu, 80), ENETUNREACH);
+    cr_assert_eq(kit_connect(&k, s, 0x0b000001u, 80), ENETUNREACH, "no gateway");
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, 0), ECONNREFUSED);
+    cr_assert_eq(kit_do(&k, s, REQ_SHUTDOWN, SHUT_WR), ENOTCONN);
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, 80), 0);
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, 80), EALREADY);
+    uint32_t l = kit_listen(&k, KIT_PORT, 5, NULL);
+    cr_assert_eq(kit_connect(&k, l, KIT_PEER, 80), EISCONN);
+}
+
+/* Two connections cannot have one pair of addresses and ports; an old one in TIME-WAIT gives
+ * way to a new one whose numbers are beyond its own (RFC 1122 4.2.2.13). */
+Test(tcp_port, same_pair)
+{
+    struct conn c = conn_default();
+    kit_init(&k);
+    uint32_t s[3], slot;
+    for (unsigned i = 0; i < 3; i++) {
+        s[i] = kit_open(&k, 0, &slot);
+        if (i == 0)
+            c.slot = slot;
+        kit_set(&k, s[i], SOL_SOCKET, SO_REUSEADDR, 1);
+        cr_assert_eq(kit_bind(&k, s[i], 0, 5000), 0);
+    }
+    c.sess = s[0];
+    c.lport = 5000;
+    cr_assert_eq(kit_connect(&k, s[0], KIT_PEER, KIT_RPORT), 0);
+    cr_assert_eq(kit_connect(&k, s[1], KIT_PEER, KIT_RPORT), EADDRNOTAVAIL);
+    kit_step(&k, NULL, 0);
+    c.irs = kit_take(&k)->h.seq;
+    conn_raw(&k, &c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0);
+    c.snd = c.rcv = 1;
+    conn_tcb(&k, &c)->h.iss += 1u << 30; /* it has sent a lot, quickly */
+    c.irs += 1u << 30;
+    conn_to(&k, &c, TCPS_TIME_WAIT);
+    EXPECT_STATE(&k, &c, TCPS_TIME_WAIT);
+    uint32_t past = c.irs + 2;
+    cr_assert_eq(kit_connect(&k, s[1], KIT_PEER, KIT_RPORT), 0);
+    kit_step(&k, NULL, 0);
+    const struct out_seg *o = kit_take(&k);
+    cr_assert(o != NULL && o->h.flags == TCP_SYN);
+    cr_assert_gt((int32_t)(o->h.seq - past), 0);
+}
+
+/* Options read back as they were set; values that cannot be are refused and change nothing. */
+Test(tcp_port, options)
+{
+    static const struct {
+        int level, name;
+        uint64_t good;
+    } o[] = {{SOL_SOCKET, SO_REUSEADDR, 1},
+             {SOL_SOCKET, SO_KEEPALIVE, 1},
+             {SOL_SOCKET, SO_LINGER, LINGER_ON | 5},
+             {SOL_SOCKET, SO_SNDBUF, 100000},
+             {SOL_SOCKET, SO_RCVBUF, 100000},
+             {IPPROTO_TCP, TCP_NODELAY, 1},
+             {IPPROTO_TCP, TCP_CORK, 1},
+             {IPPROTO_TCP, TCP_KEEPIDLE, 77},
+             {IPPROTO_TCP, TCP_KEEPINTVL, 7},
+             {IPPROTO_TCP, TCP_KEEPCNT, 3},
+             {IPPROTO_TCP, TCP_USER_TIMEOUT, 9000},
+             {IPPROTO_TCP, TCP_MAXSEG, 1000},
+             {IPPROTO_IP, IP_TTL, 33},
+             {IPPROTO_IP, IP_TOS, 0x10}};
+    static const struct {
+        int level, name;
+        uint64_t bad;
+        int err;
+    } b[] = {{IPPROTO_TCP, TCP_KEEPIDLE, 0, EINVAL},
+             {IPPROTO_TCP, TCP_KEEPIDLE, 40000, EINVAL},
+             {IPPROTO_TCP, TCP_KEEPCNT, 128, EINVAL},
+             {IPPROTO_TCP, TCP_MAXSEG, 10, EINVAL},
+             {IPPROTO_TCP, TCP_USER_TIMEOUT, 1ull << 40, EINVAL},
+             {IPPROTO_IP, IP_TTL, 256, EINVAL},
+             {IPPROTO_IP, IP_TTL, 0, EINVAL},
+             {IPPROTO_TCP, 9999, 1, ENOPROTOOPT},
+             {SOL_SOCKET, SO_REUSEPORT, 1, ENOPROTOOPT},
+             {77, 1, 1, ENOPROTOOPT}};
+    uint32_t slot;
+    kit_init(&k);
+    uint32_t s = kit_open(&k, 0, &slot);
+    for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
+        cr_assert_eq(kit_set(&k, s, o[i].level, o[i].name, o[i].good), 0, "option %u", i);
+        cr_assert_eq((uint64_t)kit_get(&k, s, o[i].level, o[i].name), o[i].good, "option %u",
+                     i);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(b); i++)
+        cr_assert_eq(kit_set(&k, s, b[i].level, b[i].name, b[i].bad), b[i].err, "bad %u", i);
+    for (unsigned i = 0; i < ARRAY_LEN(o); i++)
+        cr_assert_eq((uint64_t)kit_get(&k, s, o[i].level, o[i].name), o[i].good, "option %u",
+                     i);
+    cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_RCVBUF, 1ull << 40), 0);
+    cr_assert_leq(kit_get(&k, s, SOL_SOCKET, SO_RCVBUF), FIFO_MAX - FIFO_PAGE);
+    cr_assert_eq(kit_get(&k, s, SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+    cr_assert_eq(kit_get(&k, s, SOL_SOCKET, SO_ACCEPTCONN), 0);
+    cr_assert_eq(
+        kit_get(&k, k.listener = kit_listen(&k, 90, 1, NULL), SOL_SOCKET, SO_ACCEPTCONN), 1);
+}
+
+/* TTL and TOS are on what goes out; TCP_MAXSEG bounds what is offered and sent. */
+Test(tcp_port, options_on_the_wire)
+{
+    struct conn c = conn_default();
+    kit_init(&k);
+    uint32_t l = kit_listen(&k, KIT_PORT, 5, NULL);
+    kit_set(&k, l, IPPROTO_IP, IP_TTL, 7);
+    kit_set(&k, l, IPPROTO_IP, IP_TOS, 0x13);
+    kit_set(&k, l, IPPROTO_TCP, TCP_MAXSEG, 500);
+    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
+    const struct out_seg *o = kit_take(&k);
+    cr_assert_eq(o->h.mss, 500);
+    cr_assert_eq(o->p.ttl, 7);
+    cr_assert_eq(o->p.tos, 0x10, "the ECN bits are not the program's");
+    cr_assert(o->p.flags & PKT_DF);
+    c.irs = o->h.seq;
+    c.snd = 1;
+    conn_ack(&k, &c, 1);
+    struct sess_evt e;
+    cr_assert(kit_event(&k, 0, &e));
+    c.sess = e.cookie;
+    c.slot = (uint32_t)e.value;
+    kit_write(&k, &c, 600);
+    EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 500);
+}
