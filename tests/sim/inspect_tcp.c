@@ -20,6 +20,8 @@ inspect_tcp_client(struct tcp *t, uint32_t id)
         return "a slot of the stream arena is lost";
     if (c->pages.n_free != c->pages.n)
         return "a page of the stream arena is lost";
+    if (t->n_free != t->cfg.n_sessions)
+        return "the number of a session is lost";
     if (t->n_orphans != 0 || t->n_half_open != 0)
         return "orphans or half-open sessions are miscounted";
     return NULL;

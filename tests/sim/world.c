@@ -10,6 +10,22 @@
 #define POLL_AGAIN (10 * NS_US) /* a stack that says "now" and does nothing is asked again */
 #define SPIN_MAX 200000u        /* turns at one moment */
 
+static void
+list_sessions(struct world *w)
+{
+    struct sess_info s;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct transport *t = stack_transport(&w->s[i], STACK_TCP);
+        for (uint32_t k = 0; tcp_ops.info(t, k, &s); k = s.sess + 1)
+            fprintf(stderr,
+                    "stack %u: session %u, client %d, state %u, port %u to %u, rx %llu "
+                    "(%u queued), tx %llu (%u queued)\n",
+                    i, s.sess, (int)s.client, s.state, s.lport, s.rport,
+                    (unsigned long long)s.rx_bytes, s.rx_queued, (unsigned long long)s.tx_bytes,
+                    s.tx_queued);
+    }
+}
+
 void
 world_fail(struct world *w, const char *fmt, ...)
 {
@@ -18,6 +34,8 @@ world_fail(struct world *w, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (getenv("BH_TRACE") != NULL)
+        list_sessions(w);
     cr_assert_fail("seed %llu, at %.6f s: %s\n"
                    "(the same run again: BH_SEED=%llu)",
                    (unsigned long long)w->cfg.seed, (double)(w->now - w->cfg.start) / 1e9, text,
