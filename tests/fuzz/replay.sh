@@ -26,7 +26,7 @@ for src in "$top"/tests/fuzz/fuzz_*.c; do
     corpus=$top/tests/fuzz/corpus/$t
     [ -x "$prog" ] || { [ -f "$src" ] && ok 1 "fuzz: $t is built"; continue; }
     rm -rf "$tmp/new"
-    if "$prog" -help=1 2>/dev/null | grep -q libFuzzer; then
+    if "$prog" -help=1 2>&1 | grep -q 'To run fuzzing'; then
         try "fuzz: $t for $seconds s" fuzz_one "$prog" "$corpus" ||
             find "$tmp" -maxdepth 1 -type f -exec sh -c \
                 'echo "# input $1:"; base64 "$1" | sed "s/^/#  /"' _ {} \;
