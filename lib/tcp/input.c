@@ -278,6 +278,7 @@ take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
     c->h.rcv_nxt++;
     c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt);
     c->h.bits |= H_FIN_RCVD;
+    c->n_ooo = 0; /* there is nothing beyond a FIN, whatever came before it */
     c->ack_now = true;
     work_add(t, c);
     switch ((enum tcp_state)c->h.state) {

@@ -111,6 +111,21 @@ Test(tcp_close, fin_again)
     EXPECT_STATE(&k, &c, TCPS_FIN_WAIT_2);
 }
 
+/* RFC 9293 3.10.7.4 seventh: there is nothing after a FIN; what came ahead of it and claims to
+ * be is forgotten. */
+Test(tcp_close, data_beyond_fin)
+{
+    struct conn c = conn_up(&k);
+    uint8_t b[10] = {0};
+    conn_raw(&k, &c, TCP_ACK, c.snd + 1, c.rcv, b, 10);
+    conn_raw(&k, &c, TCP_ACK, c.snd + 20, c.rcv, b, 10);
+    conn_send(&k, &c, TCP_ACK | TCP_FIN, 0);
+    EXPECT_STATE(&k, &c, TCPS_CLOSE_WAIT);
+    cr_assert_eq(kit_readable(&k, &c), 0);
+    cr_assert_eq(conn_tcb(&k, &c)->h.rcv_nxt, c.snd);
+    cr_assert(tcp_validate(k.t));
+}
+
 /* RFC 2525 2.17: unread data makes a close a RST. */
 Test(tcp_close, unread_data)
 {
