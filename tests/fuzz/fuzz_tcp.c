@@ -98,9 +98,9 @@ segment(struct input *in)
         s.h.mss = (uint16_t)(what & 4 ? 1460 : what & 8 ? edge(in) : 0);
     }
     s.h.wnd = (uint16_t)(what & 32 ? 60000 : edge(in));
-    s.len = how % 3 ? 0 : take(in, 2) % (what % 7 ? 1600 : sizeof data);
+    s.len = how % 3 ? 0 : take(in, 2) % (what % 7 ? 1600 : (uint32_t)sizeof data);
     if (what % 7 == 0)
-        s.cut = 130 + take(in, 1) * 5;
+        s.cut = 130u + take(in, 1) * 5u;
     s.csum = what % 31 == 5 ? CSUM_BAD : what % 31 == 6 ? CSUM_PARTIAL : CSUM_GOOD;
     unsigned n = kit_segment(&k, &s, p);
     switch (take(in, 1)) {
