@@ -209,7 +209,6 @@ Test(tcp_input, chain)
     for (unsigned i = 0; i < sizeof data; i++)
         data[i] = kit_byte(i);
     static const uint32_t cuts[] = {21, 100, 333, 1024, 1481};
-    uint64_t at = 0;
     for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
         uint32_t len = min_u32(5000, cuts[i] * 40 - 20);
         struct in_seg s = {.h = {.sport = c.rport,
@@ -225,7 +224,6 @@ Test(tcp_input, chain)
         cr_assert_eq(kit_read(&k, &c, got, sizeof got), len, "cut %u", cuts[i]);
         cr_assert_eq(memcmp(got, data, len), 0);
         c.snd += len;
-        at += len;
     }
 }
 
