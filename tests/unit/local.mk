@@ -62,7 +62,7 @@ UNIT_TESTS += tests/unit/test_icmp
 tests_unit_test_icmp_SOURCES = tests/unit/test_icmp.c $(IP_KIT)
 tests_unit_test_icmp_LDADD = $(UNIT_LIBS)
 
-TCP_KIT = tests/unit/tcp_kit.c tests/unit/tcp_kit.h
+TCP_KIT = tests/unit/tcp_conn.c tests/unit/tcp_kit.c tests/unit/tcp_kit.h
 UNIT_TESTS += tests/unit/test_tcp_open
 tests_unit_test_tcp_open_SOURCES = tests/unit/test_tcp_open.c $(TCP_KIT)
 tests_unit_test_tcp_open_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcp_conn.c: the peer's side of one connection, for tests that use tcp_kit.h.
+ */
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "tcp_kit.h"
+
+struct conn
+conn_default(void)
+{
+    return (struct conn){.lport = KIT_PORT,
+                         .rport = KIT_RPORT,
+                         .iss = KIT_ISS,
+                         .wnd = 65535,
+                         .mss = 1460,
+                         .ts_val = 0xfffffff0u};
+}
+
+void
+conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack,
+         const void *data, uint32_t len)
+{
+    struct in_seg s = {.h = {.sport = c->rport,
+                             .dport = c->lport,
+                             .seq = c->iss + seq,
+                             .ack = flags & TCP_ACK ? c->irs + ack : 0,
+                             .flags = flags,
+                             .wnd = c->wnd,
+                             .has_ts = c->ts,
+                             .ts_val = c->ts_val,
+                             .ts_ecr = c->ts_ecr},
+                       .data = data,
+                       .len = len};
+    if (flags & TCP_SYN) {
+        s.h.mss = c->mss;
+        s.h.has_wscale = c->ws;
+        s.h.wscale = c->wscale;
+    }
+    kit_inject(k, &s);
+}
+
+void
+conn_send(struct kit *k, struct conn *c, uint8_t flags, uint32_t len)
+{
+    uint8_t data[FRAME_SIZE];
+    len = min_u32(len, sizeof data - 128);
+    for (uint32_t i = 0; i < len; i++)
+        data[i] = kit_byte(c->snd - 1 + i);
+    conn_raw(k, c, flags, c->snd, c->rcv, data, len);
+    c->snd += len + ((flags & TCP_FIN) != 0) + ((flags & TCP_SYN) != 0);
+}
+
+void
+conn_ack(struct kit *k, struct conn *c, uint32_t rcv)
+{
+    c->rcv = rcv;
+    conn_raw(k, c, TCP_ACK, c->snd, rcv, NULL, 0);
+}
+
+bool
+conn_accept(struct kit *k, struct conn *c)
+{
+    struct sess_evt e;
+    conn_raw(k, c, TCP_SYN, 0, 0, NULL, 0);
+    const struct out_seg *o = kit_take(k);
+    if (o == NULL || o->h.flags != (TCP_SYN | TCP_ACK))
+        return false;
+    c->irs = o->h.seq;
+    c->ts_ecr = o->h.ts_val;
+    c->snd = 1;
+    conn_ack(k, c, 1);
+    do
+        if (!kit_event(k, 0, &e))
+            return false;
+    while (e.kind != EVT_ACCEPT);
+    (void)kit_do(k, k->listener, REQ_ACCEPTED, 0);
+    c->client = 0;
+    c->sess = e.cookie;
+    c->slot = (uint32_t)e.value;
+    kit_step(k, NULL, 0);
+    return true;
+}
+
+bool
+conn_connect(struct kit *k, struct conn *c)
+{
+    struct sess_evt e;
+    c->sess = kit_open(k, c->client, &c->slot);
+    struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(KIT_PEER), .port = c->rport};
+    if (c->sess == SESS_NONE || kit_request(k, c->sess, r, &e) != 0)
+        return false;
+    c->lport = e.port;
+    kit_step(k, NULL, 0);
+    const struct out_seg *o = kit_take(k);
+    if (o == NULL || o->h.flags != TCP_SYN)
+        return false;
+    c->irs = o->h.seq;
+    c->ts_ecr = o->h.ts_val;
+    conn_raw(k, c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0);
+    c->snd = c->rcv = 1;
+    o = kit_take(k);
+    return o != NULL && o->h.flags == TCP_ACK;
+}
+
+struct conn
+conn_up(struct kit *k)
+{
+    struct conn c = conn_default();
+    kit_init(k);
+    if (kit_listen(k, KIT_PORT, 5, NULL) == SESS_NONE || !conn_accept(k, &c))
+        abort();
+    return c;
+}
+
+struct tcb *
+conn_tcb(struct kit *k, const struct conn *c)
+{
+    return &k->t->tcb[c->sess];
+}
+
+unsigned
+conn_state(struct kit *k, const struct conn *c)
+{
+    const struct tcb *b = conn_tcb(k, c);
+    return b->used ? b->h.state : (unsigned)TCPS_CLOSED;
+}
+
+void
+conn_to(struct kit *k, struct conn *c, enum tcp_state s)
+{
+    bool ours = s == TCPS_FIN_WAIT_1 || s == TCPS_FIN_WAIT_2 || s == TCPS_CLOSING ||
+                s == TCPS_TIME_WAIT;
+    if (ours) {
+        (void)kit_do(k, c->sess, REQ_SHUTDOWN, SHUT_WR);
+        kit_step(k, NULL, 0);
+    }
+    if (s == TCPS_FIN_WAIT_2 || s == TCPS_TIME_WAIT)
+        conn_ack(k, c, c->rcv + 1);
+    if (s == TCPS_CLOSING || s == TCPS_TIME_WAIT || s == TCPS_CLOSE_WAIT || s == TCPS_LAST_ACK)
+        conn_send(k, c, TCP_ACK | TCP_FIN, 0);
+    if (s == TCPS_LAST_ACK) {
+        (void)kit_do(k, c->sess, REQ_SHUTDOWN, SHUT_WR);
+        kit_step(k, NULL, 0);
+    }
+    kit_drop(k);
+}
