@@ -136,6 +136,21 @@ sessions_take_up(struct tcp *t, struct layout *l)
             continue;
         }
         tcb_resume(t, c);
+    }
+    /* What spans sessions comes after each was taken up: a listener's counts first. */
+    for (uint32_t i = 0; i < st->high; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->parent == SESS_NONE)
+            continue;
+        struct tcb *l = &t->tcb[c->parent];
+        l->n_syn += c->h.state == TCPS_SYN_RCVD;
+        l->n_untold += c->h.state >= TCPS_ESTABLISHED;
+        l->n_accept += c->h.state >= TCPS_ESTABLISHED;
+    }
+    for (uint32_t i = 0; i < st->high; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used)
+            continue;
         bool damaged = !tcb_validate(t, c);
         if (i == guilty || damaged) {
             c->rst_due = c->h.state >= TCPS_SYN_RCVD && !damaged;
@@ -145,15 +160,6 @@ sessions_take_up(struct tcp *t, struct layout *l)
             c->h = (struct tcb_hard){.snd_una = 1, .snd_max = 1, .bits = c->h.bits};
         if (c->h.state != TCPS_TIME_WAIT) /* it has nothing to say, and may have to make room */
             work_add(t, c);
-    }
-    for (uint32_t i = 0; i < st->high;
-         i++) { /* now that no listener's counts are reset any more */
-        const struct tcb *c = &t->tcb[i];
-        if (!c->used || c->parent == SESS_NONE)
-            continue;
-        t->tcb[c->parent].n_syn += c->h.state == TCPS_SYN_RCVD;
-        t->tcb[c->parent].n_untold += c->h.state >= TCPS_ESTABLISHED;
-        t->tcb[c->parent].n_accept += c->h.state >= TCPS_ESTABLISHED;
     }
     stat_set(t->stats, STAT_tcp_sessions, n - t->n_free);
 }

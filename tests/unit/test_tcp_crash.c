@@ -160,6 +160,29 @@ Test(tcp_crash, twice_in_work)
     cr_assert_eq(n_rst, 1);
 }
 
+/* If that session is a listener, what nobody accepted ends with it as ever. */
+Test(tcp_crash, listener_twice_in_work)
+{
+    struct conn c = conn_default(), d = conn_default();
+    kit_init(&k);
+    uint32_t l = kit_listen(&k, KIT_PORT, 5, NULL);
+    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
+    c.irs = kit_take(&k)->h.seq;
+    c.snd = 1;
+    conn_ack(&k, &c, 1);
+    d.rport++;
+    conn_raw(&k, &d, TCP_SYN, 0, 0, NULL, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        k.t->store->working = l;
+        kit_restart(&k);
+        cr_assert(tcp_validate(k.t));
+    }
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(k.t->n_half_open, 0);
+    cr_assert_eq(tcp_sessions(k.t), 1);
+    cr_assert(tcp_validate(k.t));
+}
+
 /* A hard part that cannot be true: only that session goes. */
 Test(tcp_crash, damaged_session)
 {
