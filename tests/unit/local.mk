@@ -102,6 +102,12 @@ tests_unit_test_client_wait_SOURCES = \
 tests_unit_test_client_wait_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 
+# Without Criterion: it does not run under ThreadSanitizer.
+RACE_TESTS = tests/unit/race_ring
+tests_unit_race_ring_LDADD = libipc.la libproto.la -lpthread
+check_PROGRAMS += $(RACE_TESTS)
+TESTS += $(RACE_TESTS)
+
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
