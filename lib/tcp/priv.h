@@ -62,6 +62,7 @@ enum tcp_state {
 #define WSCALE 5u        /* FIFO_MAX >> 5 fits 16 bits */
 #define WINDOW_SLACK 64u /* what rounding to the window scale may promise too much */
 #define OOO_RANGES 16u
+#define PAGE_SWEEP (20 * NS_MS) /* how often a client without pages is searched for some */
 #define PAWS_IDLE (24ull * 24 * 3600 * NS_S) /* RFC 7323 5.5: 24 days */
 
 enum { T_REXMT, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
@@ -191,6 +192,7 @@ struct tcp {
     uint32_t *dirty; /* sessions changed in this step */
     uint32_t n_dirty;
     uint32_t port_salt;
+    ns_t swept[CLIENTS_MAX]; /* when the client was last searched for pages */
     ns_t challenge_second;
     uint32_t challenge_n;
     /* the step's output */

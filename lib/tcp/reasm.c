@@ -86,6 +86,46 @@ advance(struct tcb *c)
     c->n_ooo = (uint8_t)(c->n_ooo - i);
 }
 
+/* Let go of what came out of order, and of pages that a life before a crash left ahead. The
+ * peer still has the bytes (RFC 9293 3.10.7.4 leaves it to us to keep them). */
+static void
+let_go_ahead(struct client *cl, struct tcb *c)
+{
+    uint64_t from = ALIGN_UP(c->h.rcv_nxt - 1, (uint64_t)FIFO_PAGE);
+    uint64_t to = (c->h.rx_head / FIFO_PAGE + FIFO_DIR) * FIFO_PAGE;
+    if (from < to)
+        fifo_rx_free(&cl->v, c->link.slot, &cl->pages, from, to);
+    c->n_ooo = 0;
+}
+
+/* The client's pool is empty, and bytes that a session waits for were refused. Its sessions may
+ * hold pages that were read long ago (they tell only when the window is worth it), and if that
+ * is not it, pages of bytes that came out of order. Now and then only: the peer sends what was
+ * refused again, but not at once. True: there are pages now. */
+static bool
+find_pages(struct tcp *t, struct tcb *c)
+{
+    struct client *cl = tcb_client(t, c);
+    if (t->now - t->swept[c->link.client] >= PAGE_SWEEP) {
+        t->swept[c->link.client] = t->now;
+        for (unsigned pass = 0; pass < 2 && cl->pages.n_free == 0; pass++)
+            for (uint32_t i = 0; i < t->store->high; i++) {
+                struct tcb *o = &t->tcb[i];
+                if (!o->used || o->link.client != c->link.client || o->h.rcv_nxt == 0 ||
+                    o->link.slot == SESS_NONE || (o->h.bits & H_CLOSED))
+                    continue;
+                if (pass == 1)
+                    let_go_ahead(cl, o);
+                else if (slot_take_cursors(t,
+                                           o)) /* a lie is found out when it says something */
+                    work_add(t, o);
+            }
+    }
+    if (cl->pages.n_free == 0)
+        let_go_ahead(cl, c);
+    return cl->pages.n_free != 0;
+}
+
 bool
 reasm_data(struct tcp *t, struct tcb *c, struct seg *s)
 {
@@ -99,6 +139,8 @@ reasm_data(struct tcp *t, struct tcb *c, struct seg *s)
         return false;
     if (left == c->h.rcv_nxt) {
         uint64_t got = fill(t, c, s, left, right);
+        if (got == left && find_pages(t, c))
+            got = fill(t, c, s, left, right);
         if (got == left)
             return false;
         c->h.rcv_nxt = got;
