@@ -187,8 +187,9 @@ close_all(struct load *l)
 
 /* What is not over, for whoever looks into a failure. */
 static void
-tell(struct load *l)
+tell(void *ctx)
 {
+    const struct load *l = ctx;
     static const char *const state[] = {"none", "connecting", "open", "over"};
     for (unsigned i = 0; i < 2; i++)
         fprintf(stderr, "# side %u: %u of %u datagrams sent, %u errors, next at %.6f\n", i,
@@ -225,16 +226,15 @@ load_run(struct load *l, struct world *w, const struct load_config *c)
     flow_setup(l);
     w->work = work;
     w->tick = tick;
+    w->tell = tell;
     w->ctx = l;
     for (unsigned i = 0; i < 3; i++) {
         l->n_crashes_left[i] = c->crashes[i];
         l->broken_ok |= c->crashes[i] != 0;
     }
     plan_crash(l);
-    if (!world_run(w, w->now + c->limit, all_over, l)) {
-        tell(l);
+    if (!world_run(w, w->now + c->limit, all_over, l))
         world_fail(w, "a connection does not end");
-    }
     world_pass(w, NS_S);
     close_all(l);
     w->tick = NULL;

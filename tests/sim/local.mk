@@ -10,7 +10,8 @@ check_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
 	domains/join.c domains/serve.c \
 	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
-	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/pair.c tests/sim/pair.h tests/sim/rng.h \
+	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/pair.c \
+	tests/sim/pair.h tests/sim/rng.h \
 	tests/sim/seeds.c tests/sim/seeds.h \
 	tests/sim/stack.c tests/sim/stack.h tests/sim/trace.c tests/sim/wire.c tests/sim/wire.h \
 	tests/sim/world.c tests/sim/world.h
@@ -22,6 +23,9 @@ tests_sim_test_sim_transfer_LDADD = $(SIM_LIBS)
 SIM_TESTS += tests/sim/test_sim_crash
 tests_sim_test_sim_crash_SOURCES = tests/sim/test_sim_crash.c
 tests_sim_test_sim_crash_LDADD = $(SIM_LIBS)
+SIM_TESTS += tests/sim/test_sim_load
+tests_sim_test_sim_load_SOURCES = tests/sim/test_sim_load.c
+tests_sim_test_sim_load_LDADD = $(SIM_LIBS)
 SIM_TESTS += tests/sim/test_sim_time
 tests_sim_test_sim_time_SOURCES = tests/sim/test_sim_time.c
 tests_sim_test_sim_time_LDADD = $(SIM_LIBS)

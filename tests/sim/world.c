@@ -34,8 +34,11 @@ world_fail(struct world *w, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (getenv("BH_TRACE") != NULL)
+    if (w->wire[0].trace) {
         list_sessions(w);
+        if (w->tell != NULL)
+            w->tell(w->ctx);
+    }
     cr_assert_fail("seed %llu, at %.6f s: %s\n"
                    "(the same run again: BH_SEED=%llu)",
                    (unsigned long long)w->cfg.seed, (double)(w->now - w->cfg.start) / 1e9, text,

@@ -54,6 +54,8 @@ struct world {
     bool (*work)(struct world *w, struct program *p, void *ctx);
     /* Called after every move of the clock. */
     void (*tick)(struct world *w, void *ctx);
+    /* How things stand, on stderr, when a traced run fails; may be NULL. */
+    void (*tell)(void *ctx);
     void *ctx;
 };
 
