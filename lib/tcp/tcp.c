@@ -106,7 +106,7 @@ tcb_resume(struct tcp *t, struct tcb *c)
 }
 
 static void
-sessions_take_up(struct tcp *t, struct layout *l)
+sessions_take_up(struct tcp *t)
 {
     uint32_t n = t->cfg.n_sessions;
     struct tcp_store *st = t->store;
@@ -126,7 +126,6 @@ sessions_take_up(struct tcp *t, struct layout *l)
         st->crashed = w;
         set(st->working, SESS_NONE);
     }
-    (void)l;
     for (uint32_t i = n; i-- > 0;) {
         struct tcb *c = &t->tcb[i];
         if (i >= st->high || !c->used) {
@@ -196,7 +195,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->work_head = t->work_tail = t->tw_head = t->tw_tail = SESS_NONE;
     pool_init(&t->pool, f, PART_TCPTX, (uint32_t *)(void *)(m + l.stack), s + l.holder);
     wheel_init(&t->wheel, wheel_node_of_tcb, t, now);
-    sessions_take_up(t, &l);
+    sessions_take_up(t);
     return t;
 }
 
