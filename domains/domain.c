@@ -358,10 +358,6 @@ domain_run(struct domain *d, const struct domain_ops *ops, void *self)
     d->self = self;
     d->notice_at = domain_now();
     d->notice_left = NOTICE_BURST;
-    /* A neighbour that we wake shall not push us off the processor at once: batches grow, and
-     * with them the packets for each wake-up. */
-    const struct sched_param none = {0};
-    (void)sched_setscheduler(0, SCHED_BATCH, &none);
     confine(policy_of(domain_name(d->cfg.domain)));
     confined = true;
     if (ctl_send(d->ctl_fd, &ready, NULL) != 0)

@@ -56,16 +56,28 @@ segment_end(struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len, uint32_t p
     memcpy(frame + 16, &csum, sizeof csum);
 }
 
+/* Bytes that the session may promise to take: its buffer, but no more than twice its share of
+ * the client's pages, so that many sessions do not promise what is not there. */
+uint32_t
+window_limit(struct tcp *t, const struct tcb *c)
+{
+    const struct client *cl = tcb_client(t, c);
+    uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
+    if (cl == NULL || cl->n_sessions == 0)
+        return buf;
+    uint64_t share = 2ull * cl->pages.n * FIFO_PAGE / cl->n_sessions;
+    return min_u32(buf, (uint32_t)min_u64(max_u64(share, UINT16_MAX), UINT32_MAX));
+}
+
 /* RFC 9293 3.8.6.2.2: the right edge moves only if that is worth a segment to the sender, and
  * never back. */
 void
 window_choose(struct tcp *t, struct tcb *c)
 {
-    (void)t;
     struct tcb_hard *h = &c->h;
     uint64_t bytes = h->rcv_nxt == 0 ? 0 : h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0);
     uint64_t used = bytes - h->rx_head;
-    uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
+    uint32_t buf = window_limit(t, c);
     uint64_t edge = h->rcv_nxt + (used < buf ? buf - used : 0);
     uint32_t worth = min_u32(buf / 2, h->mss != 0 ? h->mss : MSS_DEFAULT);
     if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt))
@@ -140,6 +152,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         c->ack_segs = 0;
         c->timer[T_DELACK] = NS_NEVER;
         c->last_ack = c->h.rcv_nxt;
+        c->told_adv = c->h.rcv_adv;
     }
     c->last_tx = t->now;
     tcb_dirty(t, c);
@@ -326,11 +339,14 @@ output_session(struct tcp *t, struct tcb *c)
         c->h.state != TCPS_FIN_WAIT_2 && c->h.state != TCPS_TIME_WAIT && !tcb_arena_away(t, c);
     if (may_send && !send_data(t, c))
         return false;
-    /* A window that has opened is worth an ACK of its own. */
-    uint64_t before = c->h.rcv_adv;
+    /* A window that has opened is worth an ACK of its own: soon if little of the last one is
+     * left, else for a quarter of the buffer. */
     window_choose(t, c);
-    if (c->h.rcv_adv != before &&
-        (c->sent_window_zero || c->h.rcv_adv - before >= c->opt.rcvbuf / 4))
+    uint64_t grown = c->h.rcv_adv - min_u64(c->told_adv, c->h.rcv_adv);
+    uint64_t left = c->told_adv - min_u64(c->h.rcv_nxt, c->told_adv);
+    uint32_t quarter = window_limit(t, c) / 4;
+    if (grown != 0 && (c->sent_window_zero ||
+                       grown >= (left < quarter ? min_u32(2u * c->h.mss, quarter) : quarter)))
         c->ack_now = true;
     c->ack_dups = 0;
     if (c->ack_now)

@@ -124,6 +124,7 @@ struct tcb {
     uint64_t snd_nxt;
     uint64_t recover;          /* RFC 6582 */
     uint64_t last_ack;         /* RFC 7323 Last.ACK.sent, extended */
+    uint64_t told_adv;         /* right edge in the last ACK that was sent */
     uint64_t snd_wl1, snd_wl2; /* extended */
     uint64_t rtt_seq;          /* this extended number's acknowledgment is timed; 0: none */
     ns_t rtt_time;
@@ -321,6 +322,8 @@ void output_control(struct tcp *t, struct tcb *c, uint8_t flags);
 void output_reset_for(struct tcp *t, const struct seg *s);
 bool output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags);
 void window_choose(struct tcp *t, struct tcb *c);
+/* The most that the receive window may be, bytes. */
+uint32_t window_limit(struct tcp *t, const struct tcb *c);
 /* Send the first unacknowledged segment again, whatever the windows say. */
 void output_again(struct tcp *t, struct tcb *c);
 /* A zero-window probe, or what a window too small allows (RFC 9293 3.8.6.1). */

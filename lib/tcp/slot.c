@@ -64,10 +64,10 @@ slot_publish(struct tcp *t, struct tcb *c)
 
 /* How far the client must read before we want to hear of it: soon if the window is small. */
 static uint64_t
-notify_at(const struct tcb *c)
+notify_at(struct tcp *t, const struct tcb *c)
 {
     uint64_t open = c->h.rcv_adv - c->h.rcv_nxt;
-    uint32_t quarter = c->opt.rcvbuf / 4;
+    uint32_t quarter = window_limit(t, c) / 4;
     return c->h.rx_head + (open < quarter ? min_u32(2u * c->h.mss, quarter) : quarter);
 }
 
@@ -102,7 +102,7 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
         c->h.rx_head = rx;
         tcb_dirty(t, c);
     }
-    atomic_store_explicit(&tcb_slot(t, c)->rx_notify, notify_at(c), memory_order_relaxed);
+    atomic_store_explicit(&tcb_slot(t, c)->rx_notify, notify_at(t, c), memory_order_relaxed);
     return true;
 }
 
