@@ -61,7 +61,7 @@ measure_trip() { # tcp|udp
     local out=$WORK/trip.json
     app "$(tool bulkhead-protolat)" --serve --"$1" --port $LAT_PORT --via "$via"
     apps+=("$bg_pid")
-    sleep 0.3
+    ready a $LAT_PORT
     in_b "$(tool bulkhead-protolat)" --connect $STACK --"$1" --port $LAT_PORT --size 64 \
         --count 5000 --via kernel --json >"$out" || fail "round trips over $1 failed"
     value[$what,$1]=$(calc %.1f "$(json_get "$out" p50_us)")
@@ -79,7 +79,7 @@ measure_bulk() {
     local out=$WORK/bulk.json rx
     app "$(tool bulkhead-ttcp)" --receive --port $TTCP_PORT --via "$via" --json
     apps+=("$bg_pid")
-    wait_listen "$bg_pid"
+    ready a $TTCP_PORT
     in_b "$(tool bulkhead-ttcp)" --transmit $STACK --port $TTCP_PORT --bytes $BULK --via kernel \
         --json >"$out" || fail "bulk transfer to the stack failed"
     value[$what,rx]=$(calc %.2f "$(json_get "$out" bits_per_second) / 1e9")
@@ -88,7 +88,7 @@ measure_bulk() {
 
     bg_b "$(tool bulkhead-ttcp)" --receive --port $TTCP_PORT --via kernel
     rx=$bg_pid
-    wait_listen "$rx"
+    ready b $TTCP_PORT
     in_a "$(tool bulkhead-ttcp)" --transmit $PEER --port $TTCP_PORT --bytes $BULK --via "$via" \
         --json >"$out" || fail "bulk transfer from the stack failed"
     value[$what,tx]=$(calc %.2f "$(json_get "$out" bits_per_second) / 1e9")
@@ -97,10 +97,17 @@ measure_bulk() {
     end_bg "$rx"
 }
 
-wait_listen() { # a receiver that was just started; it says nothing when it is ready
-    sleep 0.5
-    alive "$1" || fail "the receiver ended"
+# The program started last has the port: on the stack, or on the kernel of a namespace.
+ready() { # a|b, port
+    local ns=$A
+    [ "$1" = a ] || ns=$B
+    if [ "$1$via" = abulkhead ]; then
+        wait_a "$2"
+    else
+        until_ok 10 kernel_has "$ns" "$2"
+    fi || fail "nobody serves port $2"
 }
+kernel_has() { ip netns exec "$1" ss -Hlntu | grep -q ":$2 "; }
 
 # Who they are and what they may touch: the daemon reads it from /proc, not from its plans.
 show_domains() {

@@ -12,6 +12,7 @@
 #   stack_stop                 SIGTERM; its exit status
 #   app CMD..                  bg in A with this instance
 #   wait_port PORT             until B can connect to the stack's PORT
+#   wait_a PORT / wait_b PORT  until a program listens (TCP) or is bound (UDP)
 
 STACK=10.77.0.1
 PEER=10.77.0.2
@@ -169,7 +170,13 @@ end_bg() { # pid...
 
 not() { ! "$@"; }
 
-wait_port() { until_ok 5 in_b nc -z -w 1 "${2:-$STACK}" "$1"; }
+wait_port() { until_ok 10 in_b nc -z -w 1 "${2:-$STACK}" "$1"; }
+
+# wait_a PORT: until the program started last has the port on the stack; wait_b: on the peer's kernel.
+on_stack() { ctl sessions | grep -Eq ":$1 +\*:\*.* $bg_pid/"; }
+on_peer() { in_b ss -Hlntu | grep -Eq ":$1 "; }
+wait_a() { until_ok 10 on_stack "$1"; }
+wait_b() { until_ok 10 on_peer "$1"; }
 
 ctl() { timeout 10 "$(tool bulkheadctl)" "$@"; }
 

@@ -25,7 +25,7 @@ all_there() { # what the receiver says of the last transfer; it must not have co
 reference() {
     in_b nc -l -N 127.0.0.1 5999 >"$WORK/ref" </dev/null &
     local pid=$!
-    until_ok 3 in_b bash -c 'ss -Hltn sport = :5999 | grep -q .'
+    wait_b 5999
     in_b "$TTCP" --transmit 127.0.0.1 --port 5999 --bytes $((16 << 20)) --via kernel
     wait $pid
     sha "$WORK/ref"
@@ -36,7 +36,7 @@ for c in $(compositions); do
 
     app "$TTCP" --receive --port 5001 --via bulkhead --verify --json
     rx=$bg_pid log=$WORK/log.$bg_n
-    sleep 0.3
+    wait_a 5001
     try "$c: kernel to stack, every byte compared" a_receives
     try "$c: the receiver saw all of it" all_there "$log"
     # The reader stops for a while: the window closes, is probed, and opens again.
@@ -53,14 +53,14 @@ for c in $(compositions); do
 
     app "$TTCP" --receive --port 5001 --via bulkhead --verify --zero-copy --json
     rx=$bg_pid log=$WORK/log.$bg_n
-    sleep 0.3
+    wait_a 5001
     try "$c: kernel to stack, read in place" a_receives
     try "$c: the receiver saw all of it, read in place" all_there "$log"
     end_bg "$rx"
 
     bg_b "$TTCP" --receive --port 5001 --via kernel --verify --json
     rx=$bg_pid log=$WORK/log.$bg_n
-    sleep 0.3
+    wait_b 5001
     try "$c: stack to kernel, every byte compared" a_transmits
     try "$c: the kernel's receiver saw all of it" all_there "$log"
     try "$c: stack to kernel, written in place" a_transmits --zero-copy
@@ -69,7 +69,7 @@ for c in $(compositions); do
     [ -n "${ref:-}" ] || ref=$(reference 2>/dev/null | tail -n 1)
     in_b nc -l -N 5003 >"$WORK/nc.out" </dev/null &
     rx=$!
-    until_ok 3 in_b bash -c 'ss -Hltn sport = :5003 | grep -q .'
+    wait_b 5003
     try "$c: stack to nc" in_a "$TTCP" --transmit $PEER --port 5003 --bytes $((16 << 20)) \
         --via bulkhead
     wait $rx
@@ -77,7 +77,7 @@ for c in $(compositions); do
 
     in_b socat -u TCP-LISTEN:5004,reuseaddr OPEN:"$WORK/socat.out",creat,trunc &
     rx=$!
-    until_ok 3 in_b bash -c 'ss -Hltn sport = :5004 | grep -q .'
+    wait_b 5004
     try "$c: stack to socat" in_a "$TTCP" --transmit $PEER --port 5004 --bytes $((16 << 20)) \
         --via bulkhead
     wait $rx

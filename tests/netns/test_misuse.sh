@@ -79,7 +79,7 @@ refused "an arena larger than the account allows" 10 "arena|account" \
     env BULKHEAD_ARENA=2G "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
 refused "bulkheadctl restart of no domain" 1 "no such domain" "$(tool bulkheadctl)" restart nosuch
 app "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
-sleep 0.5
+wait_a 5001
 refused "a port that is taken" 1 "in use" "$(tool bulkhead-ttcp)" --receive --port 5001 --via bulkhead
 try "the instance was not disturbed by any of this" in_b ping -q -c 2 -i 0.01 -W 2 $STACK
 stack_stop

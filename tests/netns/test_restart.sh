@@ -54,6 +54,7 @@ for c in $(compositions); do
     httpd=$bg_pid
     app "$(tool bulkhead-protolat)" --serve --udp --port 5002 --via bulkhead
     wait_port $PORT
+    wait_a 5002
     for d in $(domains_of "$c"); do
         try "$c: kill -9 of $d in a transfer, which completes unchanged" \
             transfer_with kill_domain "$d"

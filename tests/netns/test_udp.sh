@@ -27,7 +27,7 @@ for c in $(compositions); do
     stack_start "$c" || { ok 1 "$c: starts"; continue; }
     app "$LAT" --serve --udp --port 5002 --via bulkhead
     server=$bg_pid
-    sleep 0.3
+    wait_a 5002
     for size in 1 64 1472 1473 9000; do
         try "$c: 100 datagrams of $size bytes come back" none_lost --size $size --count 100
     done
@@ -38,7 +38,7 @@ for c in $(compositions); do
 
     bg_b "$LAT" --serve --udp --port 5002 --via kernel
     server=$bg_pid
-    sleep 0.3
+    wait_b 5002
     in_a "$LAT" --connect $PEER --udp --port 5002 --size 9000 --count 100 --via bulkhead --json \
         >"$WORK/lat" 2>&1
     ok "$([ "$(json_get "$WORK/lat" lost)" = 0 ]; echo $?)" "$c: the stack as client, 9000 bytes"
