@@ -300,7 +300,7 @@ stack_turn(struct stack *s, ns_t now)
         min_u64(serve_deadline(&s->serve[STACK_TCP], now), serve_deadline(&s->serve[1], now));
     if (!busy)
         s->idle_turns++;
-    if (s->broken == NULL)
+    if (s->broken == NULL && s->turns % max_u32(s->cfg.check_every, 1) == 0)
         s->broken = stack_check(s);
     return busy;
 }

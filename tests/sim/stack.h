@@ -28,6 +28,7 @@ struct stack_config {
     uint32_t isn_fixed;      /* as in tcp_config */
     uint32_t batch;          /* received frames that one turn takes, 1 to BATCH_MAX */
     ns_t tx_time;            /* the NIC keeps a frame so long at most */
+    uint32_t check_every;    /* turns; 0 counts as 1 */
 };
 
 struct stack_client {
