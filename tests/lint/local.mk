@@ -3,5 +3,5 @@ LINT_TESTS = tests/lint/format.sh tests/lint/purity.sh tests/lint/words.sh tests
 TESTS += $(LINT_TESTS)
 dist_check_SCRIPTS += $(LINT_TESTS)
 dist_noinst_SCRIPTS += tests/lint/tidy.sh
-EXTRA_DIST += tests/lint/libc-allowed.txt tests/tap.sh .clang-format .clang-tidy tests/.clang-tidy
+EXTRA_DIST += tests/lint/libc-allowed.txt tests/tap.sh .clang-format .clang-tidy
 tests/lint/purity.log: libproto.la
