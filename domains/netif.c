@@ -33,9 +33,6 @@
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
 #define TX_BUDGET 256u
-/* How long to wait for a queue that is taken: a second. */
-#define BIND_TRIES 20u
-#define BIND_WAIT_US 50000u
 
 struct bpf {
     struct bpf_object *object;
@@ -186,17 +183,7 @@ bind_queue(int fd, unsigned ifindex)
                               .sxdp_flags = XDP_USE_NEED_WAKEUP,
                               .sxdp_ifindex = ifindex,
                               .sxdp_queue_id = 0};
-    /* A daemon that ended a moment ago: its domains may not be gone yet, and the kernel gives
-     * a queue back only after that, from a work queue. */
-    for (unsigned i = 0; i < BIND_TRIES; i++) {
-        if (bind(fd, (struct sockaddr *)&to, sizeof to) == 0)
-            return true;
-        if (errno != EBUSY)
-            return false;
-        usleep(BIND_WAIT_US);
-    }
-    errno = EBUSY;
-    return false;
+    return bind(fd, (struct sockaddr *)&to, sizeof to) == 0;
 }
 
 static int
