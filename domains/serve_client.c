@@ -110,17 +110,17 @@ serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, 
 void
 serve_client_reap(struct serve *s, struct domain *d)
 {
-    uint32_t id = serve_idle_client(s);
-    if (id == SESS_NONE)
-        return;
-    struct served sv = s->c[id - s->first];
-    serve_remove(s, id);
-    domain_unwatch(d, sv.sleeper.fd);
-    close(sv.sleeper.fd);
-    close(sv.ringer.fd);
-    munmap(sv.client_half, arena_client_bytes(&sv.v.g));
-    munmap(sv.domain_half, arena_domain_bytes(&sv.v.g));
-    client_free(d, id);
+    uint32_t id; /* all of them: the next turn may be far away */
+    while ((id = serve_idle_client(s)) != SESS_NONE) {
+        struct served sv = s->c[id - s->first];
+        serve_remove(s, id);
+        domain_unwatch(d, sv.sleeper.fd);
+        close(sv.sleeper.fd);
+        close(sv.ringer.fd);
+        munmap(sv.client_half, arena_client_bytes(&sv.v.g));
+        munmap(sv.domain_half, arena_domain_bytes(&sv.v.g));
+        client_free(d, id);
+    }
 }
 
 bool
