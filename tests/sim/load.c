@@ -54,14 +54,28 @@ look(struct load *l, const struct bh_event *ev)
     return false;
 }
 
+static void
+kill_program(struct load *l, struct program *p)
+{
+    struct load_udp *u = &l->udp[p->side];
+    l->dead[p->side] = true;
+    l->kill_at[p->side] = NS_NEVER;
+    flow_killed(l, p->side);
+    u->n_to_send = u->n_sent;
+    world_kill(l->w, p->side);
+}
+
 static bool
 work(struct world *w, struct program *p, void *ctx)
 {
     struct load *l = ctx;
     struct bh_event ev[16];
     bool any = false;
-    (void)w;
-    p->wake = NS_NEVER;
+    if (w->now >= l->kill_at[p->side]) {
+        kill_program(l, p);
+        return true;
+    }
+    p->wake = l->kill_at[p->side];
     flow_start_due(l, p);
     struct load_udp *u = &l->udp[p->side];
     any |= dgram_send_due(l, u);
@@ -134,7 +148,8 @@ all_over(void *ctx)
         if (o->state != END_OVER)
             return false;
         /* Not accepted: the opener aborted so early that nobody heard of it, or timed out. */
-        bool unheard = a->state == END_NONE && (o->plan != PLAN_ORDERLY || l->timeouts_ok);
+        bool unheard = a->state == END_NONE &&
+                       (o->plan != PLAN_ORDERLY || l->timeouts_ok || l->dead[a->side]);
         if (a->state != END_OVER && !unheard)
             return false;
     }
@@ -177,6 +192,8 @@ static void
 close_all(struct load *l)
 {
     for (unsigned i = 0; i < 2; i++) {
+        if (l->dead[i])
+            continue;
         world_use(l->w, i);
         if (bh_close(l->listener[i].fd) != 0)
             world_fail(l->w, "closing a listener: errno %d", errno);
@@ -233,6 +250,10 @@ load_run(struct load *l, struct world *w, const struct load_config *c)
         l->broken_ok |= c->crashes[i] != 0;
     }
     plan_crash(l);
+    for (unsigned i = 0; i < 2; i++)
+        l->kill_at[i] = rng_percent(&l->rng, c->kills)
+                            ? w->now + rng_next(&l->rng) % (c->start_within + NS_S)
+                            : NS_NEVER;
     if (!world_run(w, w->now + c->limit, all_over, l))
         world_fail(w, "a connection does not end");
     world_pass(w, NS_S);
@@ -245,6 +266,9 @@ load_run(struct load *l, struct world *w, const struct load_config *c)
                    udp_sessions(w->s[0].join.udp), udp_sessions(w->s[1].join.udp));
     (void)world_run(w, w->now + 300 * NS_S, at_rest, l);
     world_check_rest(w);
+    for (unsigned i = 0; i < 2; i++)
+        if (l->dead[i] && !stack_left(&w->s[i], w->prog[i].id))
+            world_fail(w, "the arena of a dead program is still in use");
     for (uint32_t i = 0; i < c->flows; i++)
         flow_check(l, &l->flow[i]);
     if (c->dgrams != 0)

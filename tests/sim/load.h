@@ -77,6 +77,7 @@ struct load_config {
     uint32_t hasty, abort; /* of a hundred ends */
     bool patient;          /* nobody pauses */
     ns_t start_within;
+    uint32_t kills;      /* of a hundred programs: they die in the middle */
     uint32_t crashes[3]; /* so many of ip, tcp, udp, on either stack */
     ns_t crash_within;
     ns_t limit; /* everything is over by then */
@@ -92,6 +93,8 @@ struct load {
     struct flow flow[LOAD_FLOWS];
     struct load_listener listener[2];
     struct load_udp udp[2];
+    ns_t kill_at[2];
+    bool dead[2];
     uint32_t n_crashes, n_crashes_left[3];
     ns_t next_crash;
     uint64_t n_resets, n_timeouts, n_bytes, n_dgrams;
@@ -107,6 +110,7 @@ void flow_listen(struct load *l, struct program *p);
 void flow_start_due(struct load *l, struct program *p);
 bool flow_accept(struct load *l, struct load_listener *li);
 bool end_work(struct load *l, struct end *e, short revents);
+void flow_killed(struct load *l, unsigned side);
 bool end_resume(struct load *l, struct end *e);
 void flow_check(struct load *l, const struct flow *f);
 /* load_dgram.c */

@@ -105,7 +105,8 @@ dgram_check(struct load *l)
         const struct wire *w = &l->w->wire[i];
         const struct load_udp *u = &l->udp[i], *o = &l->udp[!i];
         bool quiet = w->n_lost == 0 && w->n_corrupt == 0 && l->w->s[!i].n_no_frame == 0;
-        if (!quiet || l->broken_ok || world_stat(l->w, !i, STAT_udp_drop_rcvbuf) != 0 ||
+        if (!quiet || l->broken_ok || l->dead[!i] ||
+            world_stat(l->w, !i, STAT_udp_drop_rcvbuf) != 0 ||
             world_stat(l->w, !i, STAT_drop_nobuf) != 0 || u->n_errors != 0 ||
             world_stat(l->w, !i, STAT_ip_drop_frag_limit) != 0 ||
             world_stat(l->w, !i, STAT_ip_drop_queue_udp) != 0 ||

@@ -180,7 +180,9 @@ failed(struct load *l, struct end *e, int err)
     /* After its own end timed out the other side answers with a reset. */
     bool reset = (err == ECONNRESET || err == EPIPE) && (rude || l->timeouts_ok);
     bool late = (err == ETIMEDOUT || err == EHOSTUNREACH) && l->timeouts_ok;
-    if (!reset && !late && !(err == ETIMEDOUT && rude))
+    bool killed = l->dead[o->side] && (err == ECONNRESET || err == ECONNREFUSED ||
+                                       err == EPIPE || err == ETIMEDOUT);
+    if (!reset && !late && !killed && !(err == ETIMEDOUT && rude))
         world_fail(l->w, "an end on side %u failed: errno %d (%s; %llu sent, %llu received)",
                    e->side, err, strerror(err), (unsigned long long)e->sent,
                    (unsigned long long)e->got);
@@ -201,7 +203,7 @@ end_connect(struct load *l, struct end *e)
     if (errno == EALREADY || errno == EINPROGRESS)
         return false;
     int err = errno;
-    if (!l->timeouts_ok || e->tries == TRIES) {
+    if (!l->timeouts_ok || l->dead[!e->side] || e->tries == TRIES) {
         failed(l, e, err);
         return true;
     }
@@ -376,6 +378,22 @@ end_resume(struct load *l, struct end *e)
     e->paused_until = 0;
     watch(l, e);
     return true;
+}
+
+/* The program on this side is dead: so are its ends, without a word. */
+void
+flow_killed(struct load *l, unsigned side)
+{
+    for (uint32_t i = 0; i < l->cfg.flows; i++) {
+        struct flow *f = &l->flow[i];
+        struct end *e = &f->e[side];
+        if (e->state == END_OVER)
+            continue;
+        e->plan = PLAN_ABORT;
+        if (e->state != END_NONE || f->opener == side)
+            e->state = END_OVER;
+        e->fd = -1;
+    }
 }
 
 /* After everything: was all that was promised delivered? */

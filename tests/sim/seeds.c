@@ -40,6 +40,10 @@ random_stack(struct rng *r, struct stack_config *c)
         c->isn_fixed = UINT32_MAX - rng_size(r, 100000);
     if (rng_percent(r, 25)) /* frames run out */
         c->frames[PART_TCPTX] = rng_range(r, 4, 32);
+    if (rng_percent(r, 25))
+        c->frames[PART_RX] = rng_range(r, 32, 256);
+    if (rng_percent(r, 25))
+        c->frames[PART_IPTX] = rng_range(r, 8, 32);
 }
 
 void
@@ -54,6 +58,11 @@ seeds_world(uint64_t seed, struct world_config *w, struct load_config *l)
     }
     if (rng_percent(&r, 70)) /* the same both ways, mostly */
         w->wire[1] = w->wire[0];
+    for (unsigned i = 0; i < 2; i++)
+        if (rng_percent(&r, 25)) { /* rings are full at times */
+            w->arena[i].n_req = 8u << rng_below(&r, 2);
+            w->arena[i].n_evt = 8u << rng_below(&r, 2);
+        }
     w->start += rng_next(&r) % (100000 * NS_S);
     l->flows = rng_range(&r, 1, 8);
 }

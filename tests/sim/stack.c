@@ -149,6 +149,7 @@ stack_gone(struct stack *s, uint32_t id, ns_t now)
         c->gone = true;
         serve_gone(&s->serve[up], s->serve[up].first + id, now);
     }
+    s->blocked_until = now; /* a turn follows a message of the supervisor's */
 }
 
 bool
@@ -160,11 +161,11 @@ stack_left(const struct stack *s, uint32_t id)
 static void
 reap(struct stack *s, enum stack_up up)
 {
-    uint32_t id = serve_idle_client(&s->serve[up]);
-    if (id == SESS_NONE)
-        return;
-    serve_remove(&s->serve[up], id);
-    s->client[up][id - s->serve[up].first].used = false;
+    uint32_t id;
+    while ((id = serve_idle_client(&s->serve[up])) != SESS_NONE) {
+        serve_remove(&s->serve[up], id);
+        s->client[up][id - s->serve[up].first].used = false;
+    }
 }
 
 static bool
