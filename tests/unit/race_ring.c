@@ -115,8 +115,8 @@ main(void)
     atomic_store(&shared.head, START);
     printf("1..1\n");
     if (bell_pipe(items_bell) < 0 || bell_pipe(space_bell) < 0 ||
-        pthread_create(&c, NULL, consume, &c) != 0 ||
-        pthread_create(&p, NULL, produce, &p) != 0) {
+        pthread_create(&c, NULL, consume, &n_items) != 0 ||
+        pthread_create(&p, NULL, produce, &n_items) != 0) {
         printf("Bail out! no threads or pipes\n");
         return 1;
     }
