@@ -5,26 +5,34 @@
  */
 #include "cc.h"
 
-#define SSTHRESH_NONE (1u << 30)
+extern const struct cc_ops cc_reno;
 
 static void
 reno_start(struct cc *cc, ns_t now)
 {
     (void)now;
-    /* RFC 6928 section 2: min(10 * MSS, max(2 * MSS, 14600)). */
-    uint32_t iw = min_u32(10 * cc->mss, max_u32(2 * cc->mss, 14600));
     if (cc->ssthresh == 0)
         cc->ssthresh = SSTHRESH_NONE;
-    cc->cwnd = cc->cwnd == 0 ? iw : min_u32(cc->cwnd, iw);
+    if (cc->cwnd == 0)
+        cc->cwnd = cc_initial_window(cc);
     cc->priv[0] = 0;
 }
 
 static void
-reno_ack(struct cc *cc, uint32_t acked, bool limited, ns_t srtt, ns_t now)
+reno_idle(struct cc *cc, ns_t idle, ns_t now)
 {
-    (void)srtt;
+    (void)idle;
     (void)now;
-    if (!limited) /* RFC 7661: a window that was not used says nothing about the path */
+    cc->cwnd = min_u32(cc->cwnd, cc_initial_window(cc)); /* RFC 5681 4.1: the restart window */
+    cc->priv[0] = 0;
+}
+
+static void
+reno_ack(struct cc *cc, const struct cc_ack *a, ns_t now)
+{
+    (void)now;
+    uint32_t acked = a->acked;
+    if (!a->limited || a->in_recovery) /* RFC 7661: a window not used tells nothing */
         return;
     if (cc->cwnd < cc->ssthresh) {
         /* Up to ssthresh exponentially; one ACK may stand for many segments here, so the limit
@@ -46,34 +54,47 @@ reno_loss(struct cc *cc, uint32_t flight, ns_t now)
 {
     (void)now;
     cc->ssthresh = max_u32(flight / 2, 2 * cc->mss); /* RFC 5681 equation 4 */
-    cc->cwnd = cc->ssthresh + 3 * cc->mss;
     cc->priv[0] = 0;
+}
+
+static void
+reno_mark(struct cc *cc, uint32_t flight, ns_t now)
+{
+    reno_loss(cc, flight, now);
+    cc->cwnd = cc->ssthresh;
 }
 
 static void
 reno_timeout(struct cc *cc, uint32_t flight, ns_t now)
 {
-    (void)now;
-    cc->ssthresh = max_u32(flight / 2, 2 * cc->mss);
+    reno_loss(cc, flight, now);
     cc->cwnd = cc->mss; /* the loss window */
+}
+
+static void
+reno_recovered(struct cc *cc, ns_t now)
+{
+    (void)now;
+    cc->cwnd = cc->ssthresh;
     cc->priv[0] = 0;
 }
 
 static void
-reno_recovered(struct cc *cc, uint32_t flight, ns_t now)
+reno_undo(struct cc *cc, uint32_t cwnd, uint32_t ssthresh, ns_t now)
 {
     (void)now;
-    /* RFC 6582 section 3.2 step 3 (1): no burst after recovery. */
-    cc->cwnd = min_u32(cc->ssthresh, max_u32(flight, cc->mss) + cc->mss);
-    cc->priv[0] = 0;
+    cc->cwnd = max_u32(cc->cwnd, cwnd);
+    cc->ssthresh = max_u32(cc->ssthresh, ssthresh);
 }
 
-static const struct cc_ops reno = {"reno",    reno_start,   reno_ack,
-                                   reno_loss, reno_timeout, reno_recovered};
-
-const struct cc_ops *
-cc_ops_of(uint32_t alg)
-{
-    static const struct cc_ops *const all[CC_ALGS] = {[CC_RENO] = &reno};
-    return all[alg < CC_ALGS ? alg : CC_RENO];
-}
+const struct cc_ops cc_reno = {
+    .name = "reno",
+    .start = reno_start,
+    .idle = reno_idle,
+    .ack = reno_ack,
+    .loss = reno_loss,
+    .mark = reno_mark,
+    .timeout = reno_timeout,
+    .recovered = reno_recovered,
+    .undo = reno_undo,
+};

@@ -16,7 +16,7 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
 {
     uint32_t path = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
     c->h.peer_mss = h->mss != 0 ? (uint16_t)max_u32(h->mss, MSS_MIN) : MSS_DEFAULT;
-    c->h.bits &= ~(H_TS | H_WS);
+    c->h.bits &= ~(H_TS | H_WS | H_SACK);
     c->h.snd_wscale = 0;
     if (h->has_wscale) {
         c->h.bits |= H_WS;
@@ -25,6 +25,8 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
     uint32_t mss = min_u32(min_u32(c->h.peer_mss, path), SEG_PAYLOAD);
     if (c->opt.maxseg != 0)
         mss = min_u32(mss, c->opt.maxseg);
+    if (h->sack_ok)
+        c->h.bits |= H_SACK;
     if (h->has_ts) {
         c->h.bits |= H_TS;
         c->h.ts_recent = h->ts_val;
@@ -99,6 +101,7 @@ tcb_established(struct tcp *t, struct tcb *c)
     }
     c->backoff = 0;
     c->recover = 0;
+    c->rtt_next = 0;
     keep_arm(t, c);
     if (c->parent != SESS_NONE) {
         t->tcb[c->parent].n_untold++;
@@ -137,9 +140,7 @@ syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s)
     c->snd_wl1 = c->snd_wl2 = 0;
     window_update(c, s);
     if (ack) {
-        if (c->rtt_seq != 0)
-            rtt_sample(c, t->now - c->rtt_time);
-        c->rtt_seq = 0;
+        rtt_of_syn(t, c);
         c->h.snd_una = s->ack;
         c->snd_nxt = max_u64(c->snd_nxt, s->ack);
         c->ack_now = true;

@@ -61,7 +61,7 @@ fast_path(const struct tcp *t, const struct tcb *c, const struct seg *s, unsigne
     return n == 1 && c != NULL && c->h.state >= TCPS_ESTABLISHED &&
            c->h.state <= TCPS_FIN_WAIT_2 && !(c->h.bits & (H_CLOSED | H_FIN_RCVD)) &&
            c->link.slot != SESS_NONE && (s->h.flags & (odd | TCP_ACK)) == TCP_ACK &&
-           s->seq == c->h.rcv_nxt && c->n_ooo == 0 && s->len != 0 &&
+           s->seq == c->h.rcv_nxt && c->ooo.n == 0 && s->len != 0 &&
            s->len <= c->h.rcv_adv - c->h.rcv_nxt;
 }
 
@@ -148,6 +148,7 @@ not_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
         t->now - c->last_oow_ack < 10 * NS_MS)
         return;
     c->last_oow_ack = t->now;
+    sack_duplicate(c, s->seq, min_u64(s->seq + s->len, c->h.rcv_nxt));
     output_control(t, c, TCP_ACK);
 }
 
@@ -204,9 +205,7 @@ handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
             return false;
         }
     }
-    if (c->rtt_seq != 0)
-        rtt_sample(c, t->now - c->rtt_time);
-    c->rtt_seq = 0;
+    rtt_of_syn(t, c);
     c->h.snd_una = max_u64(c->h.snd_una, 1);
     c->snd_nxt = max_u64(c->snd_nxt, 1);
     c->snd_wl1 = s->seq;
@@ -245,7 +244,7 @@ static void
 take_text(struct tcp *t, struct tcb *c, struct seg *s)
 {
     uint64_t before = c->h.rcv_nxt;
-    bool gap = c->n_ooo != 0;
+    bool gap = c->ooo.n != 0;
     bool moved = reasm_data(t, c, s);
     if (moved) {
         uint64_t n = c->h.rcv_nxt - before;
@@ -278,7 +277,7 @@ take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
     c->h.rcv_nxt++;
     c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt);
     c->h.bits |= H_FIN_RCVD;
-    c->n_ooo = 0; /* there is nothing beyond a FIN, whatever came before it */
+    reasm_forget(t, c); /* there is nothing beyond a FIN, whatever came before it */
     c->ack_now = true;
     work_add(t, c);
     switch ((enum tcp_state)c->h.state) {
@@ -475,7 +474,7 @@ input_icmp(struct tcp *t, const struct pkt *p)
             return;
         c->h.mss = (uint16_t)mss;
         c->cc.mss = mss;
-        c->snd_nxt = c->h.snd_una;
+        (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
         tcb_dirty(t, c);
         work_add(t, c);
         return;

@@ -125,11 +125,14 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         h.has_wscale = !(flags & TCP_ACK) || (c->h.bits & H_WS);
         h.wscale = WSCALE;
         h.has_ts = !(flags & TCP_ACK) || (c->h.bits & H_TS);
+        h.sack_ok = !(flags & TCP_ACK) || (c->h.bits & H_SACK);
         h.wnd = (uint16_t)min_u32(c->opt.rcvbuf - WINDOW_SLACK, UINT16_MAX);
         c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h.wnd);
     } else {
         h.has_ts = (c->h.bits & H_TS) != 0;
         h.wnd = window_field(c);
+        if (len == 0 && (flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+            sack_emit(t, c, &h);
     }
     if (h.has_ts) {
         h.ts_val = ts_clock(t->now) + c->h.ts_offset;
@@ -201,13 +204,14 @@ output_reset_for(struct tcp *t, const struct seg *s)
     stat_inc(t->stats, STAT_tcp_rst_tx);
 }
 
-/* How many bytes the windows let us send from snd_nxt on. */
+/* How many new bytes the peer's window and ours let us send. */
 static uint64_t
 usable_window(const struct tcb *c)
 {
-    uint64_t wnd = min_u64(c->h.snd_wnd, c->cc.cwnd);
-    uint64_t flight = c->snd_nxt - c->h.snd_una;
-    return wnd > flight ? wnd - flight : 0;
+    uint64_t edge = c->h.snd_una + c->h.snd_wnd;
+    uint64_t theirs = edge > c->snd_nxt ? edge - c->snd_nxt : 0;
+    uint32_t pipe = pipe_of(c);
+    return min_u64(theirs, c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0);
 }
 
 /* RFC 9293 3.8.6.2.1 (silly windows, sender) and 3.7.4 (Nagle): may these len bytes go now? */
@@ -229,22 +233,22 @@ worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
 static void
 sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end)
 {
-    bool again = seq < c->h.snd_max;
-    if (again) {
-        stat_inc(t->stats, STAT_tcp_retransmit);
-        c->n_rexmt++;
-        if (c->rtt_seq > seq)
-            c->rtt_seq = 0; /* Karn: RFC 6298 section 3 */
-    } else if (c->rtt_seq == 0) {
-        c->rtt_seq = end;
-        c->rtt_time = t->now;
-    }
+    bool again = seq<c->h.snd_max, fresh = end> c->snd_nxt;
+    recovery_sent(t, c, (uint32_t)(end - seq), again);
+    if (seq == 0) /* Karn, RFC 6298 section 3: a SYN that was sent twice times nothing */
+        c->syn_time = again ? 0 : t->now;
+    else if (fresh)
+        sent_add(t, c, seq, end);
+    else
+        sent_again(t, c, seq, end);
     c->snd_nxt = max_u64(c->snd_nxt, end);
     c->h.snd_max = max_u64(c->h.snd_max, end);
     if (c->timer[T_REXMT] == NS_NEVER || c->probing) {
         c->probing = false;
         rexmt_arm(t, c);
     }
+    if (fresh && seq != 0)
+        tlp_arm(t, c);
 }
 
 static bool
@@ -256,6 +260,24 @@ send_syn(struct tcp *t, struct tcb *c)
     if (!output_segment(t, c, 0, 0, flags))
         return false;
     sent(t, c, 0, 1);
+    return true;
+}
+
+/* What is lost goes first, as far as our window goes. */
+static bool
+send_lost(struct tcp *t, struct tcb *c)
+{
+    const struct run *r;
+    while ((r = sent_first_lost(t, c)) != NULL) {
+        uint64_t edge = c->h.snd_una + c->h.snd_wnd;
+        uint32_t len = (uint32_t)min_u64(r->right - r->left, c->h.mss), pipe = pipe_of(c);
+        if (pipe != 0 && pipe + len > c->cc.cwnd)
+            return true;
+        if (edge <= r->left) /* the window closed over it: the timer finds out */
+            return true;
+        if (output_again(t, c, r->left, min_u64(r->right, max_u64(edge, r->left + 1))) == 0)
+            return false;
+    }
     return true;
 }
 
@@ -337,7 +359,7 @@ output_session(struct tcp *t, struct tcb *c)
     }
     bool may_send =
         c->h.state != TCPS_FIN_WAIT_2 && c->h.state != TCPS_TIME_WAIT && !tcb_arena_away(t, c);
-    if (may_send && !send_data(t, c))
+    if (may_send && (!send_lost(t, c) || !send_data(t, c)))
         return false;
     /* A window that has opened is worth an ACK of its own: soon if little of the last one is
      * left, else for a quarter of the buffer. */
@@ -354,18 +376,34 @@ output_session(struct tcp *t, struct tcb *c)
     return true;
 }
 
-void
-output_again(struct tcp *t, struct tcb *c)
+uint32_t
+output_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
 {
     uint64_t data_end = 1 + c->h.tx_tail;
-    if (c->h.snd_una == 0 || c->h.snd_una >= c->h.snd_max || tcb_arena_away(t, c))
-        return;
-    uint64_t left = min_u64(data_end, c->h.snd_max) - min_u64(c->h.snd_una, data_end);
-    uint32_t len = (uint32_t)min_u64(left, c->h.mss);
-    bool fin = c->h.snd_una + len == data_end && c->h.snd_max > data_end;
-    if (!output_segment(t, c, c->h.snd_una, len, fin ? TCP_ACK | TCP_FIN : TCP_ACK))
-        return; /* no frame: the retransmission timer makes up for it */
-    sent(t, c, c->h.snd_una, c->h.snd_una + len + fin);
+    if (left == 0 || left >= right || right > c->h.snd_max || tcb_arena_away(t, c))
+        return 0;
+    uint64_t text = min_u64(right, data_end) - min_u64(left, data_end);
+    uint32_t len = (uint32_t)min_u64(text, c->h.mss);
+    bool fin = left + len == data_end && right > data_end;
+    if (!output_segment(t, c, left, len, fin ? TCP_ACK | TCP_FIN : TCP_ACK))
+        return 0;
+    sent(t, c, left, left + len + fin);
+    return len + fin;
+}
+
+bool
+output_one_new(struct tcp *t, struct tcb *c)
+{
+    uint64_t data_end = 1 + c->h.tx_tail, edge = c->h.snd_una + c->h.snd_wnd;
+    uint64_t end = min_u64(data_end, edge);
+    if (end <= c->snd_nxt || tcb_arena_away(t, c))
+        return false;
+    uint64_t seq = c->snd_nxt;
+    uint32_t len = (uint32_t)min_u64(end - seq, c->h.mss);
+    if (!output_segment(t, c, seq, len, TCP_ACK | TCP_PSH))
+        return false;
+    sent(t, c, seq, seq + len);
+    return true;
 }
 
 void

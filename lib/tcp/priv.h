@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "cc.h"
+#include "runs.h"
 #include "session/clients.h"
 #include "session/fifo.h"
 #include "tcp.h"
@@ -59,13 +60,23 @@ enum tcp_state {
 #define MSS_MIN 88u      /* below it headers outweigh data (as Linux's TCP_MIN_SND_MSS + 40) */
 /* Payload that fits a transmit frame, whatever the path and the peer say. */
 #define SEG_PAYLOAD (FRAME_SIZE - FRAME_L4 - TCP_HEADER_MAX)
-#define WSCALE 5u        /* FIFO_MAX >> 5 fits 16 bits */
-#define WINDOW_SLACK 64u /* what rounding to the window scale may promise too much */
-#define OOO_RANGES 16u
+#define WSCALE 5u               /* FIFO_MAX >> 5 fits 16 bits */
+#define WINDOW_SLACK 64u        /* what rounding to the window scale may promise too much */
+#define OOO_RANGES 256u         /* runs received out of order, a session */
 #define PAGE_SWEEP (20 * NS_MS) /* how often a client without pages is searched for some */
 #define PAWS_IDLE (24ull * 24 * 3600 * NS_S) /* RFC 7323 5.5: 24 days */
 
-enum { T_REXMT, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
+#define DUP_THRESH 3u         /* RFC 5681 3.2 */
+#define TLP_SLACK (2 * NS_MS) /* what our clock and the peer's may add to two round trips */
+#define MIN_RTT_WINDOW (60 * NS_S)
+
+/* T_REXMT: RFC 6298, or a window probe. T_LOSS: RFC 8985, a tail loss probe or the end of a
+ * reordering window. */
+enum { T_REXMT, T_LOSS, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
+
+/* What congestion control is told: all is well; losses found by ACKs are repaired, under
+ * RFC 6937; a timeout is repaired, in slow start. */
+enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
 
 /* Bits of tcb_hard.bits. */
 #define H_TS 1u           /* timestamps negotiated */
@@ -79,6 +90,7 @@ enum { T_REXMT, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
 #define H_FREED 256u      /* EVT_FREED was told */
 #define H_ANNOUNCED 512u  /* EVT_ACCEPT was told */
 #define H_FIN_ACKED 1024u /* our FIN was acknowledged */
+#define H_SACK 2048u      /* selective acknowledgments negotiated */
 
 struct tcb_hard {
     uint64_t snd_una, snd_max; /* snd_max: highest ever sent + 1 */
@@ -102,6 +114,7 @@ struct tcb_opts {
     uint32_t linger; /* seconds; UINT32_MAX: off */
     uint32_t user_timeout_ms;
     uint16_t maxseg;
+    uint8_t congestion; /* enum cc_alg */
     uint8_t ttl, tos;
     bool nodelay, cork, keepalive, reuseaddr, reuseport, quickack;
 };
@@ -122,13 +135,38 @@ struct tcb {
     /* -- soft from here on -- */
     struct tcb_hard h; /* this step's working copy */
     uint64_t snd_nxt;
-    uint64_t recover;          /* RFC 6582 */
+    uint64_t recover;          /* RFC 6582: repaired when this is acknowledged */
     uint64_t last_ack;         /* RFC 7323 Last.ACK.sent, extended */
     uint64_t told_adv;         /* right edge in the last ACK that was sent */
     uint64_t snd_wl1, snd_wl2; /* extended */
-    uint64_t rtt_seq;          /* this extended number's acknowledgment is timed; 0: none */
-    ns_t rtt_time;
+    struct run_list sent;      /* tiles [max(snd_una, 1), snd_nxt) */
+    struct run_list ooo;       /* received beyond rcv_nxt */
+    uint32_t sacked, lost;     /* bytes of sent that are so */
+    uint32_t dup_bytes;        /* what duplicate ACKs without SACK say has arrived */
+    uint64_t delivered;        /* bytes acknowledged or SACKed so far */
+    ns_t syn_time;             /* when the SYN was sent; 0: more than once */
     ns_t srtt, rttvar, rto;
+    uint64_t rtt_next; /* RFC 6298 gets a sample a round trip: when this is acked */
+    ns_t min_rtt[2];   /* of this window of time, and of the one before */
+    ns_t min_rtt_since;
+    struct rack {     /* RFC 8985 section 5 */
+        ns_t at, rtt; /* of the latest sent of what was delivered */
+        uint64_t end, fack;
+        uint64_t dsack_round;  /* 0: none */
+        uint8_t mult, persist; /* of the reordering window */
+        bool reordering, dsack;
+    } rack;
+    uint64_t tlp_end; /* a probe of the tail was sent, up to here; 0: none */
+    bool tlp_rexmt;   /* and it was no new data */
+    struct prr {      /* RFC 6937 */
+        uint32_t delivered, out, fs;
+    } prr;
+    struct undo {        /* the state before the repair, if that turns out unneeded */
+        uint64_t marker; /* snd_una then; 0: nothing to undo */
+        uint32_t cwnd, ssthresh;
+        uint32_t rexmt; /* segments sent again and not yet reported as duplicates */
+        uint32_t ts;    /* TSval of the first of them */
+    } undo;
     ns_t last_rx, last_tx; /* keepalive, idle restart */
     ns_t ts_recent_age;
     ns_t rexmt_since;  /* first timeout of the data at snd_una; 0: none */
@@ -142,17 +180,16 @@ struct tcb {
     uint32_t n_syn, n_accept; /* listener: half-open, and established but not accepted */
     uint32_t n_untold;        /* of n_accept, those whose EVT_ACCEPT waits */
     uint32_t backlog;
-    uint8_t n_ooo;
+    uint8_t ca; /* enum tcp_ca */
     uint8_t dupacks;
     uint8_t backoff;   /* timeouts in a row */
     uint8_t keep_sent; /* keepalive probes without an answer */
     uint8_t ack_dups;  /* duplicate ACKs owed: one for each segment out of order */
     uint8_t ack_segs;  /* full segments received since the last ACK */
-    bool hashed, working, ack_now, in_recovery, probing, dirty, on_tw, sent_window_zero;
-    bool rst_due; /* a RST is owed; the block lives until it is sent */
-    struct ooo {
-        uint64_t left, right; /* extended receive numbers, right exclusive */
-    } ooo[OOO_RANGES];
+    bool hashed, working, ack_now, probing, dirty, on_tw, sent_window_zero;
+    bool rst_due;              /* a RST is owed; the block lives until it is sent */
+    bool tlp_due;              /* T_LOSS is for a tail loss probe */
+    uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
     /* per-session counters */
     uint64_t n_rx, n_tx, n_drop, n_rexmt;
 };
@@ -180,6 +217,9 @@ struct tcp {
     struct stats *stats;
     struct pool pool;
     struct wheel wheel;
+    struct run_pool runs;
+    uint32_t runs_used[CLIENTS_MAX + 1]; /* beyond the promised; the last: of no client */
+    uint32_t arrivals;                   /* counts segments out of order */
     struct clients *clients;
     uint32_t *free; /* session numbers */
     uint32_t n_free;
@@ -215,6 +255,21 @@ struct seg {
     bool placed; /* in order, and in the receive FIFO at rcv_nxt */
 };
 
+/* What one acknowledgment delivered. */
+struct delivery {
+    uint32_t bytes;      /* acknowledged or SACKed for the first time */
+    uint32_t flight;     /* in the network before it */
+    uint32_t lost;       /* bytes found lost because of it */
+    ns_t rtt, rtt_first; /* of the latest and earliest sent run that was sent once; 0: none */
+    bool advanced;       /* snd_una moved */
+    bool hole;           /* RFC 6582: it shows the next hole, to be repaired now */
+    bool sacked;         /* some were SACKed for the first time */
+    bool dsack;          /* RFC 2883: something arrived twice */
+    uint64_t dsack_l, dsack_r;
+    bool ts; /* the ACK has a time stamp, and this it echoes */
+    uint32_t ts_ecr;
+};
+
 static inline uint32_t
 tcb_number(const struct tcp *t, const struct tcb *c)
 {
@@ -242,9 +297,20 @@ tcb_is_orphan(const struct tcb *c)
            c->h.state != TCPS_TIME_WAIT;
 }
 
+/* Bytes in the network, as far as we know (RFC 6675's pipe). */
+static inline uint32_t
+pipe_of(const struct tcb *c)
+{
+    uint64_t out = c->snd_nxt - min_u64(max_u64(c->h.snd_una, 1), c->snd_nxt);
+    uint64_t gone = (uint64_t)c->sacked + c->lost + c->dup_bytes;
+    return (uint32_t)min_u64(out > gone ? out - gone : 0, UINT32_MAX);
+}
+
 /* ---- tcb.c: life of a control block ---- */
 struct tcb *tcb_new(struct tcp *t);
 void tcb_free(struct tcp *t, struct tcb *c);
+/* It is no client's any more; the caller has settled slot and counts. */
+void tcb_disown(struct tcp *t, struct tcb *c);
 /* Everything soft as it is when nothing is known: after a crash, when it is in no list. */
 void tcb_soft_reset(struct tcp *t, struct tcb *c);
 /* The same for another attempt of a session that is in lists and stays there. */
@@ -308,10 +374,70 @@ void tcb_established(struct tcp *t, struct tcb *c);
 bool ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s);
 void ack_process(struct tcp *t, struct tcb *c, const struct seg *s);
 void window_update(struct tcb *c, const struct seg *s);
+/* ---- rtt.c ---- */
 void rtt_sample(struct tcb *c, ns_t rtt);
+void rtt_of_syn(struct tcp *t, struct tcb *c);
+void rtt_measure(struct tcp *t, struct tcb *c, const struct seg *s, const struct delivery *d);
+ns_t rtt_min(const struct tcb *c); /* 0: no sample */
+/* ---- sent.c: what was sent and not yet acknowledged ---- */
+uint32_t *runs_used(struct tcp *t, const struct tcb *c);
+void sent_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
+/* [left, left + len) of a run goes out again. */
+void sent_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
+/* Everything below ack was received. */
+void sent_acked(struct tcp *t, struct tcb *c, uint64_t ack, struct delivery *d);
+void sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right,
+                 struct delivery *d);
+/* Mark [left, right) lost, as far as it is not SACKed. Returns the bytes. */
+uint32_t sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
+/* The peer dropped what it had SACKed, or lies. */
+void sent_unsack(struct tcp *t, struct tcb *c);
+/* Nothing is lost after all. */
+void sent_unlose(struct tcp *t, struct tcb *c);
+/* The first lost run; NULL: none. */
+const struct run *sent_first_lost(const struct tcp *t, const struct tcb *c);
+void sent_forget(struct tcp *t, struct tcb *c);
+bool sent_valid(const struct tcp *t, const struct tcb *c);
+/* ---- sack.c ---- */
+/* Blocks for an ACK (RFC 2018 section 4, 2883). */
+void sack_emit(struct tcp *t, struct tcb *c, struct tcp_hdr *h);
+void sack_take(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t una_before,
+               struct delivery *d);
+/* The bytes [left, right) arrived again. */
+void sack_duplicate(struct tcb *c, uint64_t left, uint64_t right);
+/* ---- rack.c: RFC 8985 ---- */
+/* [.., right) of a run was delivered. */
+void rack_delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right,
+                    const struct delivery *d);
+void rack_reorder_window(struct tcb *c, bool dsack, bool recovered);
+/* Mark what must be lost; arm the timer for what may be. Returns the bytes found lost. */
+uint32_t rack_detect(struct tcp *t, struct tcb *c);
+/* After a timeout (6.3). */
+void rack_timeout(struct tcp *t, struct tcb *c);
+void tlp_arm(struct tcp *t, struct tcb *c);
+void tlp_fire(struct tcp *t, struct tcb *c);
+void tlp_acked(struct tcp *t, struct tcb *c, const struct seg *s, const struct delivery *d);
+/* ---- recovery.c ---- */
+/* After the lists know of an ACK: find losses, begin and end repairs, open the window. */
+void recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate);
+/* Something was found lost without an ACK (a reordering window ended). */
+void recovery_lost(struct tcp *t, struct tcb *c);
+void recovery_timeout(struct tcp *t, struct tcb *c);
+/* A segment of so many bytes was sent; again: it was not for the first time. */
+void recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again);
+/* ---- prr.c: RFC 6937 ---- */
+void prr_begin(struct tcb *c);
+void prr_ack(struct tcb *c, const struct delivery *d);
+/* ---- undo.c: RFC 3522, 2883 ---- */
+void undo_begin(struct tcb *c);
+/* True: what was repaired was not lost; all is as it was before. */
+bool undo_check(struct tcp *t, struct tcb *c, const struct delivery *d);
 /* ---- reasm.c ---- */
 /* Take the payload of an acceptable segment; true if rcv_nxt moved. */
 bool reasm_data(struct tcp *t, struct tcb *c, struct seg *s);
+/* Nothing is there out of order. */
+void reasm_forget(struct tcp *t, struct tcb *c);
+bool reasm_valid(const struct tcp *t, const struct tcb *c);
 /* ---- output.c ---- */
 /* Put the session on the work list. */
 void work_add(struct tcp *t, struct tcb *c);
@@ -324,8 +450,11 @@ bool output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, ui
 void window_choose(struct tcp *t, struct tcb *c);
 /* The most that the receive window may be, bytes. */
 uint32_t window_limit(struct tcp *t, const struct tcb *c);
-/* Send the first unacknowledged segment again, whatever the windows say. */
-void output_again(struct tcp *t, struct tcb *c);
+/* Send at most one segment of [left, right) again, whatever the windows say. Returns the bytes,
+ * 0: no frame. */
+uint32_t output_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
+/* One new segment, if there is one and the peer's window takes it. */
+bool output_one_new(struct tcp *t, struct tcb *c);
 /* A zero-window probe, or what a window too small allows (RFC 9293 3.8.6.1). */
 void output_probe(struct tcp *t, struct tcb *c);
 /* An ACK that says nothing new, limited in rate (RFC 5961 section 7). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * reasm.c: where received bytes go. The receive FIFO is the reassembly queue: bytes out of
- * order go straight to their place ahead of rcv_nxt, and a short sorted list of ranges says
+ * order go straight to their place ahead of rcv_nxt, and a sorted list of runs (runs.h) says
  * what is there (RFC 9293 3.10.7.4, seventh). A byte that is there is never written again.
  */
 #include "priv.h"
@@ -23,79 +23,124 @@ place(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t from, uint64_t
     return from + got;
 }
 
-/* Write what is missing of [left, right), range by range. Returns the end of what is now there
+static struct run *
+run_at(struct tcp *t, uint32_t i)
+{
+    return i != RUN_NONE ? &t->runs.run[i] : NULL;
+}
+
+/* Write what is missing of [left, right), run by run. Returns the end of what is now there
  * without a gap from left on, or left if nothing is. */
 static uint64_t
 fill(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t left, uint64_t right)
 {
     uint64_t at = left;
-    for (unsigned i = 0; i <= c->n_ooo && at < right; i++) {
-        bool range = i < c->n_ooo;
-        if (range && c->ooo[i].right <= at)
+    for (struct run *r = run_at(t, c->ooo.head); at < right;
+         r = r != NULL ? run_at(t, r->next) : NULL) {
+        if (r != NULL && r->right <= at)
             continue;
-        uint64_t stop = range ? min_u64(c->ooo[i].left, right) : right;
+        uint64_t stop = r != NULL ? min_u64(r->left, right) : right;
         if (at < stop) {
             uint64_t got = place(t, c, s, at, stop);
             if (got < stop)
                 return got;
             at = stop;
         }
-        if (range && c->ooo[i].left < right)
-            at = max_u64(at, min_u64(c->ooo[i].right, right));
+        if (r != NULL && r->left < right)
+            at = max_u64(at, min_u64(r->right, right));
     }
     return at;
 }
 
-/* Note that [left, right) is there. False: the list is full and it does not touch a range. */
-static bool
-range_add(struct tcb *c, uint64_t left, uint64_t right)
+/* The last run that ends before `left`, RUN_NONE: none does. */
+static uint32_t
+run_before(struct tcp *t, const struct tcb *c, uint64_t left)
 {
-    unsigned i = 0;
-    while (i < c->n_ooo && c->ooo[i].right < left)
-        i++;
-    if (i < c->n_ooo && c->ooo[i].left <= right) { /* touches: merge, and with what follows */
-        c->ooo[i].left = min_u64(c->ooo[i].left, left);
-        c->ooo[i].right = max_u64(c->ooo[i].right, right);
-        unsigned j = i + 1;
-        while (j < c->n_ooo && c->ooo[j].left <= c->ooo[i].right) {
-            c->ooo[i].right = max_u64(c->ooo[i].right, c->ooo[j].right);
-            j++;
-        }
-        memmove(&c->ooo[i + 1], &c->ooo[j], (c->n_ooo - j) * sizeof c->ooo[0]);
-        c->n_ooo = (uint8_t)(c->n_ooo - (j - i - 1));
-        return true;
+    uint32_t prev = RUN_NONE, i = c->ooo.head;
+    while (i != RUN_NONE && t->runs.run[i].right < left) {
+        prev = i;
+        i = t->runs.run[i].next;
     }
-    if (c->n_ooo == OOO_RANGES)
-        return false;
-    memmove(&c->ooo[i + 1], &c->ooo[i], (c->n_ooo - i) * sizeof c->ooo[0]);
-    c->ooo[i] = (struct ooo){left, right};
-    c->n_ooo++;
+    return prev;
+}
+
+/* Note that [left, right) is there. False: no memory, and it does not touch a run. */
+static bool
+run_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
+{
+    uint32_t prev = run_before(t, c, left);
+    uint32_t i = prev == RUN_NONE ? c->ooo.head : t->runs.run[prev].next;
+    struct run *r = run_at(t, i);
+    if (r == NULL || r->left > right) {
+        if (c->ooo.n < OOO_RANGES)
+            r = runs_insert(&t->runs, &c->ooo, false, runs_used(t, c), prev, left, right);
+        else
+            r = NULL;
+        if (r == NULL)
+            return false;
+    } else { /* touches: join, and with what follows */
+        r->left = min_u64(r->left, left);
+        r->right = max_u64(r->right, right);
+        for (struct run *next; (next = run_at(t, r->next)) != NULL && next->left <= r->right;) {
+            r->right = max_u64(r->right, next->right);
+            runs_remove(&t->runs, &c->ooo, false, runs_used(t, c), i);
+        }
+    }
+    r->at = ++t->arrivals;
     return true;
 }
 
-/* rcv_nxt moved: ranges that it reached are part of the stream now. */
-static void
-advance(struct tcb *c)
+/* May a run be added that does not touch another, or does this one touch? */
+static bool
+run_fits(struct tcp *t, const struct tcb *c, uint64_t left, uint64_t right)
 {
-    unsigned i = 0;
-    while (i < c->n_ooo && c->ooo[i].left <= c->h.rcv_nxt) {
-        c->h.rcv_nxt = max_u64(c->h.rcv_nxt, c->ooo[i].right);
-        i++;
+    uint32_t prev = run_before(t, c, left);
+    const struct run *r = run_at(t, prev == RUN_NONE ? c->ooo.head : t->runs.run[prev].next);
+    return (r != NULL && r->left <= right) ||
+           (c->ooo.n < OOO_RANGES && runs_left(&t->runs, &c->ooo, false, *runs_used(t, c)));
+}
+
+/* rcv_nxt moved: runs that it reached are part of the stream now. */
+static void
+advance(struct tcp *t, struct tcb *c)
+{
+    struct run *r;
+    while ((r = run_at(t, c->ooo.head)) != NULL && r->left <= c->h.rcv_nxt) {
+        c->h.rcv_nxt = max_u64(c->h.rcv_nxt, r->right);
+        runs_remove(&t->runs, &c->ooo, false, runs_used(t, c), RUN_NONE);
     }
-    memmove(&c->ooo[0], &c->ooo[i], (c->n_ooo - i) * sizeof c->ooo[0]);
-    c->n_ooo = (uint8_t)(c->n_ooo - i);
+}
+
+void
+reasm_forget(struct tcp *t, struct tcb *c)
+{
+    runs_clear(&t->runs, &c->ooo, false, runs_used(t, c));
+}
+
+bool
+reasm_valid(const struct tcp *t, const struct tcb *c)
+{
+    uint64_t edge = c->h.rcv_nxt;
+    uint32_t n = 0;
+    for (uint32_t i = c->ooo.head; i != RUN_NONE; i = t->runs.run[i].next) {
+        const struct run *r = &t->runs.run[i];
+        if (r->left <= edge || r->right <= r->left || ++n > c->ooo.n)
+            return false;
+        edge = r->right;
+    }
+    return n == c->ooo.n && (n == 0 || edge <= c->h.rcv_adv);
 }
 
 /* Let go of what came out of order, and of pages that a life before a crash left ahead. The
  * peer still has the bytes (RFC 9293 3.10.7.4 leaves it to us to keep them). */
 static void
-let_go_ahead(struct client *cl, struct tcb *c)
+let_go_ahead(struct tcp *t, struct client *cl, struct tcb *c)
 {
     uint64_t from = ALIGN_UP(c->h.rcv_nxt - 1, (uint64_t)FIFO_PAGE);
     uint64_t to = (c->h.rx_head / FIFO_PAGE + FIFO_DIR) * FIFO_PAGE;
     if (from < to)
         fifo_rx_free(&cl->v, c->link.slot, &cl->pages, from, to);
-    c->n_ooo = 0;
+    reasm_forget(t, c);
 }
 
 /* The client's pool is empty, and bytes that a session waits for were refused. Its sessions may
@@ -115,15 +160,31 @@ find_pages(struct tcp *t, struct tcb *c)
                     o->link.slot == SESS_NONE || (o->h.bits & H_CLOSED))
                     continue;
                 if (pass == 1)
-                    let_go_ahead(cl, o);
+                    let_go_ahead(t, cl, o);
                 else if (slot_take_cursors(t,
                                            o)) /* a lie is found out when it says something */
                     work_add(t, o);
             }
     }
     if (cl->pages.n_free == 0)
-        let_go_ahead(cl, c);
+        let_go_ahead(t, cl, c);
     return cl->pages.n_free != 0;
+}
+
+/* RFC 2883 section 4: what of [left, right) is here already; the first such piece. */
+static void
+report_duplicate(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
+{
+    if (left < c->h.rcv_nxt) {
+        sack_duplicate(c, left, min_u64(right, c->h.rcv_nxt));
+        return;
+    }
+    for (const struct run *r = run_at(t, c->ooo.head); r != NULL && r->left < right;
+         r = run_at(t, r->next))
+        if (r->right > left) {
+            sack_duplicate(c, max_u64(left, r->left), min_u64(right, r->right));
+            return;
+        }
 }
 
 bool
@@ -135,6 +196,7 @@ reasm_data(struct tcp *t, struct tcb *c, struct seg *s)
         c->h.rcv_nxt += s->len;
         return true;
     }
+    report_duplicate(t, c, s->seq, right);
     if (left >= right) /* all of it old: the peer missed our ACK */
         return false;
     if (left == c->h.rcv_nxt) {
@@ -144,19 +206,16 @@ reasm_data(struct tcp *t, struct tcb *c, struct seg *s)
         if (got == left)
             return false;
         c->h.rcv_nxt = got;
-        advance(c);
+        advance(t, c);
         return true;
     }
     stat_inc(t->stats, STAT_tcp_ooo);
-    bool fits = c->n_ooo < OOO_RANGES;
-    for (unsigned i = 0; i < c->n_ooo && !fits; i++)
-        fits = c->ooo[i].left <= right && c->ooo[i].right >= left;
-    if (!fits) {
+    if (!run_fits(t, c, left, right)) {
         stat_inc(t->stats, STAT_tcp_drop_window);
         return false;
     }
     uint64_t got = fill(t, c, s, left, right);
     if (got > left)
-        (void)range_add(c, left, got); /* room was checked */
+        (void)run_add(t, c, left, got); /* room was checked */
     return false;
 }

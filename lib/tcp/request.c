@@ -328,7 +328,7 @@ tcp_client_remove(struct transport *tr, uint32_t client)
         if (!c->used || c->link.client != client)
             continue;
         client_forget(t->clients, &c->link, i, tcb_link_of, t);
-        c->link.client = c->link.slot = SESS_NONE;
+        tcb_disown(t, c);
         c->rst_due = c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT;
         tcb_die(t, c, ECONNABORTED);
         work_add(t, c);

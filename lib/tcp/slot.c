@@ -86,7 +86,7 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
             return false;
         if (c->h.tx_tail == head && c->h.snd_una != 0 && c->snd_nxt == c->h.snd_una &&
             t->now - c->last_tx > c->rto)
-            cc_ops_of(c->cc.alg)->start(&c->cc, t->now); /* RFC 5681 4.1: restart after idle */
+            cc_ops_of(c->cc.alg)->idle(&c->cc, t->now - c->last_tx, t->now);
         c->h.tx_tail = tx;
         tcb_dirty(t, c);
     }
@@ -96,7 +96,7 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
             return false;
         /* Emptied: the page that is begun goes back as well, so that an idle session holds
          * nothing. */
-        bool empty = rx == readable && c->n_ooo == 0;
+        bool empty = rx == readable && c->ooo.n == 0;
         fifo_rx_free(&cl->v, c->link.slot, &cl->pages, c->h.rx_head,
                      empty ? ALIGN_UP(rx, (uint64_t)FIFO_PAGE) : rx);
         c->h.rx_head = rx;

@@ -69,6 +69,7 @@ tcb_new(struct tcp *t)
 void
 tcb_soft_reset(struct tcp *t, struct tcb *c)
 {
+    c->sent = c->ooo = run_list_none();
     c->hash_next = c->bound_next = c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
     c->hashed = c->working = c->dirty = c->on_tw = false;
     c->wheel = (struct wheel_node){0};
@@ -81,12 +82,20 @@ tcb_soft_reset(struct tcp *t, struct tcb *c)
 void
 tcb_begin(struct tcp *t, struct tcb *c)
 {
-    c->ack_now = c->in_recovery = c->probing = c->sent_window_zero = false;
+    sent_forget(t, c);
+    reasm_forget(t, c);
+    c->ack_now = c->probing = c->sent_window_zero = false;
     for (unsigned i = 0; i < T_COUNT; i++)
         c->timer[i] = NS_NEVER;
-    c->n_ooo = c->dupacks = c->backoff = c->keep_sent = c->ack_dups = c->ack_segs = 0;
-    c->rtt_seq = 0;
-    c->srtt = c->rttvar = 0;
+    c->dupacks = c->backoff = c->keep_sent = c->ack_dups = c->ack_segs = 0;
+    c->ca = CA_OPEN;
+    c->syn_time = c->srtt = c->rttvar = c->rtt_next = 0;
+    c->min_rtt[0] = c->min_rtt[1] = 0;
+    c->min_rtt_since = t->now;
+    c->rack = (struct rack){.mult = 1};
+    c->undo = (struct undo){0};
+    c->tlp_end = c->dsack_l = c->dsack_r = c->delivered = 0;
+    c->tlp_due = c->tlp_rexmt = false;
     c->rto = RTO_INITIAL;
     c->rexmt_since = c->last_oow_ack = 0;
     c->last_rx = c->last_tx = c->ts_recent_age = t->now;
@@ -98,8 +107,19 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->max_wnd = max_u32(c->h.snd_wnd, c->h.mss);
     c->snd_wl1 = c->snd_wl2 = 0;
     c->n_syn = c->n_accept = c->n_untold = 0;
-    c->cc = (struct cc){.mss = c->h.mss != 0 ? c->h.mss : MSS_DEFAULT, .alg = CC_RENO};
+    c->cc =
+        (struct cc){.mss = c->h.mss != 0 ? c->h.mss : MSS_DEFAULT, .alg = c->opt.congestion};
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
+}
+
+void
+tcb_disown(struct tcp *t, struct tcb *c)
+{
+    uint32_t *from = runs_used(t, c);
+    uint32_t n = c->ooo.n + (c->sent.n > RUNS_SURE ? c->sent.n - RUNS_SURE : 0);
+    c->link.client = c->link.slot = SESS_NONE;
+    *from -= n;
+    *runs_used(t, c) += n;
 }
 
 void
@@ -110,6 +130,8 @@ tcb_free(struct tcp *t, struct tcb *c)
     port_release(t, c);
     wheel_remove(&t->wheel, i);
     client_forget(t->clients, &c->link, i, tcb_link_of, t);
+    sent_forget(t, c);
+    reasm_forget(t, c);
     struct client *cl = tcb_client(t, c);
     if (cl != NULL) {
         if (c->link.slot != SESS_NONE)
@@ -233,6 +255,8 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
         c->link.slot = SESS_NONE;
     }
     c->parent = SESS_NONE;
+    sent_forget(t, c);
+    reasm_forget(t, c);
     demux_remove(t, c);
     tw_remove(t, c);
     for (unsigned i = 0; i < T_COUNT; i++)
@@ -262,7 +286,7 @@ tcb_settle(struct tcp *t, struct tcb *c)
         if (c->link.slot != SESS_NONE) /* the dead client's memory is not needed any more */
             client_slot_give(cl, c->link.slot);
         cl->n_sessions--;
-        c->link.client = c->link.slot = SESS_NONE;
+        tcb_disown(t, c);
         cl = NULL;
     }
     if (c->h.state != TCPS_CLOSED || c->rst_due || tcb_arena_away(t, c))
@@ -279,20 +303,14 @@ tcb_validate(const struct tcp *t, const struct tcb *c)
     const struct tcb_hard *h = &c->h;
     if (h->state >= TCPS_STATES || h->snd_una > h->snd_max || h->rcv_adv < h->rcv_nxt)
         return false;
-    if (h->snd_max > snd_end(c) || h->snd_wscale > 14 || c->n_ooo > OOO_RANGES)
+    if (h->snd_max > snd_end(c) || h->snd_wscale > 14)
         return false;
     uint64_t rx = h->rcv_nxt > 0 ? h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0) : 0;
     if (h->rx_head > rx || rx - h->rx_head > FIFO_MAX)
         return false;
     if (h->mss > SEG_PAYLOAD || (h->state >= TCPS_ESTABLISHED && h->mss == 0))
         return false;
-    uint64_t edge = h->rcv_nxt;
-    for (unsigned i = 0; i < c->n_ooo; i++) {
-        if (c->ooo[i].left <= edge || c->ooo[i].right <= c->ooo[i].left)
-            return false;
-        edge = c->ooo[i].right;
-    }
-    if (edge > h->rcv_nxt && edge > h->rcv_adv)
+    if (!sent_valid(t, c) || !reasm_valid(t, c))
         return false;
-    return c->link.client == SESS_NONE || c->link.client < CLIENTS_MAX ? t != NULL : false;
+    return c->link.client == SESS_NONE || c->link.client < CLIENTS_MAX;
 }

@@ -19,6 +19,7 @@ take(size_t *at, size_t bytes)
 
 struct layout {
     size_t header, tcb, holder, store_size;
+    size_t runs;
     size_t self, clients, free, hash, port_use, dirty, stack, soft_size;
     uint32_t n_hash;
 };
@@ -42,6 +43,7 @@ layout_of(const struct tcp_config *c, const struct frames *f)
     l.hash = take(&at, l.n_hash * sizeof(uint32_t));
     l.port_use = take(&at, 65536 * sizeof(uint16_t));
     l.dirty = take(&at, n * sizeof(uint32_t));
+    l.runs = take(&at, runs_of(n) * sizeof(struct run));
     l.stack = take(&at, pool_stack_bytes(n_frames));
     l.soft_size = ALIGN_UP(at, (size_t)CACHE_LINE);
     return l;
@@ -62,8 +64,9 @@ tcp_soft_size(const struct tcp_config *c, const struct frames *f)
 size_t
 tcp_session_bytes(void)
 {
-    /* the block; two hash buckets; a free-list and a dirty-list word */
-    return sizeof(struct tcb) + 4 * sizeof(uint32_t);
+    /* the block; two hash buckets; a free-list and a dirty-list word; its runs, the promised
+     * ones and its part of the others */
+    return sizeof(struct tcb) + 4 * sizeof(uint32_t) + (RUNS_SURE + 1) * sizeof(struct run);
 }
 
 /* ---- start ---- */
@@ -193,6 +196,9 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     for (unsigned i = 0; i < PORT_HASH; i++)
         t->bound[i] = SESS_NONE;
     t->work_head = t->work_tail = t->tw_head = t->tw_tail = SESS_NONE;
+    for (unsigned i = 0; i < ARRAY_LEN(t->runs_used); i++)
+        t->runs_used[i] = 0;
+    runs_init(&t->runs, (struct run *)(void *)(m + l.runs), cfg->n_sessions);
     pool_init(&t->pool, f, PART_TCPTX, (uint32_t *)(void *)(m + l.stack), s + l.holder);
     wheel_init(&t->wheel, wheel_node_of_tcb, t, now);
     sessions_take_up(t);

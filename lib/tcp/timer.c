@@ -61,6 +61,7 @@ rexmt_fire(struct tcp *t, struct tcb *c)
     if (closed && c->h.snd_una != c->h.snd_max && c->h.snd_una < 1 + c->h.tx_tail) {
         c->probing = true; /* a window that closed over what was sent */
         c->snd_nxt = c->h.snd_una;
+        sent_forget(t, c);
     }
     if (c->probing) {
         /* A peer that answers with a closed window may do so for ever (RFC 9293 3.8.6.1), but
@@ -82,18 +83,25 @@ rexmt_fire(struct tcp *t, struct tcb *c)
         return;
     }
     stat_inc(t->stats, STAT_tcp_rto);
-    if (c->backoff == 0 && c->h.snd_una > 0)
-        cc_ops_of(c->cc.alg)->timeout(&c->cc, (uint32_t)(c->h.snd_max - c->h.snd_una), t->now);
+    if (c->h.snd_una == 0) /* a SYN: output sends it again */
+        c->snd_nxt = 0;
+    else if (c->snd_nxt > c->h.snd_una)
+        recovery_timeout(t, c);
     c->backoff++;
-    c->in_recovery = false;
-    c->dupacks = 0;
-    c->recover = c->h.snd_max; /* RFC 6582 section 4 */
-    c->rtt_seq = 0;
-    c->snd_nxt = c->h.snd_una;
-    if (c->backoff >= 3 && c->h.state >= TCPS_ESTABLISHED)
-        c->cc.cwnd = c->h.mss;
     rexmt_arm(t, c);
     work_add(t, c);
+}
+
+/* RFC 8985: the end of a reordering window, or a tail without an answer. */
+static void
+loss_fire(struct tcp *t, struct tcb *c)
+{
+    if (c->h.state < TCPS_ESTABLISHED || c->h.snd_una == c->h.snd_max)
+        return;
+    if (c->tlp_due)
+        tlp_fire(t, c);
+    else
+        recovery_lost(t, c);
 }
 
 static void
@@ -133,8 +141,10 @@ void
 timer_fire(struct tcp *t, struct tcb *c)
 {
     typedef void fire(struct tcp *, struct tcb *);
-    static fire *const handler[T_COUNT] = {
-        [T_REXMT] = rexmt_fire, [T_KEEP] = keep_fire, [T_WAIT] = wait_fire};
+    static fire *const handler[T_COUNT] = {[T_REXMT] = rexmt_fire,
+                                           [T_LOSS] = loss_fire,
+                                           [T_KEEP] = keep_fire,
+                                           [T_WAIT] = wait_fire};
     for (unsigned i = 0; i < T_COUNT; i++) {
         if (c->timer[i] > t->now)
             continue;

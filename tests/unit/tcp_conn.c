@@ -36,6 +36,7 @@ conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint3
     if (flags & TCP_SYN) {
         s.h.mss = c->mss;
         s.h.has_wscale = c->ws;
+        s.h.sack_ok = c->sack;
         s.h.wscale = c->wscale;
     }
     kit_inject(k, &s);
@@ -57,6 +58,25 @@ conn_ack(struct kit *k, struct conn *c, uint32_t rcv)
 {
     c->rcv = rcv;
     conn_raw(k, c, TCP_ACK, c->snd, rcv, NULL, 0);
+}
+
+void
+conn_sack(struct kit *k, struct conn *c, uint32_t rcv, unsigned n, const uint32_t blocks[][2])
+{
+    c->rcv = rcv;
+    struct in_seg s = {.h = {.sport = c->rport,
+                             .dport = c->lport,
+                             .seq = c->iss + c->snd,
+                             .ack = c->irs + rcv,
+                             .flags = TCP_ACK,
+                             .wnd = c->wnd,
+                             .has_ts = c->ts,
+                             .ts_val = c->ts_val,
+                             .ts_ecr = c->ts_ecr,
+                             .n_sack = (uint8_t)n}};
+    for (unsigned i = 0; i < n; i++)
+        s.h.sack[i] = (struct tcp_sack){c->irs + blocks[i][0], c->irs + blocks[i][1]};
+    kit_inject(k, &s);
 }
 
 bool

@@ -82,7 +82,7 @@ struct conn {
     uint32_t rcv; /* what it acknowledges, counted from irs */
     uint16_t wnd;
     uint16_t mss; /* options of its SYN; 0: none */
-    bool ws, ts;
+    bool ws, ts, sack;
     uint8_t wscale;
     uint32_t ts_val, ts_ecr;
 };
@@ -153,6 +153,9 @@ void conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, 
 void conn_send(struct kit *k, struct conn *c, uint8_t flags, uint32_t len);
 /* An acknowledgment of everything below `rcv` (counted from irs). */
 void conn_ack(struct kit *k, struct conn *c, uint32_t rcv);
+/* The same, with blocks: pairs of numbers counted from irs. */
+void conn_sack(struct kit *k, struct conn *c, uint32_t rcv, unsigned n,
+               const uint32_t blocks[][2]);
 /* kit_init, a listener, and one connection to it; ends the process if that fails. */
 struct conn conn_up(struct kit *k);
 struct tcb *conn_tcb(struct kit *k, const struct conn *c);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * cc.c: the congestion controls that there are, by number and by name.
+ */
+#include <string.h>
+
+#include "cc.h"
+
+extern const struct cc_ops cc_reno;
+
+static const struct cc_ops *const all[CC_ALGS] = {[CC_RENO] = &cc_reno};
+
+const struct cc_ops *
+cc_ops_of(uint32_t alg)
+{
+    return all[alg < CC_ALGS ? alg : CC_RENO];
+}
+
+enum cc_alg
+cc_alg_of(const char *name, size_t len)
+{
+    for (unsigned i = 0; i < CC_ALGS; i++)
+        if (strlen(all[i]->name) == len && memcmp(all[i]->name, name, len) == 0)
+            return (enum cc_alg)i;
+    return CC_ALGS;
+}

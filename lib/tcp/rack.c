@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * rack.c: RACK-TLP (RFC 8985): a segment is lost if one that was sent sufficiently later has
+ * arrived; and a probe when the tail of a flight stays without an answer. The names are the
+ * RFC's.
+ */
+#include "priv.h"
+
+/* RFC 8985 6.2 step 2. */
+static bool
+sent_after(ns_t t1, uint64_t end1, ns_t t2, uint64_t end2)
+{
+    return t1 > t2 || (t1 == t2 && end1 > end2);
+}
+
+/* Steps 1 to 3, for one run of what an ACK delivered. */
+void
+rack_delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right,
+               const struct delivery *d)
+{
+    struct rack *k = &c->rack;
+    bool again = r->flags & RUN_REXMT;
+    ns_t rtt = t->now - r->at;
+    /* Was it the first transmission that arrived? Then this says nothing of the second. */
+    if (again && d->ts && (int32_t)(d->ts_ecr - (ts_clock(r->at) + c->h.ts_offset)) < 0)
+        return;
+    if (again && rtt < rtt_min(c))
+        return;
+    if (right > k->fack)
+        k->fack = right;
+    else if (!again && right < k->fack)
+        k->reordering = true;
+    if (sent_after(r->at, right, k->at, k->end)) {
+        k->at = r->at;
+        k->end = right;
+        k->rtt = rtt;
+    }
+}
+
+/* Step 4: how much later is sufficiently later. */
+void
+rack_reorder_window(struct tcb *c, bool dsack, bool recovered)
+{
+    struct rack *k = &c->rack;
+    if (k->mult == 0)
+        k->mult = 1;
+    if (dsack && (k->dsack_round == 0 || c->h.snd_una >= k->dsack_round)) {
+        k->dsack_round = c->snd_nxt;
+        k->mult = (uint8_t)min_u32(k->mult + 1u, 255);
+        k->persist = 16;
+    } else if (recovered && k->persist != 0 && --k->persist == 0) {
+        k->mult = 1;
+    }
+}
+
+static ns_t
+reorder_window(const struct tcb *c)
+{
+    const struct rack *k = &c->rack;
+    /* While no reordering was seen, three segments beyond a hole are as good as time. */
+    if (!k->reordering &&
+        (c->ca != CA_OPEN || c->sacked > (DUP_THRESH - 1) * (uint32_t)c->h.mss))
+        return 0;
+    return min_u64(max_u32(k->mult, 1) * (rtt_min(c) / 4), c->srtt);
+}
+
+/* Step 5. */
+uint32_t
+rack_detect(struct tcp *t, struct tcb *c)
+{
+    const struct rack *k = &c->rack;
+    ns_t wait = 0, window = reorder_window(c);
+    uint32_t lost = 0;
+    if (k->end == 0)
+        return 0;
+    for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
+        const struct run *r = &t->runs.run[i];
+        if ((r->flags & (RUN_SACKED | RUN_LOST)) || !sent_after(k->at, k->end, r->at, r->right))
+            continue;
+        ns_t due = r->at + k->rtt + window;
+        if (due <= t->now)
+            lost += sent_lost(t, c, r->left, r->right);
+        else
+            wait = max_u64(wait, due - t->now);
+    }
+    if (wait != 0) {
+        c->tlp_due = false;
+        timer_set(t, c, T_LOSS, t->now + wait);
+    } else if (!c->tlp_due) {
+        c->timer[T_LOSS] = NS_NEVER;
+    }
+    return lost;
+}
+
+/* 6.3: the first is lost, and what is as old as a lost one would be. */
+void
+rack_timeout(struct tcp *t, struct tcb *c)
+{
+    ns_t old = c->rack.rtt + reorder_window(c);
+    uint64_t una = max_u64(c->h.snd_una, 1);
+    for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
+        const struct run *r = &t->runs.run[i];
+        if (r->left == una || r->at + old <= t->now)
+            (void)sent_lost(t, c, r->left, r->right);
+    }
+}
+
+/* ---- tail loss probes, section 7 ---- */
+
+/* 7.2: when to send one, after new data or an ACK that moved snd_una. */
+void
+tlp_arm(struct tcp *t, struct tcb *c)
+{
+    uint32_t flight = pipe_of(c);
+    if (!(c->h.bits & H_SACK) || c->ca != CA_OPEN || c->sacked != 0 || c->lost != 0 ||
+        flight == 0 || c->tlp_end != 0 || c->srtt == 0 || c->timer[T_REXMT] == NS_NEVER ||
+        c->h.snd_wnd == 0) {
+        if (c->tlp_due)
+            c->timer[T_LOSS] = NS_NEVER;
+        c->tlp_due = false;
+        return;
+    }
+    ns_t pto = 2 * c->srtt + TLP_SLACK;
+    if (flight <= c->h.mss) /* the peer may hold its ACK back */
+        pto += RTO_MIN;
+    if (t->now + pto >= c->timer[T_REXMT]) { /* the timeout comes first */
+        if (c->tlp_due)
+            c->timer[T_LOSS] = NS_NEVER;
+        c->tlp_due = false;
+        return;
+    }
+    c->tlp_due = true;
+    timer_set(t, c, T_LOSS, t->now + pto);
+}
+
+/* 7.3: new data if there is, or the end of what was sent. */
+void
+tlp_fire(struct tcp *t, struct tcb *c)
+{
+    c->tlp_due = false;
+    if (c->tlp_end != 0 || c->snd_nxt <= c->h.snd_una)
+        return;
+    bool fresh = output_one_new(t, c);
+    if (!fresh) {
+        uint64_t left = max_u64(c->h.snd_una, 1), mss = c->h.mss;
+        left = c->snd_nxt - left > mss ? c->snd_nxt - mss : left;
+        if (output_again(t, c, left, c->snd_nxt) == 0)
+            return;
+    }
+    stat_inc(t->stats, STAT_tcp_tail_probe);
+    c->tlp_end = c->snd_nxt;
+    c->tlp_rexmt = !fresh;
+    rexmt_arm(t, c);
+}
+
+/* 7.4: did the probe repair a loss that nobody else saw? Then the window has to know. */
+void
+tlp_acked(struct tcp *t, struct tcb *c, const struct seg *s, const struct delivery *d)
+{
+    if (c->tlp_end == 0 || s->ack < c->tlp_end)
+        return;
+    if (!c->tlp_rexmt || (d->dsack && d->dsack_r == c->tlp_end)) {
+        c->tlp_end = 0;
+    } else if (s->ack > c->tlp_end) {
+        c->tlp_end = 0;
+        if (c->ca == CA_OPEN) {
+            const struct cc_ops *cc = cc_ops_of(c->cc.alg);
+            cc->loss(&c->cc, d->flight, t->now);
+            cc->recovered(&c->cc, t->now);
+        }
+    } else if (!d->advanced && !d->sacked) { /* a duplicate: both arrived */
+        c->tlp_end = 0;
+    }
+}

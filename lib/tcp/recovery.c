@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * recovery.c: when a repair begins and ends. What is lost is found by time where the peer sends
+ * selective acknowledgments (rack.c), else by counting duplicate ones (RFC 5681 3.2, RFC 6582);
+ * it is marked in the list of what was sent, and output.c sends marked runs before anything
+ * new.
+ */
+#include "priv.h"
+
+static uint32_t
+out_bytes(const struct tcb *c)
+{
+    uint64_t una = max_u64(c->h.snd_una, 1);
+    return (uint32_t)min_u64(c->snd_nxt > una ? c->snd_nxt - una : 0, UINT32_MAX);
+}
+
+static void
+begin(struct tcp *t, struct tcb *c)
+{
+    stat_inc(t->stats, STAT_tcp_fast_retransmit);
+    undo_begin(c);
+    c->ca = CA_RECOVERY;
+    c->recover = c->snd_nxt;
+    c->tlp_end = 0;
+    cc_ops_of(c->cc.alg)->loss(&c->cc, out_bytes(c), t->now);
+    prr_begin(c);
+    rexmt_arm(t, c);
+}
+
+static void
+end(struct tcp *t, struct tcb *c)
+{
+    if (c->ca == CA_RECOVERY)
+        cc_ops_of(c->cc.alg)->recovered(&c->cc, t->now);
+    c->ca = CA_OPEN;
+    c->dupacks = 0;
+    c->dup_bytes = 0;
+    rack_reorder_window(c, false, true);
+}
+
+/* ---- without SACK: RFC 6582 ---- */
+
+static uint32_t
+first_lost(struct tcp *t, struct tcb *c)
+{
+    uint64_t una = max_u64(c->h.snd_una, 1);
+    return sent_lost(t, c, una, min_u64(una + c->h.mss, c->snd_nxt));
+}
+
+/* Each duplicate stands for a segment that arrived: it makes room for one more (RFC 3042, and
+ * RFC 5681 3.2 step 4, both by way of the pipe). */
+static void
+newreno_duplicate(struct tcp *t, struct tcb *c, struct delivery *d)
+{
+    uint32_t room = out_bytes(c) - min_u32(out_bytes(c), c->lost + c->dup_bytes);
+    uint32_t step = min_u32(room, c->h.mss);
+    c->dup_bytes += step;
+    d->bytes = step;
+    if (c->dupacks < UINT8_MAX)
+        c->dupacks++;
+    /* 3.2 step 1: not again for what was out at the last recovery or timeout. */
+    if (c->ca == CA_OPEN && c->dupacks == DUP_THRESH && c->h.snd_una > c->recover)
+        d->lost = first_lost(t, c);
+}
+
+static void
+newreno_advance(struct tcp *t, struct tcb *c, struct delivery *d)
+{
+    uint32_t told = min_u32(c->dup_bytes, d->bytes);
+    if (c->ca == CA_OPEN) {
+        c->dup_bytes = 0;
+        c->dupacks = 0;
+        return;
+    }
+    c->dup_bytes -= told;
+    d->bytes -= told;
+    if (c->ca == CA_RECOVERY && c->h.snd_una < c->recover)
+        d->hole = first_lost(t, c) != 0; /* step 3, partial acknowledgment: the next hole */
+}
+
+/* ---- both ---- */
+
+static void
+tell(struct tcp *t, struct tcb *c, const struct delivery *d, bool in_recovery)
+{
+    struct cc_ack a = {
+        .acked = d->bytes,
+        .flight = d->flight,
+        .limited = d->flight + c->h.mss > c->cc.cwnd,
+        .in_recovery = in_recovery,
+        .rtt = d->rtt,
+        .srtt = c->srtt,
+        .una = c->h.snd_una,
+        .nxt = c->snd_nxt,
+        .delivered = c->delivered,
+    };
+    cc_ops_of(c->cc.alg)->ack(&c->cc, &a, t->now);
+}
+
+void
+recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
+{
+    bool sack = c->h.bits & H_SACK, repair = c->ca == CA_RECOVERY;
+    if (sack)
+        rack_reorder_window(c, d->dsack, false);
+    if (undo_check(t, c, d))
+        return;
+    if (c->ca != CA_OPEN && c->h.snd_una >= c->recover)
+        end(t, c);
+    if (sack)
+        d->lost = d->bytes != 0 ? rack_detect(t, c) : 0;
+    else if (d->advanced)
+        newreno_advance(t, c, d);
+    else if (duplicate)
+        newreno_duplicate(t, c, d);
+    if (c->ca == CA_OPEN && d->lost != 0)
+        begin(t, c);
+    if (c->ca == CA_RECOVERY)
+        prr_ack(c, d);
+    if (d->bytes != 0 && (sack || d->advanced)) /* a duplicate alone opens nothing */
+        tell(t, c, d, repair || c->ca == CA_RECOVERY);
+}
+
+void
+recovery_lost(struct tcp *t, struct tcb *c)
+{
+    struct delivery d = {.flight = pipe_of(c)};
+    d.lost = rack_detect(t, c);
+    if (d.lost == 0)
+        return;
+    if (c->ca == CA_OPEN)
+        begin(t, c);
+    if (c->ca == CA_RECOVERY)
+        prr_ack(c, &d);
+    work_add(t, c);
+}
+
+/* RFC 6298 (5.4) to (5.6), RFC 5681 3.1, RFC 8985 6.3. */
+void
+recovery_timeout(struct tcp *t, struct tcb *c)
+{
+    const struct run *head = c->sent.n != 0 ? &t->runs.run[c->sent.head] : NULL;
+    if (head != NULL && (head->flags & RUN_SACKED)) /* it is not there any more: RFC 2018 (8) */
+        sent_unsack(t, c);
+    c->dup_bytes = 0;
+    c->dupacks = 0;
+    /* Once for a flight: not again while what was out at the first loss is being repaired. */
+    if (c->ca == CA_OPEN || c->h.snd_una >= c->recover) {
+        undo_begin(c);
+        cc_ops_of(c->cc.alg)->timeout(&c->cc, out_bytes(c), t->now);
+    }
+    c->cc.cwnd = c->h.mss;
+    if (c->h.bits & H_SACK)
+        rack_timeout(t, c);
+    else
+        (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
+    c->ca = CA_LOSS;
+    c->recover = c->snd_nxt; /* RFC 6582 section 4 */
+    c->tlp_end = 0;
+    c->tlp_due = false;
+    c->timer[T_LOSS] = NS_NEVER;
+}
+
+void
+recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again)
+{
+    if (c->ca == CA_RECOVERY)
+        c->prr.out += bytes;
+    if (!again)
+        return;
+    stat_inc(t->stats, STAT_tcp_retransmit);
+    c->n_rexmt++;
+    if (c->ca == CA_OPEN || c->undo.marker == 0)
+        return;
+    if (c->undo.rexmt++ == 0)
+        c->undo.ts = ts_clock(t->now) + c->h.ts_offset;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * runs.h: sorted lists of runs of sequence numbers. A session has one of what it sent and what
+ * became of it (the send times that RFC 8985 wants, the fates that RFC 6675 wants), and one of
+ * what it received out of order. Segments that were sent in one step and share their fate are
+ * one run, so a list is as long as the path is eventful, not as the window is large.
+ *
+ * The runs of all sessions come from one pool, so that an idle session has none. Every session
+ * may have RUNS_SURE runs for what it sent; what goes beyond that comes from what is left, of
+ * which no client gets more than a quarter. A session without room for a further run goes on
+ * with coarser knowledge: times that are too late, data sent again that need not be.
+ */
+#ifndef TCP_RUNS_H
+#define TCP_RUNS_H
+
+#include "base/base.h"
+
+#define RUN_NONE UINT32_MAX
+#define RUNS_SURE 2u      /* of a session's sent list */
+#define RUNS_SESSION 512u /* at most in a list: what one ACK may have to walk */
+
+#define RUN_SACKED 1u /* the peer has it; it may still change its mind (RFC 2018 section 8) */
+#define RUN_LOST 2u   /* to be sent again */
+#define RUN_REXMT 4u  /* was sent more than once */
+
+struct run {
+    uint64_t left, right; /* extended, right exclusive */
+    ns_t at;              /* sent: when, the last time. Received: counts arrivals */
+    uint32_t next;
+    uint32_t flags;
+};
+
+struct run_list {
+    uint32_t head, tail, n;
+};
+
+struct run_pool {
+    struct run *run;
+    uint32_t extra; /* beyond the promised ones */
+    uint32_t high;  /* from here on never used: memory not touched */
+    uint32_t free;  /* chain of those given back */
+    uint32_t n_free;
+    uint32_t sure; /* of n_free, promised to sessions that have fewer than RUNS_SURE */
+};
+
+/* memory: runs_of(n_sessions) of them. */
+void runs_init(struct run_pool *p, struct run *memory, uint32_t n_sessions);
+static inline uint32_t
+runs_extra(uint32_t n_sessions)
+{
+    return max_u32(n_sessions, 4096);
+}
+static inline uint32_t
+runs_of(uint32_t n_sessions)
+{
+    return RUNS_SURE * n_sessions + runs_extra(n_sessions);
+}
+
+static inline struct run_list
+run_list_none(void)
+{
+    return (struct run_list){RUN_NONE, RUN_NONE, 0};
+}
+
+/* Could runs_insert give one? */
+bool runs_left(const struct run_pool *p, const struct run_list *l, bool sent, uint32_t used);
+/* A new run [left, right) after prev (RUN_NONE: at the head). *used counts a client's runs
+ * beyond the promised ones. NULL: none to be had. Pointers to other runs stay valid. */
+struct run *runs_insert(struct run_pool *p, struct run_list *l, bool sent, uint32_t *used,
+                        uint32_t prev, uint64_t left, uint64_t right);
+/* Take out the run after prev (RUN_NONE: the head). */
+void runs_remove(struct run_pool *p, struct run_list *l, bool sent, uint32_t *used,
+                 uint32_t prev);
+void runs_clear(struct run_pool *p, struct run_list *l, bool sent, uint32_t *used);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * undo.c: a repair that was not needed is taken back: the acknowledgment's time stamp says that
+ * the first transmission arrived (Eifel, RFC 3522, with the response of RFC 4015), or every
+ * segment that was sent again is reported as a duplicate (RFC 2883, RFC 3708).
+ */
+#include "priv.h"
+
+void
+undo_begin(struct tcb *c)
+{
+    c->undo = (struct undo){
+        .marker = max_u64(c->h.snd_una, 1), .cwnd = c->cc.cwnd, .ssthresh = c->cc.ssthresh};
+}
+
+static bool
+eifel(const struct tcb *c, const struct delivery *d)
+{
+    return c->ca != CA_OPEN && d->advanced && d->ts && d->ts_ecr != 0 && c->undo.rexmt != 0 &&
+           (int32_t)(d->ts_ecr - c->undo.ts) < 0;
+}
+
+bool
+undo_check(struct tcp *t, struct tcb *c, const struct delivery *d)
+{
+    struct undo *u = &c->undo;
+    if (u->marker == 0)
+        return false;
+    bool all_twice = false;
+    if (d->dsack && d->dsack_l >= u->marker && u->rexmt != 0)
+        all_twice = --u->rexmt == 0;
+    if (!all_twice && !eifel(c, d))
+        return false;
+    stat_inc(t->stats, STAT_tcp_undo);
+    u->marker = 0;
+    sent_unlose(t, c);
+    c->ca = CA_OPEN;
+    c->dupacks = 0;
+    c->dup_bytes = 0;
+    c->recover = c->h.snd_una;
+    cc_ops_of(c->cc.alg)->undo(&c->cc, u->cwnd, u->ssthresh, t->now);
+    return true;
+}
