@@ -15,6 +15,7 @@
 
 #include "base/exit_codes.h"
 #include "session/session.h"
+#include "tcp/tcp.h"
 
 /* Numbers of the file: where they go and what they may be. */
 static const struct number {
@@ -41,6 +42,8 @@ static const struct number {
     N(udp_sessions, 16, 1 << 20, false),
     N(half_open, 1, 1 << 20, false),
     N(orphans, 0, 1 << 20, false),
+    N(ecn, ECN_OFF, ECN_ASK, false),
+    N(pacing, 0, 1, false),
     N(sndbuf, FIFO_PAGE, FIFO_MAX, false),
     N(rcvbuf, FIFO_PAGE, FIFO_MAX, false),
     N(spin_us, -1, 100000, false),
@@ -80,6 +83,7 @@ sup_conf_init(struct sup_conf *c)
         .udp_sessions = 4096,
         .half_open = 1024,
         .orphans = 4096,
+        .ecn = ECN_ANSWER,
         .sndbuf = 524288,
         .rcvbuf = 1000000,
         .spin_us = -1,
@@ -332,6 +336,8 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                         OPT_INT("udp_sessions"),
                         OPT_INT("half_open"),
                         OPT_INT("orphans"),
+                        OPT_INT("ecn"),
+                        OPT_INT("pacing"),
                         OPT_INT("sndbuf"),
                         OPT_INT("rcvbuf"),
                         OPT_INT("spin_us"),

@@ -175,6 +175,8 @@ fill_config(const struct sup_dom *d, struct ctl_config *c)
         .udp_sessions = s->conf.udp_sessions,
         .half_open = s->conf.half_open,
         .orphans = s->conf.orphans,
+        .ecn = s->conf.ecn,
+        .pacing = s->conf.pacing,
         .sndbuf = s->conf.sndbuf,
         .rcvbuf = s->conf.rcvbuf,
         .probes = s->conf.probes,

@@ -140,6 +140,8 @@ transport_tcp_config(const struct ctl_config *c, struct tcp_config *t)
         .n_sessions = c->tcp_sessions,
         .half_open = c->half_open,
         .orphans = c->orphans,
+        .ecn = (uint8_t)c->ecn,
+        .pacing = c->pacing != 0,
         .sndbuf = c->sndbuf,
         .rcvbuf = c->rcvbuf,
         .csum_partial_ok = c->csum_partial_ok != 0,

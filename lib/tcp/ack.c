@@ -80,6 +80,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
         sack_take(t, c, s, una, &d);
     c->delivered += d.bytes;
     rtt_measure(t, c, s, &d);
+    ecn_echoed(t, c, s, d.flight);
     recovery_ack(t, c, &d, duplicate);
     tlp_acked(t, c, s, &d);
     if (d.advanced)

@@ -14,7 +14,6 @@ no_session_segment(struct tcp *t, const struct seg *s)
 void
 syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
 {
-    uint32_t path = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
     c->h.peer_mss = h->mss != 0 ? (uint16_t)max_u32(h->mss, MSS_MIN) : MSS_DEFAULT;
     c->h.bits &= ~(H_TS | H_WS | H_SACK);
     c->h.snd_wscale = 0;
@@ -22,19 +21,15 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
         c->h.bits |= H_WS;
         c->h.snd_wscale = (uint8_t)min_u32(h->wscale, 14); /* RFC 7323 2.3 */
     }
-    uint32_t mss = min_u32(min_u32(c->h.peer_mss, path), SEG_PAYLOAD);
-    if (c->opt.maxseg != 0)
-        mss = min_u32(mss, c->opt.maxseg);
     if (h->sack_ok)
         c->h.bits |= H_SACK;
     if (h->has_ts) {
         c->h.bits |= H_TS;
         c->h.ts_recent = h->ts_val;
         c->ts_recent_age = t->now;
-        mss -= 12; /* RFC 6691: the option takes room in every segment */
     }
-    c->h.mss = (uint16_t)mss;
-    c->cc.mss = mss;
+    ecn_negotiate(t, c, h->flags);
+    mss_set(c, mss_limit(t, c));
     c->cc.cwnd = c->cc.ssthresh = 0;
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
 }

@@ -364,6 +364,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     c->last_rx = t->now;
     c->keep_sent = 0;
     ts_update(t, c, s); /* not before: a forged number would lock the real peer out */
+    ecn_received(c, s);
     ack_process(t, c, s);
     if (!fin_acked(t, c))
         return;
@@ -411,7 +412,7 @@ void
 input_packet(struct tcp *t, const struct pkt *p, unsigned n)
 {
     struct source src;
-    struct seg s = {.src = p->src, .dst = p->dst};
+    struct seg s = {.src = p->src, .dst = p->dst, .tos = p->tos};
     stat_inc(t->stats, STAT_seg_rx);
     if (!source_open(t, &src, p, n)) {
         stat_inc(t->stats, STAT_drop_short);
@@ -472,8 +473,9 @@ input_icmp(struct tcp *t, const struct pkt *p)
         uint32_t mss = p->aux > over + MSS_MIN ? p->aux - over : MSS_MIN;
         if (mss >= c->h.mss || c->h.state < TCPS_ESTABLISHED)
             return;
-        c->h.mss = (uint16_t)mss;
-        c->cc.mss = mss;
+        mss_set(c, mss);
+        c->plp.fails = 0;
+        c->plp.right = 0;
         (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
         tcb_dirty(t, c);
         work_add(t, c);

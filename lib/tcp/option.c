@@ -47,6 +47,10 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
         return 0;
     case SO_OOBINLINE: /* urgent data is always in line (RFC 6093) */
         return v != 0 ? 0 : ENOPROTOOPT;
+    case SO_MAX_PACING_RATE: /* bytes a second */
+        c->opt.max_pacing = v >= UINT32_MAX ? 0 : (uint32_t)v;
+        work_add(t, c);
+        return 0;
     case SO_BROADCAST:
     case SO_PRIORITY:
         return 0;
@@ -171,6 +175,9 @@ get_socket(struct tcp *t, struct tcb *c, int name, uint64_t *v)
         return 0;
     case SO_RCVBUF:
         *v = c->opt.rcvbuf;
+        return 0;
+    case SO_MAX_PACING_RATE:
+        *v = c->opt.max_pacing != 0 ? c->opt.max_pacing : UINT32_MAX;
         return 0;
     default:
         return ENOPROTOOPT;

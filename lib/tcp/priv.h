@@ -69,10 +69,15 @@ enum tcp_state {
 #define DUP_THRESH 3u         /* RFC 5681 3.2 */
 #define TLP_SLACK (2 * NS_MS) /* what our clock and the peer's may add to two round trips */
 #define MIN_RTT_WINDOW (60 * NS_S)
+#define PLP_RAISE (600 * NS_S) /* RFC 8899 5.1.1, PMTU_RAISE_TIMER */
 
 /* T_REXMT: RFC 6298, or a window probe. T_LOSS: RFC 8985, a tail loss probe or the end of a
  * reordering window. */
-enum { T_REXMT, T_LOSS, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
+enum { T_REXMT, T_LOSS, T_PACE, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
+
+#define ECN_MASK 3u
+#define ECN_ECT0 2u
+#define ECN_CE 3u
 
 /* What congestion control is told: all is well; losses found by ACKs are repaired, under
  * RFC 6937; a timeout is repaired, in slow start. */
@@ -91,6 +96,7 @@ enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
 #define H_ANNOUNCED 512u  /* EVT_ACCEPT was told */
 #define H_FIN_ACKED 1024u /* our FIN was acknowledged */
 #define H_SACK 2048u      /* selective acknowledgments negotiated */
+#define H_ECN 4096u       /* RFC 3168 negotiated */
 
 struct tcb_hard {
     uint64_t snd_una, snd_max; /* snd_max: highest ever sent + 1 */
@@ -113,6 +119,7 @@ struct tcb_opts {
     uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
     uint32_t linger; /* seconds; UINT32_MAX: off */
     uint32_t user_timeout_ms;
+    uint32_t max_pacing; /* bytes a second; 0: no limit */
     uint16_t maxseg;
     uint8_t congestion; /* enum cc_alg */
     uint8_t ttl, tos;
@@ -173,6 +180,14 @@ struct tcb {
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
     uint32_t max_wnd;  /* largest window the peer offered */
     struct cc cc;
+    ns_t pace_next; /* when the next segment is due */
+    struct plp {    /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
+        uint64_t left, right;
+        ns_t next;
+        uint16_t size, fails; /* payload; the smallest that is thought not to get through */
+        bool guess;           /* and that only because of timeouts */
+    } plp;
+    uint64_t ecn_until; /* slowed down for a mark; not again below this */
     ns_t timer[T_COUNT];
     struct wheel_node wheel;
     uint32_t hash_next, bound_next, work_next, tw_next, tw_prev;
@@ -188,6 +203,7 @@ struct tcb {
     uint8_t ack_segs;  /* full segments received since the last ACK */
     bool hashed, working, ack_now, probing, dirty, on_tw, sent_window_zero;
     bool rst_due;              /* a RST is owed; the block lives until it is sent */
+    bool ecn_echo, ecn_cwr;    /* ECE and CWR are owed */
     bool tlp_due;              /* T_LOSS is for a tail loss probe */
     uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
     /* per-session counters */
@@ -248,6 +264,7 @@ struct tcp {
 struct seg {
     struct tcp_hdr h;
     struct ipaddr src, dst;
+    uint8_t tos;
     uint32_t len;        /* payload bytes */
     const uint8_t *text; /* payload in the bounce buffer; NULL: placed already */
     uint64_t seq;        /* extended; valid with a session whose irs is known */
@@ -425,6 +442,24 @@ void recovery_lost(struct tcp *t, struct tcb *c);
 void recovery_timeout(struct tcp *t, struct tcb *c);
 /* A segment of so many bytes was sent; again: it was not for the first time. */
 void recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again);
+/* ---- ecn.c: RFC 3168 ---- */
+uint8_t ecn_syn_flags(const struct tcp *t, const struct tcb *c, uint8_t flags);
+void ecn_negotiate(const struct tcp *t, struct tcb *c, uint8_t flags);
+void ecn_received(struct tcb *c, const struct seg *s);
+void ecn_echoed(struct tcp *t, struct tcb *c, const struct seg *s, uint32_t flight);
+/* fresh: the segment carries data for the first time. */
+void ecn_mark(struct tcb *c, bool fresh, uint8_t *flags, uint8_t *tos);
+/* ---- pace.c ---- */
+uint64_t pace_rate(const struct tcp *t, const struct tcb *c);
+/* Too early for another segment: the timer is set. */
+bool pace_wait(struct tcp *t, struct tcb *c);
+void pace_sent(struct tcp *t, struct tcb *c, uint32_t bytes);
+/* ---- plpmtud.c: RFC 1191, 4821, 8899 ---- */
+uint32_t mss_limit(const struct tcp *t, const struct tcb *c);
+void mss_set(struct tcb *c, uint32_t mss);
+void plp_timeout(struct tcp *t, struct tcb *c);
+uint32_t plp_probe(struct tcp *t, struct tcb *c, uint64_t queued, uint64_t room);
+bool plp_acked(struct tcp *t, struct tcb *c, uint32_t lost);
 /* ---- prr.c: RFC 6937 ---- */
 void prr_begin(struct tcb *c);
 void prr_ack(struct tcb *c, const struct delivery *d);
@@ -438,11 +473,13 @@ bool reasm_data(struct tcp *t, struct tcb *c, struct seg *s);
 /* Nothing is there out of order. */
 void reasm_forget(struct tcp *t, struct tcb *c);
 bool reasm_valid(const struct tcp *t, const struct tcb *c);
-/* ---- output.c ---- */
+/* ---- output.c and segment.c ---- */
 /* Put the session on the work list. */
 void work_add(struct tcp *t, struct tcb *c);
 /* Send what may be sent; false if it stopped for want of frames or room. */
 bool output_session(struct tcp *t, struct tcb *c);
+/* The number of a segment without data. */
+uint64_t control_seq(const struct tcb *c);
 /* One segment at once: a RST or ACK that belongs to a session. */
 void output_control(struct tcp *t, struct tcb *c, uint8_t flags);
 void output_reset_for(struct tcp *t, const struct seg *s);

@@ -113,7 +113,8 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
         newreno_advance(t, c, d);
     else if (duplicate)
         newreno_duplicate(t, c, d);
-    if (c->ca == CA_OPEN && d->lost != 0)
+    bool probe = plp_acked(t, c, d->lost);
+    if (c->ca == CA_OPEN && d->lost != 0 && !probe)
         begin(t, c);
     if (c->ca == CA_RECOVERY)
         prr_ack(c, d);
@@ -128,7 +129,8 @@ recovery_lost(struct tcp *t, struct tcb *c)
     d.lost = rack_detect(t, c);
     if (d.lost == 0)
         return;
-    if (c->ca == CA_OPEN)
+    bool probe = plp_acked(t, c, d.lost);
+    if (c->ca == CA_OPEN && !probe)
         begin(t, c);
     if (c->ca == CA_RECOVERY)
         prr_ack(c, &d);
@@ -144,6 +146,7 @@ recovery_timeout(struct tcp *t, struct tcb *c)
         sent_unsack(t, c);
     c->dup_bytes = 0;
     c->dupacks = 0;
+    plp_timeout(t, c);
     /* Once for a flight: not again while what was out at the first loss is being repaired. */
     if (c->ca == CA_OPEN || c->h.snd_una >= c->recover) {
         undo_begin(c);

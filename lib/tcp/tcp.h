@@ -11,6 +11,9 @@
 #include "base/stats.h"
 #include "session/ops.h"
 
+/* RFC 3168: never; when the peer asks; ask. */
+enum tcp_ecn { ECN_OFF, ECN_ANSWER, ECN_ASK };
+
 struct tcp_config {
     uint32_t n_sessions;
     uint32_t half_open;      /* SYN-RCVD sessions at once, all listeners together */
@@ -18,6 +21,8 @@ struct tcp_config {
     uint32_t sndbuf, rcvbuf; /* default bytes of a session's FIFOs */
     bool csum_partial_ok;    /* accept a checksum that is just the pseudo-header's sum:
                               * what veth hands over when the peer left it to hardware */
+    uint8_t ecn;             /* enum tcp_ecn */
+    bool pacing;             /* spread a window over the round trip */
     uint32_t isn_fixed;      /* tests only: every initial sequence number; 0: keyed */
     uint8_t key[32];         /* secrets: initial sequence numbers, ports, hash */
 };

@@ -149,8 +149,8 @@ timer_fire(struct tcp *t, struct tcb *c)
         if (c->timer[i] > t->now)
             continue;
         c->timer[i] = NS_NEVER;
-        if (i == T_DELACK) {
-            c->ack_now = true;
+        if (i == T_DELACK || i == T_PACE) {
+            c->ack_now |= i == T_DELACK;
             work_add(t, c);
         } else {
             handler[i](t, c);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * segment.c: building one segment: header, options, payload and checksum (RFC 9293 3.1), and
+ * the receive window that it announces (3.8.6.2.2). Payload is copied out of the client's FIFO
+ * with its checksum in one pass; the frame's header room is ip's.
+ */
+#include "priv.h"
+
+#define HELD_BY_IP 1u
+
+/* A frame and a descriptor for a segment; NULL: none to be had now. */
+static uint8_t *
+segment_begin(struct tcp *t, struct pkt **desc)
+{
+    uint32_t addr;
+    if (t->out == NULL || t->n_out == t->cap_out || !pool_take(&t->pool, HELD_BY_IP, &addr)) {
+        t->starved = true;
+        return NULL;
+    }
+    *desc = &t->out[t->n_out++];
+    **desc = (struct pkt){
+        .addr = addr + FRAME_L4,
+        .kind = PKT_DATA,
+        .proto = WIRE_PROTO_TCP,
+        .flags = PKT_DF,
+    };
+    return t->frames.base + addr + FRAME_L4;
+}
+
+static void
+segment_end(struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len, uint32_t payload_sum,
+            const struct ipaddr *src, const struct ipaddr *dst)
+{
+    p->src = *src;
+    p->dst = *dst;
+    p->len = (uint16_t)(hlen + len);
+    p->aux = p->len;
+    uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->len);
+    sum = csum_add(sum, csum_bytes(frame, hlen));
+    uint16_t csum = (uint16_t)~csum_fold(csum_add(sum, payload_sum));
+    memcpy(frame + 16, &csum, sizeof csum);
+}
+
+/* Bytes that the session may promise to take: its buffer, but no more than twice its share of
+ * the client's pages, so that many sessions do not promise what is not there. */
+uint32_t
+window_limit(struct tcp *t, const struct tcb *c)
+{
+    const struct client *cl = tcb_client(t, c);
+    uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
+    if (cl == NULL || cl->n_sessions == 0)
+        return buf;
+    uint64_t share = 2ull * cl->pages.n * FIFO_PAGE / cl->n_sessions;
+    return min_u32(buf, (uint32_t)min_u64(max_u64(share, UINT16_MAX), UINT32_MAX));
+}
+
+/* RFC 9293 3.8.6.2.2: the right edge moves only if that is worth a segment to the sender, and
+ * never back. */
+void
+window_choose(struct tcp *t, struct tcb *c)
+{
+    struct tcb_hard *h = &c->h;
+    uint64_t bytes = h->rcv_nxt == 0 ? 0 : h->rcv_nxt - 1 - ((h->bits & H_FIN_RCVD) != 0);
+    uint64_t used = bytes - h->rx_head;
+    uint32_t buf = window_limit(t, c);
+    uint64_t edge = h->rcv_nxt + (used < buf ? buf - used : 0);
+    uint32_t worth = min_u32(buf / 2, h->mss != 0 ? h->mss : MSS_DEFAULT);
+    if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt))
+        h->rcv_adv = edge;
+    if (h->rcv_adv < h->rcv_nxt)
+        h->rcv_adv = h->rcv_nxt;
+}
+
+/* The window field for a segment that is no SYN; rounds up so that the edge never moves back.
+ */
+static uint16_t
+window_field(struct tcb *c)
+{
+    uint32_t scale = (c->h.bits & H_WS) ? WSCALE : 0;
+    uint64_t wnd = c->h.rcv_adv - c->h.rcv_nxt;
+    uint64_t field = (wnd + (1u << scale) - 1) >> scale;
+    if (field > UINT16_MAX)
+        field = UINT16_MAX;
+    uint64_t edge = c->h.rcv_nxt + (field << scale);
+    if (edge > c->h.rcv_adv)
+        c->h.rcv_adv = edge;
+    c->sent_window_zero = field == 0;
+    return (uint16_t)field;
+}
+
+bool
+output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags)
+{
+    struct pkt *p;
+    uint8_t *frame = segment_begin(t, &p);
+    if (frame == NULL)
+        return false;
+    struct tcp_hdr h = {
+        .sport = c->lport,
+        .dport = c->rport,
+        .seq = c->h.iss + (uint32_t)seq,
+        .flags = flags,
+    };
+    p->tos = c->opt.tos;
+    ecn_mark(c, len != 0 && seq >= c->h.snd_max, &h.flags, &p->tos);
+    window_choose(t, c);
+    if (flags & TCP_ACK)
+        h.ack = c->h.irs + (uint32_t)c->h.rcv_nxt;
+    if (flags & TCP_SYN) {
+        h.flags |= ecn_syn_flags(t, c, flags);
+        uint32_t mss = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
+        h.mss = (uint16_t)(c->opt.maxseg != 0 ? min_u32(mss, c->opt.maxseg) : mss);
+        h.has_wscale = !(flags & TCP_ACK) || (c->h.bits & H_WS);
+        h.wscale = WSCALE;
+        h.has_ts = !(flags & TCP_ACK) || (c->h.bits & H_TS);
+        h.sack_ok = !(flags & TCP_ACK) || (c->h.bits & H_SACK);
+        h.wnd = (uint16_t)min_u32(c->opt.rcvbuf - WINDOW_SLACK, UINT16_MAX);
+        c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h.wnd);
+    } else {
+        h.has_ts = (c->h.bits & H_TS) != 0;
+        h.wnd = window_field(c);
+        if (len == 0 && (flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+            sack_emit(t, c, &h);
+    }
+    if (h.has_ts) {
+        h.ts_val = ts_clock(t->now) + c->h.ts_offset;
+        h.ts_ecr = flags & TCP_ACK ? c->h.ts_recent : 0;
+    }
+    size_t hlen = tcp_emit(frame, &h);
+    uint32_t sum = 0;
+    if (len != 0) {
+        struct client *cl = tcb_client(t, c);
+        sum = fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, frame + hlen, len);
+    }
+    p->ttl = c->opt.ttl;
+    segment_end(p, frame, hlen, len, sum, &c->laddr, &c->raddr);
+    stat_inc(t->stats, STAT_seg_tx);
+    stat_add(t->stats, STAT_bytes_tx, len);
+    c->n_tx += len;
+    if (flags & TCP_ACK) {
+        c->ack_now = false;
+        c->ack_segs = 0;
+        c->timer[T_DELACK] = NS_NEVER;
+        c->last_ack = c->h.rcv_nxt;
+        c->told_adv = c->h.rcv_adv;
+    }
+    c->last_tx = t->now;
+    tcb_dirty(t, c);
+    return true;
+}
+
+/* The number of a segment without data: the next one, also while older data is sent again, or
+ * the peer takes it for old and does not look at it; but not beyond the peer's window. */
+uint64_t
+control_seq(const struct tcb *c)
+{
+    bool opening = c->h.state == TCPS_SYN_SENT || c->h.state == TCPS_SYN_RCVD;
+    return opening ? c->h.snd_max : min_u64(c->h.snd_max, c->h.snd_una + c->h.snd_wnd);
+}
+
+void
+output_control(struct tcp *t, struct tcb *c, uint8_t flags)
+{
+    uint64_t seq = control_seq(c);
+    if (flags & TCP_RST)
+        stat_inc(t->stats, STAT_tcp_rst_tx);
+    (void)output_segment(t, c, seq, 0, flags); /* may be dropped: the peer will ask again */
+}
+
+/* RFC 9293 3.10.7.1: a segment for which there is no session. */
+void
+output_reset_for(struct tcp *t, const struct seg *s)
+{
+    if (s->h.flags & TCP_RST)
+        return;
+    struct pkt *p;
+    uint8_t *frame = segment_begin(t, &p);
+    if (frame == NULL)
+        return;
+    struct tcp_hdr h = {.sport = s->h.dport, .dport = s->h.sport, .flags = TCP_RST};
+    if (s->h.flags & TCP_ACK) {
+        h.seq = s->h.ack;
+    } else {
+        h.flags |= TCP_ACK;
+        h.ack =
+            s->h.seq + s->len + ((s->h.flags & TCP_SYN) != 0) + ((s->h.flags & TCP_FIN) != 0);
+    }
+    size_t hlen = tcp_emit(frame, &h);
+    segment_end(p, frame, hlen, 0, 0, &s->dst, &s->src);
+    stat_inc(t->stats, STAT_seg_tx);
+    stat_inc(t->stats, STAT_tcp_rst_tx);
+}
+
+void
+output_challenge(struct tcp *t, struct tcb *c)
+{
+    /* One budget for all sessions, with a part that nobody can guess (RFC 5961 section 7 and
+     * the side channel that a fixed number opened: CVE-2016-5696). */
+    if (t->now / NS_S != t->challenge_second / NS_S) {
+        t->challenge_second = t->now;
+        t->challenge_n = 500 + (isn_make(t, c) & 511);
+    }
+    if (t->challenge_n == 0)
+        return;
+    t->challenge_n--;
+    stat_inc(t->stats, STAT_tcp_challenge_ack);
+    output_control(t, c, TCP_ACK);
+}
