@@ -6,9 +6,10 @@
 
 #include "cc.h"
 
-extern const struct cc_ops cc_reno;
+extern const struct cc_ops cc_reno, cc_cubic, cc_vegas;
 
-static const struct cc_ops *const all[CC_ALGS] = {[CC_RENO] = &cc_reno};
+static const struct cc_ops *const all[CC_ALGS] = {
+    [CC_RENO] = &cc_reno, [CC_CUBIC] = &cc_cubic, [CC_VEGAS] = &cc_vegas};
 
 const struct cc_ops *
 cc_ops_of(uint32_t alg)

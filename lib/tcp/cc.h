@@ -39,7 +39,7 @@ struct cc_ack {
     uint64_t rate;      /* bytes a second that the sample's interval delivered; 0: no sample */
 };
 
-enum cc_alg { CC_RENO, CC_ALGS };
+enum cc_alg { CC_RENO, CC_CUBIC, CC_VEGAS, CC_ALGS };
 
 struct cc_ops {
     const char *name; /* as TCP_CONGESTION has it */

@@ -5,3 +5,5 @@ libproto_la_SOURCES += \
 	lib/tcp/sack.c lib/tcp/segment.c lib/tcp/sent.c lib/tcp/undo.c \
 	lib/tcp/reasm.c lib/tcp/request.c lib/tcp/slot.c lib/tcp/tcb.c lib/tcp/tcp.c \
 	lib/tcp/tcp.h lib/tcp/timer.c lib/tcp/validate.c lib/tcp/wheel.c lib/tcp/wheel.h
+libproto_la_SOURCES += \
+	lib/tcp/cc_cubic.c lib/tcp/cc_vegas.c lib/tcp/hystart.c lib/tcp/hystart.h
