@@ -92,6 +92,12 @@ tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c $(TCP_KIT)
 tests_unit_test_tcp_port_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_wheel
 tests_unit_test_wheel_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_cc
+tests_unit_test_cc_LDADD = $(UNIT_LIBS) -lm
+UNIT_TESTS += tests/unit/test_cc_flow
+tests_unit_test_cc_flow_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_cc_vegas
+tests_unit_test_cc_vegas_LDADD = $(UNIT_LIBS)
 
 CLIENT_TEST_LIBS = libclient.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_client
