@@ -67,11 +67,12 @@ void
 ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
 {
     struct delivery d = {
+        .una = c->h.snd_una,
         .flight = pipe_of(c),
         .ts = (c->h.bits & H_TS) && s->h.has_ts,
         .ts_ecr = s->h.ts_ecr,
     };
-    uint64_t una = c->h.snd_una;
+    uint64_t una = d.una;
     uint32_t before = c->h.snd_wnd;
     bool duplicate = is_duplicate(c, s);
     if (s->ack > una)

@@ -21,7 +21,7 @@ enum cc_alg
 cc_alg_of(const char *name, size_t len)
 {
     for (unsigned i = 0; i < CC_ALGS; i++)
-        if (strlen(all[i]->name) == len && memcmp(all[i]->name, name, len) == 0)
+        if (strlen(all[i]->name) == len && strncmp(all[i]->name, name, len) == 0)
             return (enum cc_alg)i;
     return CC_ALGS;
 }

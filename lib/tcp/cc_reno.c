@@ -42,7 +42,7 @@ reno_ack(struct cc *cc, const struct cc_ack *a, ns_t now)
         acked -= step;
     }
     cc->priv[0] += acked;
-    while (cc->priv[0] >= cc->cwnd) {
+    if (cc->priv[0] >= cc->cwnd) { /* one segment for each window; an ACK is of one at most */
         cc->priv[0] -= cc->cwnd;
         cc->cwnd += cc->mss;
     }
@@ -61,7 +61,7 @@ static void
 reno_mark(struct cc *cc, uint32_t flight, ns_t now)
 {
     reno_loss(cc, flight, now);
-    cc->cwnd = cc->ssthresh;
+    cc->cwnd = min_u32(cc->cwnd, cc->ssthresh);
 }
 
 static void

@@ -110,6 +110,8 @@ send_data(struct tcp *t, struct tcb *c)
         uint64_t queued = data_end > c->snd_nxt ? data_end - c->snd_nxt : 0;
         uint64_t room = usable_window(c);
         uint32_t len = (uint32_t)min_u64(min_u64(queued, room), c->h.mss);
+        if (queued > room && pipe_of(c) + c->h.mss > c->cc.cwnd)
+            c->limited = c->snd_nxt;
         if (len != 0 && pace_wait(t, c))
             return true;
         len = max_u32(len, plp_probe(t, c, queued, room));

@@ -180,8 +180,9 @@ struct tcb {
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
     uint32_t max_wnd;  /* largest window the peer offered */
     struct cc cc;
-    ns_t pace_next; /* when the next segment is due */
-    struct plp {    /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
+    uint64_t limited; /* what was sent below this filled our window */
+    ns_t pace_next;   /* when the next segment is due */
+    struct plp {      /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
         uint64_t left, right;
         ns_t next;
         uint16_t size, fails; /* payload; the smallest that is thought not to get through */
@@ -274,6 +275,7 @@ struct seg {
 
 /* What one acknowledgment delivered. */
 struct delivery {
+    uint64_t una;        /* snd_una before it */
     uint32_t bytes;      /* acknowledged or SACKed for the first time */
     uint32_t flight;     /* in the network before it */
     uint32_t lost;       /* bytes found lost because of it */

@@ -165,6 +165,7 @@ tlp_acked(struct tcp *t, struct tcb *c, const struct seg *s, const struct delive
         c->tlp_end = 0;
         if (c->ca == CA_OPEN) {
             const struct cc_ops *cc = cc_ops_of(c->cc.alg);
+            c->undo.marker = 0;
             cc->loss(&c->cc, d->flight, t->now);
             cc->recovered(&c->cc, t->now);
         }

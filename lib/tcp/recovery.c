@@ -86,7 +86,7 @@ tell(struct tcp *t, struct tcb *c, const struct delivery *d, bool in_recovery)
     struct cc_ack a = {
         .acked = d->bytes,
         .flight = d->flight,
-        .limited = d->flight + c->h.mss > c->cc.cwnd,
+        .limited = d->una < c->limited || d->flight + c->h.mss > c->cc.cwnd,
         .in_recovery = in_recovery,
         .rtt = d->rtt,
         .srtt = c->srtt,
