@@ -1,5 +1,5 @@
 # what bench/ builds: the measuring tools and the example HTTP server
-noinst_LTLIBRARIES += libbenchtool.la libhttp.la
+noinst_LTLIBRARIES += libbenchtool.la libhttp.la libbadwire.la
 
 # The table of socket calls and what the tools share.
 libbenchtool_la_SOURCES = \
@@ -23,6 +23,19 @@ bulkhead_httpd_SOURCES = \
 	bench/httpd_reply.c
 bulkhead_httpd_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 bulkhead_httpd_LDADD = libhttp.la libbenchtool.la libbulkhead-event.la $(EVENT_LIBS)
+
+# A bad wire to measure on. What it decides is apart from what it does: pure, unit-tested.
+libbadwire_la_SOURCES = \
+	bench/wire/conf.c bench/wire/conf.h bench/wire/dice.h bench/wire/frame.c \
+	bench/wire/frame.h bench/wire/line.c bench/wire/line.h bench/wire/way.c bench/wire/way.h
+libbadwire_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
+libbadwire_la_LIBADD = libproto.la $(CONFUSE_LIBS)
+
+noinst_PROGRAMS += bulkhead-wire
+bulkhead_wire_SOURCES = \
+	bench/wire/main.c bench/wire/port.c bench/wire/port.h bench/wire/wire.c \
+	bench/wire/wire.h
+bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/run
