@@ -27,6 +27,7 @@ struct ttcp {
     const struct via *via;
     const char *host; /* NULL: receive */
     const char *address;
+    const char *congestion; /* NULL: the stack's own choice */
     unsigned port;
     uint64_t bytes;
     bool bytes_given;
@@ -75,6 +76,16 @@ send_piece(const struct ttcp *t, int fd, uint64_t at, uint64_t left)
     return t->via->commit(fd, done) < 0 ? -1 : (ssize_t)done;
 }
 
+static void
+set_congestion(const struct ttcp *t, int fd)
+{
+    char name[16] = {0}; /* TCP_CA_NAME_MAX of the kernel */
+    memcpy(name, t->congestion, strlen(t->congestion));
+    if (t->via->setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, sizeof name) < 0)
+        tool_die(EXIT_OTHER, "the %s stack refuses the congestion control \"%s\": %s",
+                 t->via->name, t->congestion, strerror(errno));
+}
+
 static int
 transmit(struct ttcp *t)
 {
@@ -89,6 +100,8 @@ transmit(struct ttcp *t)
     }
     if (t->nodelay && t->via->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
         tool_die(EXIT_OTHER, "TCP_NODELAY: %s", strerror(errno));
+    if (t->congestion)
+        set_congestion(t, fd);
     if (t->via->connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         tool_die(EXIT_NETWORK, "cannot connect to %s port %u: %s", t->host, t->port,
                  strerror(errno));
@@ -210,6 +223,7 @@ static const char usage_text[] =
     "  --verify               --receive: compare every byte with the sequence\n"
     "  --zero-copy            write into and read from the stack's buffers (bulkhead only)\n"
     "  --nodelay              TCP_NODELAY\n"
+    "  --congestion NAME      --transmit: the congestion control, such as reno or cubic\n"
     "  --json                 one JSON object for each transfer\n"
     "N may end in K, M or G (powers of 1024).\n";
 
@@ -217,7 +231,7 @@ static void
 parse(struct ttcp *t, int argc, char **argv)
 {
     enum { RECEIVE = 1, TRANSMIT, PORT, BYTES, SIZE, VIA, ADDRESS, SEED };
-    enum { ZERO_COPY = SEED + 1, NODELAY, VERIFY, JSON, HELP };
+    enum { ZERO_COPY = SEED + 1, NODELAY, CONGESTION, VERIFY, JSON, HELP };
     static const struct option opts[] = {
         {"receive", no_argument, NULL, RECEIVE},
         {"transmit", required_argument, NULL, TRANSMIT},
@@ -229,6 +243,7 @@ parse(struct ttcp *t, int argc, char **argv)
         {"seed", required_argument, NULL, SEED},
         {"zero-copy", no_argument, NULL, ZERO_COPY},
         {"nodelay", no_argument, NULL, NODELAY},
+        {"congestion", required_argument, NULL, CONGESTION},
         {"verify", no_argument, NULL, VERIFY},
         {"json", no_argument, NULL, JSON},
         {"help", no_argument, NULL, HELP},
@@ -268,6 +283,9 @@ parse(struct ttcp *t, int argc, char **argv)
         case NODELAY:
             t->nodelay = true;
             break;
+        case CONGESTION:
+            t->congestion = optarg;
+            break;
         case VERIFY:
             t->verify = true;
             break;
@@ -290,6 +308,8 @@ parse(struct ttcp *t, int argc, char **argv)
         tool_die(EXIT_USAGE, "--zero-copy: the %s stack has no such calls", t->via->name);
     if (t->verify && !rx)
         tool_die(EXIT_USAGE, "--verify goes with --receive");
+    if (t->congestion && (rx || strlen(t->congestion) > 15))
+        tool_die(EXIT_USAGE, "--congestion goes with --transmit, and is a name of at most 15");
 }
 
 int

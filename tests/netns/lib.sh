@@ -5,6 +5,9 @@
 # is ended at exit, also when interrupted.
 #
 #   net_up                     make A, B and the pair (v0 in both); B has $PEER
+#   net_wire                   put a third namespace, W, between them, with wl and wr to A and B
+#   wire_start [settings]      join these by bulkhead-wire; what it says is in $wire_log
+#   wire_stop                  its exit status; then wire_count DIRECTION COUNTER
 #   in_a CMD.. / in_b CMD..    run in a namespace
 #   bg CMD..                   start in the background, remembered; its process in $bg_pid,
 #                              what it says in $WORK/log.N
@@ -27,6 +30,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 
 A=bh$$-a
 B=bh$$-b
+W=bh$$-w
 WORK=
 bg_all=()
 bg_n=0
@@ -84,7 +88,7 @@ net_down() {
     for pid in "${bg_all[@]}"; do
         kill -KILL "$pid" 2>/dev/null
     done
-    for ns in "$A" "$B"; do
+    for ns in "$A" "$B" "$W"; do
         ip netns pids "$ns" 2>/dev/null | while read -r pid; do
             kill -KILL "$pid" 2>/dev/null
         done
@@ -92,6 +96,40 @@ net_down() {
     done
     [ -z "$WORK" ] || [ -n "${KEEP_WORK:-}" ] || rm -rf "$WORK"
     trap - EXIT
+}
+
+net_wire() {
+    local ns side
+    ip -n "$A" link del $IF
+    ip netns add "$W" && ip netns exec "$W" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 || exit 1
+    for ns in "$A" "$B"; do
+        side=$([ "$ns" = "$A" ] && echo wl || echo wr)
+        ip link add name $IF netns "$ns" type veth peer name $side netns "$W" || exit 1
+        ip netns exec "$ns" sysctl -qw net.ipv6.conf.$IF.disable_ipv6=1 2>/dev/null
+        # A wire carries frames, not the pieces that an offload makes of many.
+        ip netns exec "$ns" ethtool -K $IF tx off tso off gso off gro off >/dev/null 2>&1
+        ip -n "$ns" link set $IF up
+        ip -n "$W" link set $side up
+    done
+    ip -n "$B" addr add $PEER/$PREFIX dev $IF
+}
+
+wire_start() {
+    bg ip netns exec "$W" "$(tool bulkhead-wire)" --json "$@" wl wr
+    wire_pid=$bg_pid
+    wire_log=$WORK/log.$bg_n
+    until_ok 5 grep -q '^ready' "$wire_log" || { note "$(cat "$wire_log")"; return 1; }
+}
+
+wire_stop() {
+    kill -TERM "$wire_pid" 2>/dev/null
+    until_ok 5 not alive "$wire_pid" || { kill -KILL "$wire_pid"; return 99; }
+    wait "$wire_pid"
+}
+
+wire_count() { # to_right or to_left, and a counter of that direction
+    sed -n 's/.*"'"$1"'": {\([^}]*\)}.*/\1/p' "$wire_log" | tr ',' '\n' |
+        sed -n 's/^ *"'"$2"'": *//p'
 }
 
 in_a() { ip netns exec "$A" "$@"; }

@@ -58,6 +58,12 @@ try "ttcp: zero-copy through the kernel: exit 2" exits 2 zero-copy \
 try "ttcp: not a number: exit 2" exits 2 bytes "$TTCP" --transmit $STACK --bytes 5x --via kernel
 try "ttcp: neither end: exit 2" exits 2 usage "$TTCP" --via kernel
 try "ttcp: no such stack: exit 2" exits 2 via "$TTCP" --receive --via other
+try "ttcp: a congestion control of one's choice" exits 0 sent \
+    $B_EXEC "$TTCP" --transmit $STACK --port 5003 --via kernel --bytes 2K --congestion reno
+try "ttcp: a congestion control that nobody has: exit 1" exits 1 'kernel.*refuses.*nosuch' \
+    $B_EXEC "$TTCP" --transmit $STACK --port 5003 --via kernel --bytes 2K --congestion nosuch
+try "ttcp: a congestion control for a receiver: exit 2" exits 2 transmit \
+    "$TTCP" --receive --via kernel --congestion reno
 try "ttcp: no daemon: exit 9" exits 9 . \
     env BULKHEAD_INSTANCE=bh$$-none "$TTCP" --transmit $STACK --via bulkhead
 
