@@ -81,7 +81,8 @@ counted to_right corrupted 5
 wired "duplicates" --to-left --duplicate 0.2 -- came_back "$WORK/dup"
 counted to_left duplicated 20 120
 ok "$([ "$(sort "$WORK/dup" | uniq -d | wc -l)" -ge 20 ]; echo $?)" "duplicates arrive twice"
-wired "reordering" --to-left --reorder 0.2 -- came_back "$WORK/order"
+wired "reordering" --to-left --reorder 0.2 --reorder-packets 1 --reorder-delay 500ms \
+    -- came_back "$WORK/order"
 counted to_left reordered 20 120
 ok "$(not sort -n -c "$WORK/order" 2>/dev/null; echo $?)" "reordered packets arrive in another order"
 wired "order is kept" --jitter 5ms -- came_back "$WORK/order"
