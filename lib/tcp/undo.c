@@ -13,11 +13,15 @@ undo_begin(struct tcb *c)
         .marker = max_u64(c->h.snd_una, 1), .cwnd = c->cc.cwnd, .ssthresh = c->cc.ssthresh};
 }
 
+/* What was thought lost is acknowledged, and it was the first transmission: nothing else was
+ * sent, or the time stamp is older than what was. */
 static bool
 eifel(const struct tcb *c, const struct delivery *d)
 {
-    return c->ca != CA_OPEN && d->advanced && d->ts && d->ts_ecr != 0 && c->undo.rexmt != 0 &&
-           (int32_t)(d->ts_ecr - c->undo.ts) < 0;
+    if (c->ca == CA_OPEN || !d->advanced)
+        return false;
+    return c->undo.rexmt == 0 ||
+           (d->ts && d->ts_ecr != 0 && (int32_t)(d->ts_ecr - c->undo.ts) < 0);
 }
 
 bool

@@ -275,6 +275,25 @@ Test(tcp_sack, spurious_timeout_is_undone)
     EXPECT_NONE(&k);
 }
 
+/* A hole that fills before anything was sent again was reordering, time stamps or not. */
+Test(tcp_sack, undone_before_it_began)
+{
+    struct conn c = up(false);
+    struct tcb *b = conn_tcb(&k, &c);
+    send_n(&c, 10);
+    uint32_t cwnd = b->cc.cwnd;
+    k.now += RTT;
+    uint32_t blocks[1][2] = {{AT(1), AT(5)}};
+    b->opt.max_pacing = 1000; /* the repair has to wait */
+    b->pace_next = k.now + NS_S;
+    conn_sack(&k, &c, 1, 1, blocks);
+    cr_assert_eq(b->ca, CA_RECOVERY);
+    EXPECT_NONE(&k);
+    conn_ack(&k, &c, AT(10));
+    cr_assert_eq(b->ca, CA_OPEN);
+    cr_assert_geq(b->cc.cwnd, cwnd);
+}
+
 /* RFC 2883, 3708: everything that was sent again arrived twice: the repair was for nothing. */
 Test(tcp_sack, dsack_undoes)
 {
