@@ -161,36 +161,67 @@ await_reply(struct lib *l, struct att *a, const struct sess_req *r, uint64_t no,
     return 0;
 }
 
-int
-request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply)
+/* `again`: it was asked twice. */
+static int
+ask(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply, bool *again)
 {
     struct waiter w = {0};
     uint64_t no = 0;
-    bool again = false;
     l->cookie = l->cookie % COOKIE_MAX + 1;
     w.cookie = r->cookie = l->cookie * (COOKIE_OP + 1) | r->op;
     a->users++;
     int err = send_request(l, a, r, &no);
     if (err == 0)
-        err = await_reply(l, a, r, no, &w, &again);
+        err = await_reply(l, a, r, no, &w, again);
     a->users--;
     if (err != 0)
         return err;
     *reply = w.reply;
-    err = w.reply.err < 0 ? EPROTO : w.reply.err;
-    if (again && r->op == REQ_CONNECT && (err == EALREADY || err == EISCONN))
-        err = 0; /* the first one did it */
-    return err;
+    return w.reply.err < 0 ? EPROTO : w.reply.err;
+}
+
+int
+request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply)
+{
+    bool again = false;
+    return ask(l, a, r, reply, &again);
+}
+
+/* The answer to a request that was asked twice says that it cannot be done: was it done the
+ * first time, and only the reply lost? Then it is in force. */
+static bool
+done_before(struct lib *l, struct sock *s, const struct sess_req *r, int err)
+{
+    struct sess_req name = {.op = REQ_NAME, .handle = s->handle};
+    struct sess_evt e;
+    struct look k;
+    switch (r->op) {
+    case REQ_BIND:
+        return err == EINVAL && request(l, s->att, &name, &e) == 0 && e.port != 0 &&
+               (r->port == 0 || r->port == e.port);
+    case REQ_CONNECT:
+        return err == EALREADY || err == EISCONN;
+    case REQ_SHUTDOWN: /* and the session ended meanwhile; datagrams fail like this anyway */
+        sock_look(s, &k);
+        return err == ENOTCONN && sock_is_stream(s) &&
+               (s->listening ||
+                (k.state & (r->value == SHUT_RD ? SLOT_EOF : SLOT_NOSEND)) != 0);
+    default:
+        return false;
+    }
 }
 
 int
 sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *reply)
 {
+    bool again = false;
     if (s->att->down)
         return ENETDOWN;
     if (s->gone)
         return ENOTCONN;
     r->handle = s->handle;
-    int err = request(l, s->att, r, reply);
+    int err = ask(l, s->att, r, reply, &again);
+    if (again && done_before(l, s, r, err))
+        err = 0;
     return s->closed ? EBADF : err;
 }
