@@ -8,6 +8,9 @@
 #define QUIET_TURNS 64u /* turns without a request until a client is no longer polled */
 #define BLOCKED_RETRY (5 * NS_MS)
 
+#define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
+#define set(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)
+
 _Static_assert(sizeof(struct handle_entry) <= ARENA_HANDLE_BYTES &&
                    sizeof(struct handle_table) <= 16,
                "the arena has room for the handle table");
@@ -35,19 +38,6 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->stats = stats;
 }
 
-/* Does the session still belong to this client? */
-struct owner {
-    const struct serve *s;
-    uint32_t id;
-};
-static bool
-owned(void *ctx, uint32_t sess)
-{
-    const struct owner *o = ctx;
-    struct sess_info info;
-    return o->s->ops->info(o->s->tr, sess, &info) && info.sess == sess && info.client == o->id;
-}
-
 int
 serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
           const struct sess_limits *limits, bool resume, int fd_sleep, int fd_ring)
@@ -66,12 +56,17 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     bell_sleeper_init(&c->sleeper, &v->d_head->want, fd_sleep);
     bell_ringer_init(&c->ringer, &v->c_head->want, fd_ring);
     bell_ringer_init(&c->space, &v->c_head->want_space, fd_ring);
+    c->evt_rung = c->evt.submitted;
+    /* A note that is older than the ring's head says nothing. */
+    c->begun = get(v->d_head->begun);
+    if (!resume || c->begun - c->req.released > v->g.n_req)
+        c->begun = c->req.released;
+    set(v->d_head->begun, c->begun);
     int err = s->ops->client_add(s->tr, id, v, limits);
     if (err != 0)
         return err;
-    /* What did not survive the crash may be somebody else's by now. */
     if (resume)
-        (void)handle_sweep(c->handles, owned, &(struct owner){s, id});
+        serve_take_up(s, i);
     c->used = true;
     bit_set(s->active, i);
     stat_add(s->stats, STAT_clients, 1);
@@ -176,6 +171,17 @@ wants_reply(unsigned op)
            op != REQ_RELEASED;
 }
 
+/* Would nothing remind us of the request if it were lost? Who waits for a reply asks again,
+ * cursors are looked at when the session comes back, and accepted connections are counted
+ * anew. The two that remain do no harm when they are served a second time: a session is
+ * closed once, and one that was released has no slot to give. That its number is another
+ * session's by then is found out before (serve_take_up). */
+static bool
+must_not_be_lost(unsigned op)
+{
+    return op == REQ_CLOSE || op == REQ_RELEASED;
+}
+
 static void
 open_session(struct serve *s, uint32_t i, struct sess_evt *reply)
 {
@@ -187,9 +193,7 @@ open_session(struct serve *s, uint32_t i, struct sess_evt *reply)
     reply->handle = handle_new(c->handles, sess, RIGHT_ALL);
     reply->slot = slot;
     if (reply->handle == HANDLE_NONE) { /* no room for a name: the session goes again */
-        struct sess_req close = {.op = REQ_CLOSE};
-        struct sess_evt none = {0};
-        s->ops->request(s->tr, sess, &close, &none, 0);
+        serve_drop(s, sess);
         reply->err = EMFILE;
     }
 }
@@ -207,32 +211,57 @@ serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
         open_session(s, i, &reply);
     } else {
         reply.err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
-        /* The name goes first: after a crash in between it must not name the next session. */
-        if (reply.err == 0 && r->op == REQ_RELEASED)
-            (void)handle_revoke(c->handles, r->handle);
         if (reply.err == 0)
             s->ops->request(s->tr, sess, r, &reply, now);
         else
             stat_inc(s->stats, STAT_req_bad_handle);
+        /* The name goes last: the request needs it if it must be served again. */
+        if (r->op == REQ_RELEASED)
+            (void)handle_revoke(c->handles, r->handle);
     }
-    if (!wants_reply(r->op))
-        return;
-    struct sess_evt *e = evtring_reserve(&c->evt, c->v.evt);
-    if (e != NULL) /* there is room: it was reserved before the request was taken */
-        *e = reply;
+    if (wants_reply(r->op))
+        serve_tell(c, &reply, r->op == REQ_SOCKET && reply.err == 0 ? reply.slot : SESS_NONE);
 }
 
 /* Publish what was written to the client's event ring, and wake it if it sleeps. */
 static void
 publish(struct serve *s, struct served *c)
 {
-    if (c->evt.my_tail == c->evt.submitted)
+    if (c->evt.my_tail == c->evt_rung)
         return;
     ring_submit(&c->evt);
+    c->evt_rung = c->evt.my_tail;
     if (bell_due(&c->ringer)) {
         bell_ring(&c->ringer);
         stat_inc(s->stats, STAT_bells_rung);
     }
+}
+
+/* Serve what was taken off the ring. Most slots go back before: a client that finds its last
+ * request still in the ring need not send another, as cursors are read after that (the fence
+ * pairs with the one in its test). A request that must not be lost stays until it was served,
+ * for a successor to find; but one that two processes began is the third's no more, as it may
+ * be what they died of. */
+static void
+serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, ns_t now)
+{
+    struct served *c = &s->c[i];
+    uint32_t first = c->req.my_head - n; /* index of r[0] */
+    for (unsigned k = 0, back = 0; k < n; k++) {
+        bool begun = c->begun - (first + k) - 1 < c->v.g.n_req; /* it lies before c->begun */
+        if (must_not_be_lost(r[k].op) && !begun) {
+            c->begun = first + k + 1;
+            set(c->v.d_head->begun, c->begun);
+            serve_in_order();
+        } else if (k >= back) {
+            for (back = k + 1; back < n && !must_not_be_lost(r[back].op);)
+                back++;
+            ring_release_to(&c->req, first + back);
+            atomic_thread_fence(memory_order_seq_cst);
+        }
+        serve_one(s, i, &r[k], now);
+    }
+    ring_release(&c->req);
 }
 
 /* A bounded number of requests of one client. */
@@ -263,14 +292,9 @@ serve_client(struct serve *s, uint32_t i, ns_t now)
     }
     c->quiet_turns = 0;
     bit_set(s->active, i);
-    /* The slots go back before the cursors are read: a client that finds its last request
-     * still in the ring need not send another (the fence pairs with the one in its test). */
-    ring_release(&c->req);
-    atomic_thread_fence(memory_order_seq_cst);
+    serve_batch(s, i, r, n, now);
     if (bell_due(&c->space))
         bell_ring(&c->space);
-    for (unsigned k = 0; k < n; k++)
-        serve_one(s, i, &r[k], now);
     publish(s, c);
     return true;
 }
@@ -299,21 +323,15 @@ client_events(struct serve *s, uint32_t i)
         if (!s->ops->next_event(s->tr, s->first + i, &e))
             break;
         if (e.kind == EVT_ACCEPT) {
-            uint32_t sess = e.cookie;
-            e.handle = handle_new(c->handles, sess, RIGHT_ALL & ~RIGHT_BIND);
+            e.handle = handle_new(c->handles, e.cookie, RIGHT_ALL & ~RIGHT_BIND);
             if (e.handle == HANDLE_NONE) {
-                struct sess_req close = {.op = REQ_CLOSE};
-                struct sess_evt none = {0};
-                s->ops->request(s->tr, sess, &close, &none, 0);
+                serve_drop(s, e.cookie);
                 stat_inc(s->stats, STAT_events_lost);
                 continue;
             }
         }
         e.cookie = 0;
-        struct sess_evt *slot = evtring_reserve(&c->evt, c->v.evt);
-        if (slot == NULL)
-            break;
-        *slot = e;
+        serve_tell(c, &e, e.kind == EVT_ACCEPT ? (uint32_t)e.value : SESS_NONE);
     }
     if (ring_tx_poisoned(&c->evt)) {
         poison(s, i, "impossible event ring index");

@@ -29,6 +29,8 @@ struct served {
     void *client_half, *domain_half; /* as mapped; NULL in tests */
     struct ring_rx req;
     struct ring_tx evt;
+    uint32_t begun;    /* requests before this index were begun by a process that died */
+    uint32_t evt_rung; /* the client's bell was thought of for events before this index */
     struct bell_sleeper sleeper;
     struct bell_ringer ringer; /* it waits for events */
     struct bell_ringer space;  /* it waits for room for requests */
@@ -81,5 +83,19 @@ void serve_events(struct serve *s);
 bool serve_arm(struct serve *s);
 /* When to look again because a client left no room for its events; NS_NEVER. */
 ns_t serve_deadline(const struct serve *s, ns_t now);
+
+/* ---- serve_told.c, for serve.c ---- */
+
+/* A successor finds what we did up to here, whatever happens next. */
+#define serve_in_order() atomic_signal_fence(memory_order_seq_cst)
+
+/* An event for the client; its room was made sure of before. new_slot: of the session that it
+ * tells of; SESS_NONE: of none that is new. */
+void serve_tell(struct served *c, const struct sess_evt *e, uint32_t new_slot);
+/* A session that its client knows nothing of goes again, slot and all. */
+void serve_drop(struct serve *s, uint32_t sess);
+/* After a crash, c[i]'s sessions are back: names that mean nothing any more go, and sessions
+ * that its client does not know of are told again, or go. */
+void serve_take_up(struct serve *s, uint32_t i);
 
 #endif

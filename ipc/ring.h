@@ -138,14 +138,22 @@ ring_avail(struct ring_rx *r, uint32_t want)
     return unlikely(r->poisoned) ? 0 : n;
 }
 
-/* Consumer: give the taken slots back; pairs with the acquire in ring_tx_refresh. */
+/* Consumer: give the taken slots back whose index is before `end`, and keep the later ones:
+ * a successor would take these again. Pairs with the acquire in ring_tx_refresh. */
+static inline void
+ring_release_to(struct ring_rx *r, uint32_t end)
+{
+    if (r->released != end) {
+        r->released = end;
+        atomic_store_explicit(r->head, end, memory_order_release);
+    }
+}
+
+/* Consumer: give all taken slots back. */
 static inline void
 ring_release(struct ring_rx *r)
 {
-    if (r->released != r->my_head) {
-        r->released = r->my_head;
-        atomic_store_explicit(r->head, r->my_head, memory_order_release);
-    }
+    ring_release_to(r, r->my_head);
 }
 
 static inline bool

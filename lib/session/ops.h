@@ -28,7 +28,8 @@ struct sess_info {
     struct ipaddr local, remote;
     uint64_t rx_bytes, tx_bytes, drops, retransmits;
     uint32_t rx_queued, tx_queued;
-    uint32_t srtt_us, cwnd, rto_us, pad;
+    uint32_t srtt_us, cwnd, rto_us;
+    uint32_t slot; /* in the client's arena; SESS_NONE: none */
 };
 
 struct transport; /* struct tcp or struct udp */
@@ -55,6 +56,9 @@ struct transport_ops {
      * EVT_ACCEPT and EVT_FREED carry the session number in `cookie`; the server turns
      * it into a handle. */
     bool (*next_event)(struct transport *, uint32_t client, struct sess_evt *);
+    /* After a crash: the session has a slot, and its client does not know of it. True: it
+     * will, by an EVT_ACCEPT that is queued now or later. False: it never will. */
+    bool (*tell_again)(struct transport *, uint32_t sess);
     /* Fill in line `sess` or the next one in use after it; false at the end. */
     bool (*info)(const struct transport *, uint32_t sess, struct sess_info *);
 };

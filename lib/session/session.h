@@ -59,6 +59,8 @@ struct half_head {
     _Alignas(CACHE_LINE) _Atomic uint32_t want; /* bell: odd while the writer sleeps */
     _Atomic uint32_t want_space;                /* odd while the writer waits for ring space */
     _Atomic uint32_t lost; /* events that found the ring full: rescan all slots */
+    /* The domain's note to its successor: requests before this index were begun. */
+    _Atomic uint32_t begun;
 };
 _Static_assert(sizeof(struct half_head) == 3 * CACHE_LINE, "shared layout");
 
@@ -87,6 +89,8 @@ struct slot_domain {
     _Atomic uint32_t rcvbuf;
     _Atomic uint32_t err_seq;    /* counts errors: a client takes each one once */
     _Atomic uint32_t generation; /* of the session in this slot */
+    /* The domain's note to its successor: the client knows of this session. */
+    _Atomic uint32_t told;
     _Alignas(CACHE_LINE) _Atomic uint32_t rx_dir[FIFO_DIR]; /* page + 1; 0: none */
 };
 

@@ -372,6 +372,32 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
     return e->kind != 0;
 }
 
+/* A session that next_event gave out, and the crash came before the client heard of it. Its
+ * listener is the one that has its port now: there is never more than one. */
+static bool
+tcp_tell_again(struct transport *tr, uint32_t sess)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    struct tcb *c = &t->tcb[sess];
+    if (!(c->h.bits & H_ANNOUNCED))
+        return c->parent != SESS_NONE; /* it waits for its handshake, or is queued already */
+    if (c->h.state == TCPS_CLOSED || (c->h.bits & H_CLOSED))
+        return false;
+    if (c->parent == SESS_NONE) {
+        struct tcb *l = demux_listener(t, &c->laddr, c->lport);
+        if (l == NULL || l->link.client != c->link.client)
+            return false;
+        c->parent = tcb_number(t, l);
+        l->n_untold++;
+        l->n_accept++;
+    }
+    c->h.bits &= ~H_ANNOUNCED;
+    tcb_dirty(t, c);
+    client_event(t->clients, &c->link, sess, EVT_ACCEPT, tcb_link_of, t);
+    tcp_flush(t);
+    return true;
+}
+
 static bool
 tcp_info(const struct transport *tr, uint32_t from, struct sess_info *s)
 {
@@ -401,6 +427,7 @@ tcp_info(const struct transport *tr, uint32_t from, struct sess_info *s)
             .srtt_us = (uint32_t)(c->srtt / NS_US),
             .cwnd = c->cc.cwnd,
             .rto_us = (uint32_t)(c->rto / NS_US),
+            .slot = c->link.slot,
         };
         return true;
     }
@@ -419,5 +446,6 @@ const struct transport_ops tcp_ops = {
     .open = tcp_open,
     .request = tcp_request,
     .next_event = tcp_next_event,
+    .tell_again = tcp_tell_again,
     .info = tcp_info,
 };

@@ -188,7 +188,8 @@ request(struct transport *t, uint32_t sess, const struct sess_req *r, struct ses
         reply->err = 0;
     } else {
         reply->err = EBADF;
-        stat_inc(u->stats, STAT_req_bad);
+        if (r->op != REQ_CLOSE) /* that one may come again: its server died of it, or after */
+            stat_inc(u->stats, STAT_req_bad);
     }
     sess_wake_touched(u);
 }
@@ -211,6 +212,15 @@ next_event(struct transport *t, uint32_t client, struct sess_evt *e)
         *e = (struct sess_evt){.kind = kind, .cookie = sess, .slot = l->slot};
         return true;
     }
+    return false;
+}
+
+/* Nothing but a request makes a session: its client asks again, for another one. */
+static bool
+tell_again(struct transport *t, uint32_t sess)
+{
+    (void)t;
+    (void)sess;
     return false;
 }
 
@@ -249,6 +259,7 @@ info(const struct transport *t, uint32_t sess, struct sess_info *i)
         .rx_bytes = s->n_rx,
         .tx_bytes = s->n_tx,
         .drops = s->n_drop,
+        .slot = s->slot,
     };
     queued(u, s, i);
     return true;
@@ -262,5 +273,6 @@ const struct transport_ops udp_ops = {
     .open = open_session,
     .request = request,
     .next_event = next_event,
+    .tell_again = tell_again,
     .info = info,
 };

@@ -3,10 +3,12 @@
  * crash.c: a component dies and another takes its place, with the order of things that
  * domains/ip_main.c and domains/transport.c have: what was on its way to the dead one is
  * dropped, what it had given away comes back to ip and the NIC, then its successor starts on
- * the store and the clients' arenas.
+ * the store and the clients' arenas. Or it dies in the middle of serving its clients: the calls
+ * that the server makes are wrapped.
  */
 #include "stack.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 
 #define JUNK 0xa5
@@ -116,7 +118,7 @@ stack_crash_tcp(struct stack *s, enum crash_point at, ns_t now)
     s->join.tcp =
         tcp_init(s->tcp_store, s->tcp_soft, &s->tcp_cfg, &s->frames, &s->path, &s->stats, now);
     tcp_ip_reset(s->join.tcp);
-    stack_serve(s, STACK_TCP, true);
+    stack_serve(s, STACK_TCP, true, now);
     stack_give_freed(s);
 }
 
@@ -134,8 +136,122 @@ stack_crash_udp(struct stack *s, ns_t now)
     s->join.udp =
         udp_init(s->udp_store, s->udp_soft, &s->udp_cfg, &s->frames, &s->path, &s->stats, now);
     udp_ip_reset(s->join.udp);
-    stack_serve(s, STACK_UDP, true);
+    stack_serve(s, STACK_UDP, true, now);
     stack_give_freed(s);
+}
+
+/* ---- while it serves its clients ---- */
+
+static struct stack *at_work; /* it may die in a call; NULL: nobody may */
+static jmp_buf death;
+
+/* Is this the call at which it dies? */
+static bool
+dies(enum stack_up up, unsigned call)
+{
+    struct stack_death *d = at_work != NULL ? &at_work->death[up] : NULL;
+    if (d == NULL || d->in == 0 || (d->call != 0 && d->call != call) || --d->in != 0)
+        return false;
+    d->in = d->again > 0;
+    d->again -= d->again > 0;
+    return true;
+}
+
+#define MORTAL(up, real)                                                                       \
+    static int real##_open(struct transport *t, uint32_t client, uint32_t *sess,               \
+                           uint32_t *slot)                                                     \
+    {                                                                                          \
+        bool now = dies(up, REQ_SOCKET);                                                       \
+        if (now && !at_work->death[up].after)                                                  \
+            longjmp(death, 1);                                                                 \
+        int err = real.open(t, client, sess, slot);                                            \
+        if (now)                                                                               \
+            longjmp(death, 1);                                                                 \
+        return err;                                                                            \
+    }                                                                                          \
+    static void real##_request(struct transport *t, uint32_t sess, const struct sess_req *r,   \
+                               struct sess_evt *reply, ns_t at)                                \
+    {                                                                                          \
+        bool now = dies(up, r->op);                                                            \
+        if (now && !at_work->death[up].after)                                                  \
+            longjmp(death, 1);                                                                 \
+        real.request(t, sess, r, reply, at);                                                   \
+        if (now)                                                                               \
+            longjmp(death, 1);                                                                 \
+    }                                                                                          \
+    static bool real##_next_event(struct transport *t, uint32_t client, struct sess_evt *e)    \
+    {                                                                                          \
+        bool any = real.next_event(t, client, e);                                              \
+        if (any && dies(up, STACK_EVENT + e->kind))                                            \
+            longjmp(death, 1);                                                                 \
+        return any;                                                                            \
+    }
+MORTAL(STACK_TCP, tcp_ops)
+MORTAL(STACK_UDP, udp_ops)
+
+const struct transport_ops *
+stack_ops(struct stack *s, enum stack_up up)
+{
+    bool tcp = up == STACK_TCP;
+    s->ops[up] = tcp ? tcp_ops : udp_ops;
+    s->ops[up].open = tcp ? tcp_ops_open : udp_ops_open;
+    s->ops[up].request = tcp ? tcp_ops_request : udp_ops_request;
+    s->ops[up].next_event = tcp ? tcp_ops_next_event : udp_ops_next_event;
+    return &s->ops[up];
+}
+
+void
+stack_crash_serving(struct stack *s, enum stack_up up, const struct stack_death *d)
+{
+    s->death[up] = *d;
+}
+
+static void
+died(struct stack *s, enum stack_up up, ns_t now)
+{
+    at_work = NULL;
+    s->n_died++;
+    if (up == STACK_TCP)
+        stack_crash_tcp(s, CRASH_IDLE, now);
+    else
+        stack_crash_udp(s, now);
+}
+
+bool
+stack_requests(struct stack *s, enum stack_up up, ns_t now)
+{
+    if (setjmp(death) != 0) {
+        died(s, up, now);
+        return true;
+    }
+    at_work = s;
+    bool any = serve_requests(&s->serve[up], now);
+    at_work = NULL;
+    return any;
+}
+
+void
+stack_events(struct stack *s, enum stack_up up, ns_t now)
+{
+    if (setjmp(death) != 0) {
+        died(s, up, now);
+        return;
+    }
+    at_work = s;
+    serve_events(&s->serve[up]);
+    at_work = NULL;
+}
+
+void
+stack_serve_gone(struct stack *s, enum stack_up up, uint32_t id, ns_t now)
+{
+    if (setjmp(death) != 0) {
+        died(s, up, now);
+        return;
+    }
+    at_work = s;
+    serve_gone(&s->serve[up], id, now);
+    at_work = NULL;
 }
 
 /* ---- ip ---- */

@@ -126,6 +126,10 @@ tick(struct world *w, void *ctx)
                 (double)(w->now - w->cfg.start) / 1e9, s == &w->s[0] ? 1 : 2, who, (int)at);
     if (who == 0)
         stack_crash_ip(s, w->now);
+    else if (l->cfg.serving && rng_percent(&l->rng, 50))
+        stack_crash_serving(s, who == 1 ? STACK_TCP : STACK_UDP,
+                            &(struct stack_death){.in = rng_range(&l->rng, 1, 8),
+                                                  .after = rng_percent(&l->rng, 50)});
     else if (who == 1)
         stack_crash_tcp(s, at, w->now);
     else

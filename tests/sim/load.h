@@ -79,6 +79,7 @@ struct load_config {
     ns_t start_within;
     uint32_t kills;      /* of a hundred programs: they die in the middle */
     uint32_t crashes[3]; /* so many of ip, tcp, udp, on either stack */
+    bool serving;        /* they die in the middle of requests, too */
     ns_t crash_within;
     ns_t limit; /* everything is over by then */
 };

@@ -261,7 +261,7 @@ end_read(struct load *l, struct end *e)
         return true;
     }
     const struct end *o = peer_of(e);
-    if (e->got != o->sent || !(o->shut || o->state == END_OVER))
+    if (e->got != o->sent || !(o->shut || o->state == END_OVER || l->dead[o->side]))
         world_fail(l->w, "end of stream at %llu of %llu bytes", (unsigned long long)e->got,
                    (unsigned long long)o->sent);
     e->eof = true;

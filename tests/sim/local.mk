@@ -8,7 +8,7 @@ SIM_TESTS =
 # The world, what lives in it, and the composition; all of it in every program.
 check_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
-	domains/join.c domains/serve.c \
+	domains/join.c domains/serve.c domains/serve_told.c \
 	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
 	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/pair.c \
 	tests/sim/pair.h tests/sim/rng.h \
@@ -32,6 +32,9 @@ tests_sim_test_sim_time_LDADD = $(SIM_LIBS)
 SIM_TESTS += tests/sim/test_sim_open
 tests_sim_test_sim_open_SOURCES = tests/sim/test_sim_open.c
 tests_sim_test_sim_open_LDADD = $(SIM_LIBS)
+SIM_TESTS += tests/sim/test_sim_serve
+tests_sim_test_sim_serve_SOURCES = tests/sim/test_sim_serve.c
+tests_sim_test_sim_serve_LDADD = $(SIM_LIBS)
 SIM_TESTS += tests/sim/test_sim_death
 tests_sim_test_sim_death_SOURCES = tests/sim/test_sim_death.c
 tests_sim_test_sim_death_LDADD = $(SIM_LIBS)

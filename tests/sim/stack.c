@@ -85,8 +85,8 @@ stack_init(struct stack *s, const struct stack_config *c, struct wire *out, ns_t
     struct udp *u =
         udp_init(s->udp_store, s->udp_soft, &s->udp_cfg, &s->frames, &s->path, &s->stats, now);
     join_init(&s->join, ip, t, u, lists, lists + n, lists + 2 * n);
-    stack_serve(s, STACK_TCP, false);
-    stack_serve(s, STACK_UDP, false);
+    stack_serve(s, STACK_TCP, false, now);
+    stack_serve(s, STACK_UDP, false, now);
 }
 
 void
@@ -112,11 +112,12 @@ limits(const struct stack *s, enum stack_up up)
 
 /* A server for the clients that there are: at the start none, after a crash all. */
 void
-stack_serve(struct stack *s, enum stack_up up, bool resume)
+stack_serve(struct stack *s, enum stack_up up, bool resume, ns_t now)
 {
     bool tcp = up == STACK_TCP;
     uint32_t first = tcp ? 0 : SERVE_CLIENTS;
-    serve_init(&s->serve[up], tcp ? &tcp_ops : &udp_ops, stack_transport(s, up),
+    s->started = true;
+    serve_init(&s->serve[up], stack_ops(s, up), stack_transport(s, up),
                tcp ? tcp_clients_ready(s->join.tcp) : udp_clients_ready(s->join.udp), first,
                &s->stats);
     for (uint32_t i = 0; i < STACK_CLIENTS && resume; i++) {
@@ -126,7 +127,7 @@ stack_serve(struct stack *s, enum stack_up up, bool resume)
         if (serve_add(&s->serve[up], first + i, &c->v, limits(s, up), true, -1, -1) != 0)
             broken(s, "a client cannot come back after a crash");
         if (c->gone)
-            serve_gone(&s->serve[up], first + i, 0);
+            serve_gone(&s->serve[up], first + i, now);
     }
 }
 
@@ -147,7 +148,7 @@ stack_gone(struct stack *s, uint32_t id, ns_t now)
         if (!c->used || c->gone)
             continue;
         c->gone = true;
-        serve_gone(&s->serve[up], s->serve[up].first + id, now);
+        stack_serve_gone(s, up, s->serve[up].first + id, now);
     }
     s->blocked_until = now; /* a turn follows a message of the supervisor's */
 }
@@ -280,12 +281,13 @@ stack_turn(struct stack *s, ns_t now)
     struct fdesc rx[BATCH_MAX];
     unsigned n = s->cfg.batch;
     s->turns++;
+    s->started = false;
     bool busy = complete(s, now);
     for (unsigned up = STACK_TCP; up <= STACK_UDP; up++) {
         for (uint32_t i = 0; i < STACK_CLIENTS; i++)
             if (has_request(s, up, i))
                 serve_wake(&s->serve[up], s->serve[up].first + i);
-        busy |= serve_requests(&s->serve[up], now);
+        busy |= stack_requests(s, up, now);
     }
     join_begin(&s->join);
     stack_take_rx(s, rx, &n);
@@ -294,7 +296,7 @@ stack_turn(struct stack *s, ns_t now)
     busy |= s->join.out.n_nic != 0;
     send_frames(s, now);
     for (unsigned up = STACK_TCP; up <= STACK_UDP; up++) {
-        serve_events(&s->serve[up]);
+        stack_events(s, up, now);
         reap(s, up);
     }
     s->blocked_until =
@@ -321,7 +323,7 @@ stack_due(struct stack *s, ns_t now)
     for (uint32_t i = 0; i < STACK_CLIENTS; i++)
         if (has_request(s, STACK_TCP, i) || has_request(s, STACK_UDP, i))
             return true;
-    return s->n_rx != 0 || tx_next(s) <= now || join_deadline(&s->join) <= now ||
+    return s->started || s->n_rx != 0 || tx_next(s) <= now || join_deadline(&s->join) <= now ||
            s->blocked_until <= now;
 }
 

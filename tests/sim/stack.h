@@ -31,6 +31,15 @@ struct stack_config {
     uint32_t check_every;    /* turns; 0 counts as 1 */
 };
 
+/* At which call of its server a transport dies. */
+struct stack_death {
+    uint32_t in;    /* at this many calls from now; 0: not */
+    unsigned call;  /* of this kind: REQ_*, or STACK_EVENT + EVT_*; 0: of any */
+    bool after;     /* not before it (an event is always taken) */
+    uint32_t again; /* and so many times more, at the next such call */
+};
+#define STACK_EVENT 100u
+
 struct stack_client {
     bool used, gone;
     struct arena_view v;
@@ -64,7 +73,12 @@ struct stack {
     uint32_t n_tx;
     uint64_t turns, idle_turns; /* idle: nothing was due and nothing was done */
     uint64_t n_no_frame;
+    /* crash.c: it dies while it serves its clients */
+    struct transport_ops ops[2];
+    struct stack_death death[2];
+    uint32_t n_died;
     ns_t blocked_until;
+    bool started;       /* a component: it takes a turn before it sleeps */
     const char *broken; /* the invariant that failed first; NULL: none */
 };
 
@@ -110,14 +124,21 @@ enum crash_point {
 };
 void stack_crash_tcp(struct stack *s, enum crash_point at, ns_t now);
 void stack_crash_udp(struct stack *s, ns_t now);
+void stack_crash_serving(struct stack *s, enum stack_up up, const struct stack_death *d);
 void stack_crash_ip(struct stack *s, ns_t now);
+
+/* crash.c, for stack.c */
+const struct transport_ops *stack_ops(struct stack *s, enum stack_up up);
+bool stack_requests(struct stack *s, enum stack_up up, ns_t now);
+void stack_events(struct stack *s, enum stack_up up, ns_t now);
+void stack_serve_gone(struct stack *s, enum stack_up up, uint32_t id, ns_t now);
 
 /* stack.c, for crash.c */
 void stack_nic_forget(struct stack *s, uint32_t parts);
 void stack_take_rx(struct stack *s, struct fdesc *f, unsigned *n);
 void stack_give_freed(struct stack *s);
 struct transport *stack_transport(struct stack *s, enum stack_up up);
-void stack_serve(struct stack *s, enum stack_up up, bool resume);
+void stack_serve(struct stack *s, enum stack_up up, bool resume, ns_t now);
 
 /* inspect_tcp.c, inspect_udp.c: what only the components' own headers tell */
 uint32_t inspect_tcp_frames(const struct tcp *t);
