@@ -230,7 +230,9 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         if (d == NULL || !(get(d->state) & SLOT_OPEN)) {
             /* The crash came while it gave the slot back, or this is not the arena it had. */
             c->link.slot = SESS_NONE;
-            abort_session(t, c, ECONNABORTED);
+            if (!(c->h.bits & H_FREED))
+                abort_session(t, c, ECONNABORTED);
+            tcb_dirty(t, c);
             continue;
         }
         if (c->died_of != 0)
