@@ -179,6 +179,13 @@ ctl_print_stats(const json_t *j, bool all)
             if (all || json_integer_value(v) != 0)
                 printf("  %-24s %16lld\n", name, (long long)json_integer_value(v));
         }
+        size_t k;
+        json_array_foreach(json_object_get(d, "rings"), k, v)
+        {
+            printf("  ring %-5s from %-8s %16lld  at most %lld of %lld waited\n",
+                   text_of(v, "name"), text_of(v, "from"), number_of(v, "passed"),
+                   number_of(v, "most"), number_of(v, "size"));
+        }
     }
 }
 

@@ -161,6 +161,8 @@ peer_changed(struct domain *d, unsigned id, bool up)
     if (up) {
         link_init(&p->link, p->kind, p->side, &p->sizes, p->own, p->peer, p->fd_sleep,
                   p->fd_ring);
+        for (unsigned r = 0; r < LINK_RINGS; r++)
+            p->seen[r] = p->link.rx[r].my_head;
         if (d->ops->peer_up != NULL)
             d->ops->peer_up(d, p, now);
         return;
@@ -180,6 +182,26 @@ check_poison(struct domain *d)
             p->link.up = false;
             domain_poisoned(d, CTL_ARG_PEER + p->id, "%s wrote an impossible ring index",
                             domain_name(p->id));
+        }
+    }
+}
+
+_Static_assert(DOM_UDP == STATS_LINKS && LINK_RINGS == STATS_RINGS, "a counter for each ring");
+
+/* What the last turn took from its rings, and how much had been waiting there. */
+static void
+count_rings(struct domain *d)
+{
+    for (unsigned i = 0; i < d->n_peers; i++) {
+        struct domain_peer *p = &d->peer[i];
+        unsigned n = ctl_link_number(d->cfg.domain, p->id);
+        for (unsigned r = 0; r < LINK_RINGS && p->link.up; r++) {
+            const struct ring_rx *rx = &p->link.rx[r];
+            uint32_t taken = rx->my_head - p->seen[r], waited = rx->seen_tail - p->seen[r];
+            if (taken == 0)
+                continue;
+            p->seen[r] = rx->my_head;
+            stat_ring(d->stats, n, r, taken, waited, rx->cap);
         }
     }
 }
@@ -327,10 +349,12 @@ loop(struct domain *d)
         bool busy = d->ops->turn(d, now);
         stat_inc(d->stats, STAT_loops);
         beat(d);
-        if (busy)
+        if (busy) {
             busy_at = now;
-        else
+            count_rings(d);
+        } else {
             check_poison(d);
+        }
         ns_t deadline = busy ? now : d->ops->deadline(d);
         if (deadline <= now || now - busy_at < spin) {
             if (turns >= BUSY_TURNS || now - looked >= BUSY_TIME) {

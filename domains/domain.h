@@ -24,8 +24,9 @@ struct domain_peer {
     void *own;        /* our half, writable */
     const void *peer; /* theirs, read-only */
     int fd_sleep, fd_ring;
-    struct link link; /* link.up tells whether it may be used */
-    bool ack_due;     /* the runtime's: CTL_ACK is still to be sent */
+    struct link link;          /* link.up tells whether it may be used */
+    bool ack_due;              /* the runtime's: CTL_ACK is still to be sent */
+    uint32_t seen[LINK_RINGS]; /* the runtime's: what was counted of the rings we read */
 };
 
 struct domain {

@@ -154,6 +154,37 @@ sup_json_status(struct sup *s)
 
 /* ---- stats ---- */
 
+/* The rings between domains that d reads. */
+static json_t *
+json_rings(const struct sup *s, unsigned d)
+{
+    static const char *const names[2][2][LINK_RINGS] = {
+        /* [kind][who writes it] */
+        [LINK_NIC] = {{"rx", "done"}, {"tx", "fill"}},
+        [LINK_UP] = {{"up", "done"}, {"down", NULL}},
+    };
+    json_t *rings = json_array();
+    const struct stats *st = s->dom[d].stats;
+    for (unsigned k = 0; k < TOPO_LINKS; k++) {
+        const struct topo_link *l = &topo_links[k];
+        unsigned i = ctl_link_number(l->side[0], l->side[1]);
+        if (l->side[LINK_A] != d && l->side[LINK_B] != d)
+            continue;
+        unsigned from = l->side[LINK_A] == d ? LINK_B : LINK_A;
+        for (unsigned r = 0; r < LINK_RINGS; r++) {
+            if (names[l->kind][from][r] == NULL || atomic_load(&st->ring[i][r].size) == 0)
+                continue;
+            json_array_append_new(
+                rings, json_pack("{s:s, s:s, s:I, s:i, s:i}", "name", names[l->kind][from][r],
+                                 "from", domain_name(l->side[from]), "passed",
+                                 (json_int_t)atomic_load(&st->ring[i][r].passed), "most",
+                                 (int)atomic_load(&st->ring[i][r].most), "size",
+                                 (int)atomic_load(&st->ring[i][r].size)));
+        }
+    }
+    return rings;
+}
+
 json_t *
 sup_json_stats(struct sup *s)
 {
@@ -170,8 +201,9 @@ sup_json_stats(struct sup *s)
         for (unsigned i = 0; i < STAT_COUNT; i++)
             json_object_set_new(counters, name[i],
                                 json_integer((json_int_t)stat_get(s->dom[d].stats, i)));
-        json_array_append_new(
-            domains, json_pack("{s:s, s:o}", "name", domain_name(d), "counters", counters));
+        json_array_append_new(domains,
+                              json_pack("{s:s, s:o, s:o}", "name", domain_name(d), "counters",
+                                        counters, "rings", json_rings(s, d)));
     }
     return json_pack("{s:b, s:o}", "ok", 1, "domains", domains);
 }

@@ -22,6 +22,13 @@
 
 enum domain_id { DOM_NIC, DOM_IP, DOM_TCP, DOM_UDP, DOM_MONO, DOM_COUNT };
 
+/* Links as struct stats counts them: each domain but the first has one to a lower one. */
+static inline unsigned
+ctl_link_number(unsigned a, unsigned b)
+{
+    return max_u32(a, b) - 1;
+}
+
 enum region_role {
     REGION_STATS,  /* struct stats */
     REGION_PATH,   /* struct path_table */

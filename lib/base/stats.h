@@ -55,9 +55,17 @@ enum stat_id {
 #define STATS_AWAKE 1u
 #define STATS_ASLEEP 2u
 
+#define STATS_LINKS 3u /* between domains; policy/topology.c numbers them */
+#define STATS_RINGS 2u /* each way */
+
 /* Relaxed and single-writer: a plain load and store is enough. */
 struct stats {
     _Atomic uint64_t v[STAT_COUNT];
+    /* Of a ring that this domain reads: descriptors taken, and the most that ever waited. */
+    struct {
+        _Atomic uint64_t passed;
+        _Atomic uint32_t most, size;
+    } ring[STATS_LINKS][STATS_RINGS];
     _Atomic uint32_t beat;  /* moves with every turn of the loop */
     _Atomic uint32_t state; /* STATS_AWAKE, STATS_ASLEEP: for the watchdog */
 };
@@ -77,6 +85,16 @@ static inline void
 stat_set(struct stats *s, enum stat_id id, uint64_t n)
 {
     atomic_store_explicit(&s->v[id], n, memory_order_relaxed);
+}
+static inline void
+stat_ring(struct stats *s, unsigned link, unsigned ring, uint32_t taken, uint32_t waited,
+          uint32_t size)
+{
+    uint64_t n = atomic_load_explicit(&s->ring[link][ring].passed, memory_order_relaxed);
+    atomic_store_explicit(&s->ring[link][ring].passed, n + taken, memory_order_relaxed);
+    if (waited > atomic_load_explicit(&s->ring[link][ring].most, memory_order_relaxed))
+        atomic_store_explicit(&s->ring[link][ring].most, waited, memory_order_relaxed);
+    atomic_store_explicit(&s->ring[link][ring].size, size, memory_order_relaxed);
 }
 static inline uint64_t
 stat_get(const struct stats *s, enum stat_id id)

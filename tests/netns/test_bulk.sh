@@ -31,6 +31,18 @@ reference() {
     sha "$WORK/ref"
 }
 
+# Every ring that a bulk transfer needs says how much went through it; no more ever waited than
+# fits. In one process there are no rings.
+rings_counted() {
+    ctl --json stats | python3 -c '
+import json, sys
+rings = [(r["from"], d["name"], r) for d in json.load(sys.stdin)["domains"] for r in d["rings"]]
+want = {("nic", "ip"), ("ip", "nic"), ("ip", "tcp"), ("tcp", "ip")} if sys.argv[1] == "factored" else set()
+seen = {(a, b) for a, b, r in rings if r["passed"] > 1000}
+print(seen)
+sys.exit(not (want <= seen and all(0 < r["most"] <= r["size"] for _, _, r in rings)))' "$1"
+}
+
 for c in $(compositions); do
     stack_start "$c" || { ok 1 "$c: starts"; continue; }
 
@@ -39,6 +51,7 @@ for c in $(compositions); do
     wait_a 5001
     try "$c: kernel to stack, every byte compared" a_receives
     try "$c: the receiver saw all of it" all_there "$log"
+    try "$c: the counters of every ring" rings_counted "$c"
     # The reader stops for a while: the window closes, is probed, and opens again.
     a_receives >"$WORK/stopped" 2>&1 &
     tx=$!
