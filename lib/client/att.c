@@ -19,12 +19,10 @@ att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g
     list_init(&a->holders);
     list_init(&a->owing);
     a->sock = calloc(g->n_slots, sizeof *a->sock);
-    a->page = calloc(g->n_tx_pages, sizeof *a->page);
-    if (a->sock == NULL || a->page == NULL)
-        return ENOMEM;
-    for (uint32_t i = 0; i < g->n_tx_pages; i++) /* the lowest comes out first */
-        a->page[a->n_free++] = g->n_tx_pages - 1 - i;
-    return 0;
+    uint32_t *stack = calloc(g->n_tx_pages, sizeof *stack);
+    if (stack != NULL)
+        page_pool_init(&a->pages, g->n_tx_pages, stack);
+    return a->sock != NULL && stack != NULL ? 0 : ENOMEM;
 }
 
 void
@@ -51,7 +49,7 @@ att_free(struct att *a)
         if (fds[i] >= 0)
             close(fds[i]);
     free(a->sock);
-    free(a->page);
+    free(a->pages.stack);
     free(a);
 }
 

@@ -13,20 +13,6 @@
 
 #define RECLAIM_SOCKS 32u
 
-static void
-dir_set(struct sock *s, uint64_t at, uint32_t entry)
-{
-    atomic_store_explicit(&slot_ours(s)->tx_dir[at / FIFO_PAGE % FIFO_DIR], entry,
-                          memory_order_relaxed);
-}
-
-static uint32_t
-dir_get(const struct sock *s, uint64_t at)
-{
-    return atomic_load_explicit(&slot_ours(s)->tx_dir[at / FIFO_PAGE % FIFO_DIR],
-                                memory_order_relaxed);
-}
-
 static uint64_t
 page_down(uint64_t at)
 {
@@ -37,11 +23,10 @@ static void
 free_below(struct sock *s, uint64_t end)
 {
     struct att *a = s->att;
-    for (; s->tx_lo < end; s->tx_lo += FIFO_PAGE) {
-        uint32_t page = dir_get(s, s->tx_lo) - 1;
-        dir_set(s, s->tx_lo, FIFO_NOPAGE);
-        if (page < a->v.g.n_tx_pages && a->n_free < a->v.g.n_tx_pages)
-            a->page[a->n_free++] = page;
+    if (s->tx_lo < end) {
+        dir_drop(&slot_ours(s)->tx_dir, a->v.tx_page, &a->pages, s->tx_lo / FIFO_PAGE,
+                 (end - s->tx_lo) / FIFO_PAGE);
+        s->tx_lo = end;
     }
     if (s->tx_lo == s->tx_hi)
         list_remove(&s->holder);
@@ -85,7 +70,10 @@ static bool
 may_take_page(const struct sock *s)
 {
     uint64_t held = (s->tx_hi - s->tx_lo) / FIFO_PAGE;
-    return s->att->n_free > 0 && held < FIFO_DIR && held < max_u32(2, s->att->n_free);
+    uint32_t n_free = s->att->pages.n_free;
+    /* Who holds more than FIFO_DIR may need a map as well: there is one then. */
+    _Static_assert(FIFO_DIR >= PAGES_FOR_ONE, "");
+    return n_free > 0 && held < FIFO_SPAN && held < max_u32(2, n_free);
 }
 
 bool
@@ -103,8 +91,8 @@ take_pages(struct sock *s, uint64_t end)
     struct att *a = s->att;
     if (s->tx_lo == s->tx_hi)
         s->tx_lo = s->tx_hi = page_down(s->tx_tail);
-    while (s->tx_hi < end && may_take_page(s)) {
-        dir_set(s, s->tx_hi, a->page[--a->n_free] + 1);
+    while (s->tx_hi < end && may_take_page(s) &&
+           dir_add(&slot_ours(s)->tx_dir, a->v.tx_page, &a->pages, s->tx_hi)) {
         s->tx_hi += FIFO_PAGE;
         if (list_empty(&s->holder))
             list_append(&a->holders, &s->holder);
@@ -137,7 +125,8 @@ uint8_t *
 tx_piece(struct sock *s, uint64_t at, size_t *n)
 {
     const struct arena_view *v = &s->att->v;
-    uint32_t page = dir_get(s, at) - 1, off = (uint32_t)(at % FIFO_PAGE);
+    uint32_t page = fifo_find(&slot_ours(s)->tx_dir, v->tx_page, v->g.n_tx_pages, at);
+    uint32_t off = (uint32_t)(at % FIFO_PAGE);
     *n = FIFO_PAGE - off;
     return page < v->g.n_tx_pages ? v->tx_page + (size_t)page * FIFO_PAGE + off : NULL;
 }
@@ -146,9 +135,8 @@ const uint8_t *
 rx_piece(struct sock *s, uint64_t at, size_t *n)
 {
     const struct arena_view *v = &s->att->v;
-    uint32_t entry = atomic_load_explicit(&slot_theirs(s)->rx_dir[at / FIFO_PAGE % FIFO_DIR],
-                                          memory_order_relaxed);
-    uint32_t page = entry - 1, off = (uint32_t)(at % FIFO_PAGE);
+    uint32_t page = fifo_find(&slot_theirs(s)->rx_dir, v->rx_page, v->g.n_rx_pages, at);
+    uint32_t off = (uint32_t)(at % FIFO_PAGE);
     *n = FIFO_PAGE - off;
     return page < v->g.n_rx_pages ? v->rx_page + (size_t)page * FIFO_PAGE + off : NULL;
 }

@@ -29,7 +29,7 @@
 #include "ipc/ring.h"
 #include "bulkhead.h"
 #include "hooks.h"
-#include "session/session.h"
+#include "session/dir.h"
 
 #define ATTS 2u           /* [0] streams, [1] datagrams */
 #define COPY_LOCKED 1024u /* bytes that are copied with the lock held */
@@ -164,8 +164,7 @@ struct att {
     uint32_t users;   /* calls that hold it without a socket */
     uint32_t n_socks; /* not SOCK_FREE */
     struct sock *sock;
-    uint32_t *page; /* stack of free transmit pages */
-    uint32_t n_free;
+    struct page_pool pages; /* free transmit pages */
     struct list holders, owing;
 };
 

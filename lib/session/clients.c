@@ -31,15 +31,11 @@ clients_rebuild(struct clients *cs, uint32_t id)
     for (uint32_t i = g->n_slots; i-- > 0;)
         if (!(get(c->v.d_slot[i].state) & SLOT_OPEN))
             c->v.slot_stack[c->n_slots_free++] = i;
-    /* Which pages are named by a directory? The stack itself serves as the mark. */
+    /* Which pages does a directory use? The stack itself serves as the mark. */
     uint32_t *mark = c->v.page_stack;
     memset(mark, 0, g->n_rx_pages * sizeof *mark);
     for (uint32_t i = 0; i < g->n_slots; i++)
-        for (uint32_t k = 0; k < FIFO_DIR; k++) {
-            uint32_t page = get(c->v.d_slot[i].rx_dir[k]);
-            if (page != 0 && page <= g->n_rx_pages)
-                mark[page - 1] = 1;
-        }
+        dir_mark(&c->v.d_slot[i].rx_dir, c->v.rx_page, g->n_rx_pages, mark);
     uint32_t n_free = 0; /* never ahead of i: the marks are read before they are overwritten */
     for (uint32_t i = 0; i < g->n_rx_pages; i++)
         if (mark[i] == 0)

@@ -7,19 +7,7 @@
 #ifndef SESSION_FIFO_H
 #define SESSION_FIFO_H
 
-#include "session.h"
-
-/* Free receive pages of one arena; the stack lies in the arena (arena_view.page_stack). After
- * a crash clients_rebuild makes it anew from the directories. */
-struct page_pool {
-    uint32_t n, n_free;
-    uint32_t *stack; /* numbers of free pages, n_free of them */
-};
-
-/* All n pages free. stack: n words. */
-void page_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack);
-/* The invariants: page numbers and counts within bounds. */
-bool page_pool_validate(const struct page_pool *p);
+#include "dir.h"
 
 /* Receive FIFO: make the pages of [from, from + len) present. Returns the bytes from
  * `from` on that have pages (less than len if the pool is empty). The caller keeps everything
@@ -39,6 +27,8 @@ void fifo_rx_free(const struct arena_view *v, uint32_t slot, struct page_pool *p
                   uint64_t to);
 /* Give back every page: the session is over. */
 void fifo_rx_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p);
+/* Pages that the FIFO uses. For tests and assertions. */
+uint32_t fifo_rx_pages(const struct arena_view *v, uint32_t slot);
 
 /* Transmit FIFO: copy len bytes at offset `at` out of the client's pages and return
  * their Internet sum (of what is in dst now). A page number out of bounds reads as zeros: it

@@ -1,3 +1,4 @@
 libproto_la_SOURCES += \
-	lib/session/clients.c lib/session/clients.h lib/session/fifo.c lib/session/fifo.h \
+	lib/session/clients.c lib/session/clients.h lib/session/dir.c lib/session/dir.h \
+	lib/session/fifo.c lib/session/fifo.h \
 	lib/session/ops.h lib/session/session.c lib/session/session.h

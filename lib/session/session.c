@@ -2,7 +2,6 @@
 #include "session.h"
 
 #define SLOTS_MAX 65536u
-#define PAGES_MAX (1u << 20) /* 4 GiB a half */
 #define RING_MAX 65536u
 
 static bool
@@ -15,9 +14,9 @@ bool
 arena_geometry_check(const struct arena_geometry *g)
 {
     return g->n_slots >= 1 && g->n_slots <= SLOTS_MAX && g->n_tx_pages >= 1 &&
-           g->n_tx_pages <= PAGES_MAX && g->n_rx_pages >= 1 && g->n_rx_pages <= PAGES_MAX &&
-           power_of_two(g->n_req) && g->n_req <= RING_MAX && power_of_two(g->n_evt) &&
-           g->n_evt <= RING_MAX;
+           g->n_tx_pages <= HALF_PAGES_MAX && g->n_rx_pages >= 1 &&
+           g->n_rx_pages <= HALF_PAGES_MAX && power_of_two(g->n_req) && g->n_req <= RING_MAX &&
+           power_of_two(g->n_evt) && g->n_evt <= RING_MAX;
 }
 
 /* Running offset of parts that follow each other in a half. */

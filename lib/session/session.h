@@ -24,23 +24,44 @@
  *
  * FIFOs. A session has a transmit FIFO (pages in the client half) and a receive
  * FIFO (pages in the domain half). Bytes are named by 64-bit stream offsets that
- * start at 0 (SYN and FIN are not bytes). The page of offset o is named by
- * dir[(o / FIFO_PAGE) % FIFO_DIR]: the page's number in the half plus 1, so that zeroed memory
- * means "no page" (FIFO_NOPAGE). TCP streams are
- * bytes; a UDP session's FIFOs carry records (struct dgram_head, then the payload,
- * padded to 8 bytes).
+ * start at 0 (SYN and FIN are not bytes). Page n of the stream, which begins at offset
+ * n * FIFO_PAGE, is found in one of two places (struct fifo_dir, fifo_find):
+ *
+ *   page[n % FIFO_DIR]              if that word is tagged with n: a few pages need no more
+ *   map[n / FIFO_MAP % FIFO_MAPS]   names a page that names FIFO_MAP pages, one of them n
+ *
+ * A page goes into the first place if that is empty when the page is taken, and stays where
+ * it is. Maps are pages of the same half, taken when they are needed and given back when they
+ * name nothing: so a small window costs no memory beyond the slot, and one of FIFO_MAX bytes
+ * costs a page in a thousand. A page's number is stored plus 1, so that zeroed memory means
+ * "no page" (FIFO_NOPAGE).
+ *
+ * TCP streams are bytes; a UDP session's FIFOs carry records (struct dgram_head, then the
+ * payload, padded to 8 bytes).
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 
-#define SESSION_LAYOUT_VERSION 1u
+#define SESSION_LAYOUT_VERSION 2u
 
 #define FIFO_PAGE 4096u
-#define FIFO_DIR 256u                   /* pages a FIFO can span */
-#define FIFO_MAX (FIFO_PAGE * FIFO_DIR) /* bytes */
-#define FIFO_NOPAGE 0u                  /* a directory entry is page number + 1 */
+#define FIFO_DIR 64u                     /* pages that are named in the slot itself */
+#define FIFO_MAP (FIFO_PAGE / 4u)        /* pages that a map names */
+#define FIFO_MAPS 8u                     /* maps of a FIFO */
+#define FIFO_SPAN (FIFO_MAPS * FIFO_MAP) /* pages that a FIFO can span */
+#define FIFO_MAX (FIFO_PAGE * FIFO_SPAN) /* bytes */
+#define FIFO_NOPAGE 0u                   /* a word's low bits are page number + 1 */
+#define FIFO_PAGE_BITS 21u               /* so many of them */
+#define FIFO_PAGE_MASK ((1u << FIFO_PAGE_BITS) - 1)
+#define FIFO_MAP_ENTRY (1u << FIFO_PAGE_BITS) /* above them a map's word counts its entries */
+#define HALF_PAGES_MAX (1u << 20)             /* 4 GiB a half */
+_Static_assert(HALF_PAGES_MAX < FIFO_PAGE_MASK, "a page's number fits its bits");
+_Static_assert(FIFO_MAP <= UINT32_MAX >> FIFO_PAGE_BITS, "a map's count fits the others");
+_Static_assert(FIFO_SPAN / FIFO_DIR <= UINT32_MAX >> FIFO_PAGE_BITS, "tags tell pages apart");
 
 /* What the supervisor hands out for one arena. */
 struct arena_geometry {
@@ -64,6 +85,34 @@ struct half_head {
 };
 _Static_assert(sizeof(struct half_head) == 3 * CACHE_LINE, "shared layout");
 
+/* ---- where the pages of a FIFO are ---- */
+struct fifo_dir {
+    _Atomic uint32_t page[FIFO_DIR]; /* tag of the stream's page, and page number + 1 */
+    _Atomic uint32_t map[FIFO_MAPS]; /* entries in use, and page number + 1 */
+};
+
+/* The word for a stream's page that the slot names itself. */
+static inline uint32_t
+fifo_word(uint64_t at, uint32_t page)
+{
+    return (uint32_t)(at / FIFO_PAGE / FIFO_DIR) << FIFO_PAGE_BITS | (page + 1);
+}
+
+/* dir.c: look into the maps. */
+uint32_t fifo_find_mapped(const struct fifo_dir *d, const uint8_t *base, uint32_t n,
+                          uint64_t at);
+
+/* The number of the page that holds offset `at`, out of the n pages that begin at base; n or
+ * more: there is none. Every word is read once and checked: it may be the other side's. */
+static inline uint32_t
+fifo_find(const struct fifo_dir *d, const uint8_t *base, uint32_t n, uint64_t at)
+{
+    uint32_t word =
+        atomic_load_explicit(&d->page[at / FIFO_PAGE % FIFO_DIR], memory_order_relaxed);
+    uint32_t page = word - fifo_word(at, 0);
+    return page < n ? page : fifo_find_mapped(d, base, n, at);
+}
+
 /* ---- one session, client half ---- */
 struct slot_client {
     _Alignas(CACHE_LINE) _Atomic uint64_t tx_tail; /* bytes written so far */
@@ -71,7 +120,7 @@ struct slot_client {
     /* Tell me when: (generation << 2) | SLOT_READ | SLOT_WRITE. A new generation
      * arms again; the domain posts at most one EVT_READY a generation. */
     _Atomic uint32_t arm;
-    _Alignas(CACHE_LINE) _Atomic uint32_t tx_dir[FIFO_DIR]; /* page + 1; 0: none */
+    _Alignas(CACHE_LINE) struct fifo_dir tx_dir;
 };
 #define SLOT_READ 1u
 #define SLOT_WRITE 2u
@@ -91,8 +140,10 @@ struct slot_domain {
     _Atomic uint32_t generation; /* of the session in this slot */
     /* The domain's note to its successor: the client knows of this session. */
     _Atomic uint32_t told;
-    _Alignas(CACHE_LINE) _Atomic uint32_t rx_dir[FIFO_DIR]; /* page + 1; 0: none */
+    _Alignas(CACHE_LINE) struct fifo_dir rx_dir;
 };
+_Static_assert(sizeof(struct slot_client) == 6 * CACHE_LINE, "shared layout");
+_Static_assert(sizeof(struct slot_domain) == 6 * CACHE_LINE, "shared layout");
 
 #define SLOT_OPEN 1u      /* belongs to a session */
 #define SLOT_CONNECTED 2u /* may send (TCP: handshake done) */
@@ -108,13 +159,15 @@ slot_readable(uint32_t state, uint32_t err, uint64_t rx_tail, uint64_t rx_head)
 {
     return rx_tail != rx_head || err != 0 || (state & (SLOT_EOF | SLOT_DEAD)) != 0;
 }
+#define FIFO_WORTH 262144u /* room that is worth a wake-up, however large the FIFO is */
 static inline bool
 slot_writable(uint32_t state, uint32_t err, uint32_t sndbuf, uint64_t tx_tail, uint64_t tx_head)
 {
     if (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0)
         return true;
     uint64_t used = tx_tail - tx_head;
-    return (state & SLOT_CONNECTED) != 0 && used < sndbuf && sndbuf - used >= sndbuf / 3;
+    return (state & SLOT_CONNECTED) != 0 && used < sndbuf &&
+           sndbuf - used >= min_u32(sndbuf / 3, FIFO_WORTH);
 }
 
 /* ---- datagram records in the FIFOs of a UDP session ---- */

@@ -137,23 +137,24 @@ static void
 let_go_ahead(struct tcp *t, struct client *cl, struct tcb *c)
 {
     uint64_t from = ALIGN_UP(c->h.rcv_nxt - 1, (uint64_t)FIFO_PAGE);
-    uint64_t to = (c->h.rx_head / FIFO_PAGE + FIFO_DIR) * FIFO_PAGE;
+    uint64_t to = (c->h.rx_head / FIFO_PAGE + FIFO_SPAN) * FIFO_PAGE;
     if (from < to)
         fifo_rx_free(&cl->v, c->link.slot, &cl->pages, from, to);
     reasm_forget(t, c);
 }
 
-/* The client's pool is empty, and bytes that a session waits for were refused. Its sessions may
- * hold pages that were read long ago (they tell only when the window is worth it), and if that
- * is not it, pages of bytes that came out of order. Now and then only: the peer sends what was
- * refused again, but not at once. True: there are pages now. */
+/* The client's pool is empty (or has a page, and the map for it is one too many), and bytes
+ * that a session waits for were refused. Its sessions may hold pages that were read long ago
+ * (they tell only when the window is worth it), and if that is not it, pages of bytes that came
+ * out of order. Now and then only: the peer sends what was refused again, but not at once.
+ * True: there are pages now. */
 static bool
 find_pages(struct tcp *t, struct tcb *c)
 {
     struct client *cl = tcb_client(t, c);
     if (t->now - t->swept[c->link.client] >= PAGE_SWEEP) {
         t->swept[c->link.client] = t->now;
-        for (unsigned pass = 0; pass < 2 && cl->pages.n_free == 0; pass++)
+        for (unsigned pass = 0; pass < 2 && cl->pages.n_free < PAGES_FOR_ONE; pass++)
             for (uint32_t i = 0; i < t->store->high; i++) {
                 struct tcb *o = &t->tcb[i];
                 if (!o->used || o->link.client != c->link.client || o->h.rcv_nxt == 0 ||
@@ -166,7 +167,7 @@ find_pages(struct tcp *t, struct tcb *c)
                     work_add(t, o);
             }
     }
-    if (cl->pages.n_free == 0)
+    if (cl->pages.n_free < PAGES_FOR_ONE)
         let_go_ahead(t, cl, c);
     return cl->pages.n_free != 0;
 }

@@ -114,8 +114,7 @@ client_valid(const struct tcp *t, uint32_t id)
         slots++;
         if (c->link.slot >= cl->v.g.n_slots)
             return false;
-        for (uint32_t e = 0; e < FIFO_DIR; e++)
-            pages += get(cl->v.d_slot[c->link.slot].rx_dir[e]) != FIFO_NOPAGE;
+        pages += fifo_rx_pages(&cl->v, c->link.slot);
     }
     return n == cl->n_sessions && half_open == cl->n_half_open &&
            slots + cl->n_slots_free == cl->v.g.n_slots && page_pool_validate(&cl->pages) &&

@@ -167,6 +167,20 @@ ask(struct input *in)
     kit_request(&k, sess, r, &e);
 }
 
+/* A word of the client's half that says where bytes are: of the directory, or of a page, which
+ * may be a map. */
+static void
+scribble_page(const struct arena_view *v, struct slot_client *c, uint32_t i, uint32_t word)
+{
+    uint32_t n = v->g.n_tx_pages;
+    if (i < FIFO_DIR)
+        c->tx_dir.page[i] = word;
+    else if (i < FIFO_DIR + FIFO_MAPS)
+        c->tx_dir.map[i - FIFO_DIR] = word;
+    else
+        ((uint32_t *)(void *)v->tx_page)[i % n * FIFO_MAP + i / n] = word;
+}
+
 /* What a client can do to its own half, and what an honest one does. */
 static void
 scribble(struct input *in)
@@ -181,9 +195,11 @@ scribble(struct input *in)
     case 1:
         c->rx_head = edge(in);
         break;
-    case 2:
-        c->tx_dir[take(in, 1)] = what & 8 ? take(in, 4) : what;
+    case 2: {
+        uint32_t i = take(in, 1);
+        scribble_page(&k.arena[client], c, i, what & 8 ? take(in, 4) : what);
         break;
+    }
     case 3:
         c->arm = take(in, 1);
         break;

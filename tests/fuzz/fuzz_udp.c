@@ -132,6 +132,20 @@ ask(struct kit *k, struct input *in)
     kit_request(k, sess, r, &e);
 }
 
+/* A word of the client's half that says where bytes are: of the directory, or of a page, which
+ * may be a map. */
+static void
+scribble_page(const struct arena_view *v, struct slot_client *c, uint32_t i, uint32_t word)
+{
+    uint32_t n = v->g.n_tx_pages;
+    if (i < FIFO_DIR)
+        c->tx_dir.page[i] = word;
+    else if (i < FIFO_DIR + FIFO_MAPS)
+        c->tx_dir.map[i - FIFO_DIR] = word;
+    else
+        ((uint32_t *)(void *)v->tx_page)[i % n * FIFO_MAP + i / n] = word;
+}
+
 /* What a client can do to its own half. */
 static void
 scribble(struct kit *k, struct input *in)
@@ -148,9 +162,11 @@ scribble(struct kit *k, struct input *in)
     case 2:
         c->rx_head = c->rx_head + edge(in);
         break;
-    case 3:
-        c->tx_dir[take(in, 1)] = what % 2 ? take(in, 4) : what % 200;
+    case 3: {
+        uint32_t i = take(in, 1);
+        scribble_page(&k->arena[client], c, i, what % 2 ? take(in, 4) : what % 200);
         break;
+    }
     case 4:
         c->arm = take(in, 1);
         break;

@@ -236,7 +236,7 @@ established(uint32_t bytes, uint16_t peer_mss, struct tcp_hdr *syn)
                                       .flags = TCP_SYN | TCP_ACK});
     struct slot_client *s = &k.c[FRIEND].v.c_slot[slot];
     for (unsigned i = 0; i * FIFO_PAGE < bytes; i++)
-        atomic_store(&s->tx_dir[i], i + 1);
+        atomic_store(&s->tx_dir.page[i], i + 1);
     atomic_store(&s->tx_tail, bytes);
     cr_assert(kit_post(&k, FRIEND, (struct sess_req){.op = REQ_SEND, .handle = h}));
     serve_wake(&k.serve, FRIEND);

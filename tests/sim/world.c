@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "session/dir.h"
+
 #define POLL_AGAIN (10 * NS_US) /* a stack that says "now" and does nothing is asked again */
 #define SPIN_MAX 200000u        /* turns at one moment */
 
@@ -307,9 +309,8 @@ check_client_half(struct world *w, const struct program *p, unsigned k)
     for (uint32_t i = 0; i < v->g.n_slots; i++) {
         if (atomic_load(&v->c_slot[i].tx_tail) != 0 || atomic_load(&v->c_slot[i].rx_head) != 0)
             world_fail(w, "a cursor of a slot that is free is not zero");
-        for (unsigned d = 0; d < FIFO_DIR; d++)
-            if (atomic_load(&v->c_slot[i].tx_dir[d]) != 0)
-                world_fail(w, "a transmit page of a slot that is free is lost");
+        if (dir_count(&v->c_slot[i].tx_dir, v->tx_page, v->g.n_tx_pages) != 0)
+            world_fail(w, "a transmit page of a slot that is free is lost");
     }
 }
 

@@ -124,9 +124,8 @@ open_slot(struct kit *k)
         struct slot_domain *d = &k->v.d_slot[i];
         if (get(c->tx_tail) != 0 || get(c->rx_head) != 0)
             abort(); /* was given back as the layout says */
-        for (unsigned p = 0; p < FIFO_DIR; p++)
-            if (get(c->tx_dir[p]) != 0)
-                abort();
+        if (dir_count(&c->tx_dir, k->v.tx_page, k->g.n_tx_pages) != 0)
+            abort();
         memset((void *)d, 0, sizeof *d);
         set(d->sndbuf, k->sndbuf);
         set(d->rcvbuf, k->rcvbuf);

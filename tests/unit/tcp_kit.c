@@ -190,7 +190,7 @@ kit_fill(struct kit *k, uint32_t client, uint32_t slot, uint32_t len)
     uint64_t at = c->tx_tail;
     for (uint32_t i = 0; i < len; i++, at++) {
         uint32_t page = slot * KIT_TX_PAGES + (uint32_t)(at / FIFO_PAGE % KIT_TX_PAGES);
-        c->tx_dir[at / FIFO_PAGE % FIFO_DIR] = page + 1;
+        c->tx_dir.page[at / FIFO_PAGE % FIFO_DIR] = fifo_word(at, page);
         v->tx_page[(size_t)page * FIFO_PAGE + at % FIFO_PAGE] = kit_byte(at);
     }
     c->tx_tail = at;
@@ -218,10 +218,11 @@ kit_read(struct kit *k, const struct conn *c, uint8_t *p, uint32_t max)
     uint32_t n = min_u32(kit_readable(k, c), max);
     uint64_t at = v->c_slot[c->slot].rx_head;
     for (uint32_t i = 0; i < n; i++, at++) {
-        uint32_t e = v->d_slot[c->slot].rx_dir[at / FIFO_PAGE % FIFO_DIR];
-        if (e == 0 || e > v->g.n_rx_pages)
+        const struct fifo_dir *d = &v->d_slot[c->slot].rx_dir;
+        uint32_t page = fifo_find(d, v->rx_page, v->g.n_rx_pages, at);
+        if (page >= v->g.n_rx_pages)
             abort();
-        p[i] = v->rx_page[(size_t)(e - 1) * FIFO_PAGE + at % FIFO_PAGE];
+        p[i] = v->rx_page[(size_t)page * FIFO_PAGE + at % FIFO_PAGE];
     }
     v->c_slot[c->slot].rx_head = at;
     (void)kit_do(k, c->sess, REQ_CONSUMED, 0);

@@ -124,7 +124,7 @@ Test(client, slots_are_given_back)
     lib_flush(k.lib);
     kit_step(&k);
     cr_assert_eq(stream_att()->n_socks, 0);
-    cr_assert_eq(stream_att()->n_free, g.n_tx_pages, "transmit pages leak");
+    cr_assert_eq(stream_att()->pages.n_free, g.n_tx_pages, "transmit pages leak");
     cr_assert_eq(k.pages.n_free, g.n_rx_pages, "receive pages leak");
     cr_assert_eq(k.seen[REQ_RELEASED], 200);
     kit_end(&k);
@@ -592,7 +592,7 @@ Test(client, starved_sender)
     int a = connected(SOCK_NONBLOCK), b = connected(SOCK_NONBLOCK), c = connected(0);
     cr_assert(bh_send(a, data, 8192, 0) > 0);
     cr_assert(bh_send(b, data, 8192, 0) > 0);
-    cr_assert_eq(stream_att()->n_free, 0);
+    cr_assert_eq(stream_att()->pages.n_free, 0);
     struct bh_event ev[4];
     bh_event_fd();
     bh_watch(c, POLLOUT, NULL);
@@ -690,8 +690,8 @@ Test(client, nonsense_in_the_slot)
     atomic_store(&d->rx_tail, 1ull << 40);
     FAILS(bh_recv(fd, buf, sizeof buf, 0), EAGAIN);
     atomic_store(&d->rx_tail, 5000);
-    atomic_store(&d->rx_dir[0], 1);
-    atomic_store(&d->rx_dir[1], 0xfffffff0u);
+    atomic_store(&d->rx_dir.page[0], 1);
+    atomic_store(&d->rx_dir.page[1], 0xfffffff0u);
     FAILS(bh_recv(fd, buf, sizeof buf, 0), EIO);
     struct iovec iov[4];
     int n = 4;

@@ -436,7 +436,7 @@ Test(udp, hostile_records)
     k.arena[0].d_slot[slot].tx_head = c->tx_tail;
     kit_send(&k, 0, slot, KIT_PEER, 9, data, 50);
     for (uint32_t i = 0; i < FIFO_DIR; i++)
-        c->tx_dir[i] = 0x12345678;
+        c->tx_dir.page[i] = 0x12345678;
     op(sess, REQ_SEND);
     kit_step(&k, NULL, 0); /* a header of zeros: no peer */
     cr_assert_eq(k.n_out, 0);

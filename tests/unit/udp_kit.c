@@ -140,9 +140,8 @@ kit_tx_bytes(struct kit *k, uint32_t client, uint32_t slot, const void *p, uint3
     struct slot_client *c = &v->c_slot[slot];
     uint64_t at = c->tx_tail;
     for (uint32_t i = 0; i < len; i++, at++) {
-        uint32_t entry = (uint32_t)(at / FIFO_PAGE % FIFO_DIR);
         uint32_t page = slot * KIT_TX_PAGES + (uint32_t)(at / FIFO_PAGE % KIT_TX_PAGES);
-        c->tx_dir[entry] = page + 1;
+        c->tx_dir.page[at / FIFO_PAGE % FIFO_DIR] = fifo_word(at, page);
         v->tx_page[(size_t)page * FIFO_PAGE + at % FIFO_PAGE] =
             p == NULL ? 0 : ((const uint8_t *)p)[i];
     }
@@ -164,10 +163,10 @@ rx_bytes(struct kit *k, uint32_t client, uint32_t slot, uint64_t at, uint8_t *ds
 {
     struct arena_view *v = &k->arena[client];
     for (uint32_t i = 0; i < len; i++, at++) {
-        uint32_t e = v->d_slot[slot].rx_dir[at / FIFO_PAGE % FIFO_DIR];
-        if (e == 0 || e > KIT_RX_PAGES)
+        uint32_t page = fifo_find(&v->d_slot[slot].rx_dir, v->rx_page, KIT_RX_PAGES, at);
+        if (page >= KIT_RX_PAGES)
             return false;
-        dst[i] = v->rx_page[(size_t)(e - 1) * FIFO_PAGE + at % FIFO_PAGE];
+        dst[i] = v->rx_page[(size_t)page * FIFO_PAGE + at % FIFO_PAGE];
     }
     return true;
 }
