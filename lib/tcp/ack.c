@@ -49,11 +49,13 @@ ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
     return false;
 }
 
-/* RFC 6298 (5.2) and (5.3), after an ACK that moved snd_una. */
+/* RFC 6298 (5.2) and (5.3), after an ACK that moved snd_una. If that was by a probe's byte and
+ * the window stays closed, probes stay as far apart as they are. */
 static void
-timers_after(struct tcp *t, struct tcb *c)
+timers_after(struct tcp *t, struct tcb *c, bool closed)
 {
-    c->backoff = 0;
+    if (!closed)
+        c->backoff = 0;
     if (c->h.snd_una == c->h.snd_max) {
         c->timer[T_REXMT] = c->timer[T_LOSS] = NS_NEVER;
         c->tlp_due = false;
@@ -74,7 +76,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     };
     uint64_t una = d.una;
     uint32_t before = c->h.snd_wnd;
-    bool duplicate = is_duplicate(c, s);
+    bool duplicate = is_duplicate(c, s), closed = c->probing && s->h.wnd == 0;
     if (s->ack > una)
         acked_new(t, c, s, &d);
     if (s->ack >= una)
@@ -85,7 +87,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     recovery_ack(t, c, &d, duplicate);
     tlp_acked(t, c, s, &d);
     if (d.advanced)
-        timers_after(t, c);
+        timers_after(t, c, closed);
     if (s->ack == c->h.snd_una) /* RFC 9293: not from an acknowledgment of the past */
         window_update(c, s);
     if (c->h.snd_wnd > before && c->probing) {

@@ -60,8 +60,10 @@ enum tcp_state {
 #define MSS_MIN 88u      /* below it headers outweigh data (as Linux's TCP_MIN_SND_MSS + 40) */
 /* Payload that fits a transmit frame, whatever the path and the peer say. */
 #define SEG_PAYLOAD (FRAME_SIZE - FRAME_L4 - TCP_HEADER_MAX)
-#define WSCALE 5u               /* FIFO_MAX >> 5 fits 16 bits */
-#define WINDOW_SLACK 64u        /* what rounding to the window scale may promise too much */
+#define WSCALE 9u /* what a FIFO holds, shifted by it, fits 16 bits */
+/* What rounding to the window scale may promise too much. */
+#define WINDOW_SLACK (1u << WSCALE)
+_Static_assert((FIFO_MAX - 2 * FIFO_PAGE) >> WSCALE <= UINT16_MAX, "RFC 7323 2.2");
 #define OOO_RANGES 256u         /* runs received out of order, a session */
 #define PAGE_SWEEP (20 * NS_MS) /* how often a client without pages is searched for some */
 #define PAWS_IDLE (24ull * 24 * 3600 * NS_S) /* RFC 7323 5.5: 24 days */
@@ -486,7 +488,7 @@ uint64_t control_seq(const struct tcb *c);
 void output_control(struct tcp *t, struct tcb *c, uint8_t flags);
 void output_reset_for(struct tcp *t, const struct seg *s);
 bool output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags);
-void window_choose(struct tcp *t, struct tcb *c);
+uint32_t window_choose(struct tcp *t, struct tcb *c);
 /* The most that the receive window may be, bytes. */
 uint32_t window_limit(struct tcp *t, const struct tcb *c);
 /* Send at most one segment of [left, right) again, whatever the windows say. Returns the bytes,

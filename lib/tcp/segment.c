@@ -42,7 +42,8 @@ segment_end(struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len, uint32_t p
 }
 
 /* Bytes that the session may promise to take: its buffer, but no more than twice its share of
- * the client's pages, so that many sessions do not promise what is not there. */
+ * the client's pages, and never more than all of them hold, so that neither many sessions nor
+ * one promise what is not there. */
 uint32_t
 window_limit(struct tcp *t, const struct tcb *c)
 {
@@ -50,13 +51,14 @@ window_limit(struct tcp *t, const struct tcb *c)
     uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
     if (cl == NULL || cl->n_sessions == 0)
         return buf;
-    uint64_t share = 2ull * cl->pages.n * FIFO_PAGE / cl->n_sessions;
+    uint64_t share =
+        min_u64(2ull * cl->pages.n * FIFO_PAGE / cl->n_sessions, pages_hold(cl->pages.n));
     return min_u32(buf, (uint32_t)min_u64(max_u64(share, UINT16_MAX), UINT32_MAX));
 }
 
 /* RFC 9293 3.8.6.2.2: the right edge moves only if that is worth a segment to the sender, and
- * never back. */
-void
+ * never back. Returns the limit that it went by. */
+uint32_t
 window_choose(struct tcp *t, struct tcb *c)
 {
     struct tcb_hard *h = &c->h;
@@ -69,16 +71,21 @@ window_choose(struct tcp *t, struct tcb *c)
         h->rcv_adv = edge;
     if (h->rcv_adv < h->rcv_nxt)
         h->rcv_adv = h->rcv_nxt;
+    return buf;
 }
 
-/* The window field for a segment that is no SYN; rounds up so that the edge never moves back.
- */
+/* The window field for a segment that is no SYN. Rounds up so that the edge does not move back,
+ * but not beyond the buffer: each segment would round again. The edge then seems to move back
+ * by less than the scale's unit, as RFC 7323 2.4 foresees; what was promised is still taken. */
 static uint16_t
-window_field(struct tcb *c)
+window_field(struct tcb *c, uint32_t limit)
 {
+    uint64_t most = c->h.rx_head + limit + WINDOW_SLACK;
     uint32_t scale = (c->h.bits & H_WS) ? WSCALE : 0;
     uint64_t wnd = c->h.rcv_adv - c->h.rcv_nxt;
     uint64_t field = (wnd + (1u << scale) - 1) >> scale;
+    if (c->h.rcv_nxt + (field << scale) > max_u64(most, c->h.rcv_adv))
+        field = wnd >> scale;
     if (field > UINT16_MAX)
         field = UINT16_MAX;
     uint64_t edge = c->h.rcv_nxt + (field << scale);
@@ -103,7 +110,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     };
     p->tos = c->opt.tos;
     ecn_mark(c, len != 0 && seq >= c->h.snd_max, &h.flags, &p->tos);
-    window_choose(t, c);
+    uint32_t limit = window_choose(t, c);
     if (flags & TCP_ACK)
         h.ack = c->h.irs + (uint32_t)c->h.rcv_nxt;
     if (flags & TCP_SYN) {
@@ -118,7 +125,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h.wnd);
     } else {
         h.has_ts = (c->h.bits & H_TS) != 0;
-        h.wnd = window_field(c);
+        h.wnd = window_field(c, limit);
         if (len == 0 && (flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
             sack_emit(t, c, &h);
     }

@@ -67,7 +67,7 @@ static uint64_t
 notify_at(struct tcp *t, const struct tcb *c)
 {
     uint64_t open = c->h.rcv_adv - c->h.rcv_nxt;
-    uint32_t quarter = window_limit(t, c) / 4;
+    uint32_t quarter = min_u32(window_limit(t, c) / 4, FIFO_WORTH);
     return c->h.rx_head + (open < quarter ? min_u32(2u * c->h.mss, quarter) : quarter);
 }
 

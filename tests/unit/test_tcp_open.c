@@ -125,7 +125,7 @@ Test(tcp_open, syn_offers)
     cr_assert(o->h.has_ts && o->h.has_wscale);
     cr_assert_eq(o->h.ts_ecr, 0);
     cr_assert_eq(o->h.mss, 1460);
-    cr_assert_geq(o->h.wnd, 65000);
+    cr_assert_eq(o->h.wnd, k.cfg.rcvbuf - WINDOW_SLACK);
 }
 
 /* RFC 9293 3.7.1: whatever the peer and the path say, a segment fits the frame. A jumbo MTU
