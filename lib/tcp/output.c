@@ -93,7 +93,8 @@ send_lost(struct tcp *t, struct tcb *c)
             return true;
         if (pace_wait(t, c))
             return true;
-        if (edge <= r->left) /* the window closed over it: the timer finds out */
+        /* The window closed over it: the timer finds out. A FIN alone is its own probe. */
+        if (edge <= r->left && r->left <= c->h.tx_tail)
             return true;
         if (output_again(t, c, r->left, min_u64(r->right, max_u64(edge, r->left + 1))) == 0)
             return false;

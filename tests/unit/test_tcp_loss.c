@@ -252,6 +252,24 @@ Test(tcp_loss, window_closed_over_data)
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, MSS);
 }
 
+/* A window that closed just before our FIN does not keep it: there is no data to probe with. */
+Test(tcp_loss, fin_before_a_closed_window)
+{
+    struct conn c = conn_up(&k);
+    kit_write(&k, &c, 100);
+    cr_assert_eq(kit_do(&k, c.sess, REQ_SHUTDOWN, SHUT_WR), 0);
+    kit_step(&k, NULL, 0);
+    kit_drop(&k);
+    c.wnd = 0;
+    conn_ack(&k, &c, 101);
+    for (unsigned i = 0; i < 3; i++) {
+        kit_until_sent(&k, 10 * NS_S);
+        EXPECT_SEG(&k, &c, TCP_FIN | TCP_ACK, 101, c.snd, 0);
+    }
+    conn_ack(&k, &c, 102);
+    EXPECT_STATE(&k, &c, TCPS_FIN_WAIT_2);
+}
+
 /* RFC 9293 3.8.6.1 and DESIGN.md section 4: for a program that is gone it ends. */
 Test(tcp_loss, zero_window_orphan)
 {
