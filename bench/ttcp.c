@@ -28,6 +28,7 @@ struct ttcp {
     const char *host; /* NULL: receive */
     const char *address;
     const char *congestion; /* NULL: the stack's own choice */
+    int sndbuf, rcvbuf;     /* 0: the stack's own choice */
     unsigned port;
     uint64_t bytes;
     bool bytes_given;
@@ -86,6 +87,16 @@ set_congestion(const struct ttcp *t, int fd)
                  t->via->name, t->congestion, strerror(errno));
 }
 
+/* Before connect: the kernel chooses its window's scale then. Accepted sockets inherit them. */
+static void
+set_buffers(const struct ttcp *t, int fd)
+{
+    const int name[] = {SO_SNDBUF, SO_RCVBUF}, bytes[] = {t->sndbuf, t->rcvbuf};
+    for (int i = 0; i < 2; i++)
+        if (bytes[i] && t->via->setsockopt(fd, SOL_SOCKET, name[i], &bytes[i], sizeof(int)) < 0)
+            tool_die(EXIT_OTHER, "a buffer of %d bytes: %s", bytes[i], strerror(errno));
+}
+
 static int
 transmit(struct ttcp *t)
 {
@@ -102,6 +113,7 @@ transmit(struct ttcp *t)
         tool_die(EXIT_OTHER, "TCP_NODELAY: %s", strerror(errno));
     if (t->congestion)
         set_congestion(t, fd);
+    set_buffers(t, fd);
     if (t->via->connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         tool_die(EXIT_NETWORK, "cannot connect to %s port %u: %s", t->host, t->port,
                  strerror(errno));
@@ -197,6 +209,7 @@ receive(struct ttcp *t)
 {
     struct sockaddr_in at = tool_address(t->address, t->port);
     int on = 1, listener = tool_listen(t->via, SOCK_STREAM, &at, 16);
+    set_buffers(t, listener);
     tool_end_on_signal();
     for (;;) {
         int fd = t->via->accept4(listener, NULL, NULL, 0);
@@ -224,6 +237,7 @@ static const char usage_text[] =
     "  --zero-copy            write into and read from the stack's buffers (bulkhead only)\n"
     "  --nodelay              TCP_NODELAY\n"
     "  --congestion NAME      --transmit: the congestion control, such as reno or cubic\n"
+    "  --sndbuf N, --rcvbuf N SO_SNDBUF, SO_RCVBUF\n"
     "  --json                 one JSON object for each transfer\n"
     "N may end in K, M or G (powers of 1024).\n";
 
@@ -231,7 +245,7 @@ static void
 parse(struct ttcp *t, int argc, char **argv)
 {
     enum { RECEIVE = 1, TRANSMIT, PORT, BYTES, SIZE, VIA, ADDRESS, SEED };
-    enum { ZERO_COPY = SEED + 1, NODELAY, CONGESTION, VERIFY, JSON, HELP };
+    enum { ZERO_COPY = SEED + 1, NODELAY, CONGESTION, SNDBUF, RCVBUF, VERIFY, JSON, HELP };
     static const struct option opts[] = {
         {"receive", no_argument, NULL, RECEIVE},
         {"transmit", required_argument, NULL, TRANSMIT},
@@ -244,6 +258,8 @@ parse(struct ttcp *t, int argc, char **argv)
         {"zero-copy", no_argument, NULL, ZERO_COPY},
         {"nodelay", no_argument, NULL, NODELAY},
         {"congestion", required_argument, NULL, CONGESTION},
+        {"sndbuf", required_argument, NULL, SNDBUF},
+        {"rcvbuf", required_argument, NULL, RCVBUF},
         {"verify", no_argument, NULL, VERIFY},
         {"json", no_argument, NULL, JSON},
         {"help", no_argument, NULL, HELP},
@@ -285,6 +301,12 @@ parse(struct ttcp *t, int argc, char **argv)
             break;
         case CONGESTION:
             t->congestion = optarg;
+            break;
+        case SNDBUF:
+            t->sndbuf = (int)tool_number("--sndbuf", optarg, 1, 1u << 30);
+            break;
+        case RCVBUF:
+            t->rcvbuf = (int)tool_number("--rcvbuf", optarg, 1, 1u << 30);
             break;
         case VERIFY:
             t->verify = true;

@@ -64,10 +64,10 @@ for c in $(compositions); do
     [ -s "$WORK/stopped" ] && note "$(cat "$WORK/stopped")"
     end_bg "$rx"
 
-    app "$TTCP" --receive --port 5001 --via bulkhead --verify --zero-copy --json
+    app "$TTCP" --receive --port 5001 --via bulkhead --verify --zero-copy --rcvbuf 16M --json
     rx=$bg_pid log=$WORK/log.$bg_n
     wait_a 5001
-    try "$c: kernel to stack, read in place" a_receives
+    try "$c: kernel to stack, read in place, window of 16 MiB" a_receives
     try "$c: the receiver saw all of it, read in place" all_there "$log"
     end_bg "$rx"
 
@@ -76,7 +76,8 @@ for c in $(compositions); do
     wait_b 5001
     try "$c: stack to kernel, every byte compared" a_transmits
     try "$c: the kernel's receiver saw all of it" all_there "$log"
-    try "$c: stack to kernel, written in place" a_transmits --zero-copy
+    try "$c: stack to kernel, written in place, buffer of 16 MiB" \
+        a_transmits --zero-copy --sndbuf 16M
     end_bg "$rx"
 
     [ -n "${ref:-}" ] || ref=$(reference 2>/dev/null | tail -n 1)

@@ -30,7 +30,7 @@ bg_a "$TTCP" --receive --port 5001 --via kernel --verify --json
 rx=$bg_pid log=$WORK/log.$bg_n
 sleep 0.5
 n=0
-for args in "--bytes 64M" "--bytes 1000003 --size 777 --nodelay" "--bytes 0"; do
+for args in "--bytes 64M" "--bytes 1000003 --size 777 --nodelay" "--bytes 0" "--bytes 8M --sndbuf 4M --rcvbuf 64K"; do
     n=$((n + 1))
     # shellcheck disable=SC2086
     try "ttcp: $args" exits 0 '"bits_per_second": ' \
