@@ -261,6 +261,50 @@ Test(hostile_client, no_path_makes_a_segment_leave_its_frame)
     cr_assert_gt(sent, FRAME_SIZE, "nothing much was sent: tests nothing");
 }
 
+/* Protects: the domain from directories and maps that lie, another lie at every turn: a map
+ * that is out of bounds, that is itself, that is a page of data, entries that are anything.
+ * What goes out are well-formed segments of the client's own stream, whatever is in them. */
+Test(hostile_client, maps_that_lie)
+{
+    struct tcp_hdr syn, h, ack = {.dport = 0, .sport = 80, .seq = 2, .flags = TCP_ACK};
+    uint64_t handle = established(FIFO_PAGE, 1460, &syn);
+    struct slot_client *s = NULL;
+    struct arena_view *v = &k.c[FRIEND].v;
+    for (uint32_t i = 0; i < v->g.n_slots; i++)
+        if (atomic_load(&v->c_slot[i].tx_tail) != 0)
+            s = &v->c_slot[i];
+    cr_assert_not_null(s);
+    atomic_store(&s->tx_tail, 20u << 20);
+    cr_assert(kit_post(&k, FRIEND, (struct sess_req){.op = REQ_SEND, .handle = handle}));
+    serve_wake(&k.serve, FRIEND);
+    uint32_t x = 1, sent = 0;
+    for (unsigned i = 0; i < 16000; i++) {
+        uint32_t *word = (uint32_t *)(void *)v->tx_page;
+        for (unsigned j = 0; j < 8; j++) {
+            x = x * 1664525 + 1013904223;
+            uint32_t lie = x >> 29 == 0 ? x : x >> 30 == 1 ? 0 : (x >> 8) % 68;
+            atomic_store(&s->tx_dir.map[j], lie);
+            atomic_store(&s->tx_dir.page[x % FIFO_DIR], x >> 28 == 3 ? x : 0);
+            word[(x >> 12) % (v->g.n_tx_pages * FIFO_MAP)] = lie;
+        }
+        kit_turn(&k);
+        for (unsigned j = 0; j < k.n_out; j++) {
+            const struct pkt *o = &k.out[j];
+            cr_assert_eq(tcp_parse(&h, k.frames.base + o->addr, o->len), WIRE_OK);
+            sent += o->len - h.header_len;
+            ack.ack = h.seq + o->len - h.header_len;
+        }
+        ack.dport = syn.sport;
+        ack.wnd = 65535;
+        if (k.n_out != 0)
+            kit_segment(&k, &ack);
+        else
+            k.now += 100 * NS_MS;
+    }
+    cr_assert_gt(sent, 6u << 20, "only %u bytes: no map was looked into", sent);
+    cr_assert_eq(kit_bind(&k, FRIEND, kit_socket(&k, FRIEND, NULL), 4000), 0, "it still works");
+}
+
 /* Protects: a restarted domain whose loop turns, timers fire and packets arrive before the
  * clients are back: their memory is not mapped yet. Nothing is lost by it. */
 Test(hostile_client, a_restarted_domain_works_before_its_clients_are_back)

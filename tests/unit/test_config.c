@@ -114,7 +114,7 @@ Test(config, mistakes_are_named_with_their_line)
         {"frames { rx = 257 }\n", ":1:", "even"},
         {"frames { bogus = 3 }\n", ":1:", "bogus"},
         {"cpu { nic = -2 }\n", ":1:", "nic"},
-        {"sndbuf = 2097152\n", ":1:", "sndbuf"},
+        {"sndbuf = 33554433\n", ":1:", "sndbuf"},
     };
     struct sup_conf c;
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
