@@ -32,9 +32,9 @@ struct sup_conf {
     uint32_t xsk_ring; /* descriptors of each AF_XDP ring */
     uint32_t tcp_sessions, udp_sessions, half_open, orphans;
     uint32_t ecn, pacing;
-    uint32_t sndbuf, rcvbuf; /* bytes */
-    int32_t spin_us;         /* -1: by the number of processors */
-    int32_t cpu[DOM_COUNT];  /* -1: anywhere */
+    uint32_t sndbuf, rcvbuf, buffer_max; /* bytes */
+    int32_t spin_us;                     /* -1: by the number of processors */
+    int32_t cpu[DOM_COUNT];              /* -1: anywhere */
     uint32_t probes, probe_interval_ms;
     uint32_t uid_base;
 };

@@ -144,6 +144,7 @@ transport_tcp_config(const struct ctl_config *c, struct tcp_config *t)
         .pacing = c->pacing != 0,
         .sndbuf = c->sndbuf,
         .rcvbuf = c->rcvbuf,
+        .buffer_max = c->buffer_max,
         .csum_partial_ok = c->csum_partial_ok != 0,
     };
     memcpy(t->key, c->key, sizeof t->key);

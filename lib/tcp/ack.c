@@ -86,8 +86,10 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     ecn_echoed(t, c, s, d.flight);
     recovery_ack(t, c, &d, duplicate);
     tlp_acked(t, c, s, &d);
-    if (d.advanced)
+    if (d.advanced) {
         timers_after(t, c, closed);
+        autotune_send(t, c);
+    }
     if (s->ack == c->h.snd_una) /* RFC 9293: not from an acknowledgment of the past */
         window_update(c, s);
     if (c->h.snd_wnd > before && c->probing) {

@@ -365,6 +365,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     c->keep_sent = 0;
     ts_update(t, c, s); /* not before: a forged number would lock the real peer out */
     ecn_received(c, s);
+    autotune_rtt(t, c, s);
     ack_process(t, c, s);
     if (!fin_acked(t, c))
         return;

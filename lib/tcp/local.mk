@@ -1,5 +1,5 @@
 libproto_la_SOURCES += \
-	lib/tcp/ack.c lib/tcp/cc.c lib/tcp/cc.h lib/tcp/cc_reno.c lib/tcp/demux.c lib/tcp/ecn.c lib/tcp/handshake.c \
+	lib/tcp/ack.c lib/tcp/autotune.c lib/tcp/cc.c lib/tcp/cc.h lib/tcp/cc_reno.c lib/tcp/demux.c lib/tcp/ecn.c lib/tcp/handshake.c \
 	lib/tcp/input.c lib/tcp/isn.c lib/tcp/option.c lib/tcp/output.c lib/tcp/pace.c lib/tcp/plpmtud.c lib/tcp/priv.h \
 	lib/tcp/prr.c lib/tcp/rack.c lib/tcp/recovery.c lib/tcp/rtt.c lib/tcp/runs.c lib/tcp/runs.h \
 	lib/tcp/sack.c lib/tcp/segment.c lib/tcp/sent.c lib/tcp/undo.c \

@@ -41,9 +41,11 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
         return 0;
     case SO_SNDBUF:
         c->opt.sndbuf = buffer_size(v);
+        c->opt.snd_fixed = true;
         return 0;
     case SO_RCVBUF:
         c->opt.rcvbuf = buffer_size(v);
+        c->opt.rcv_fixed = true;
         return 0;
     case SO_OOBINLINE: /* urgent data is always in line (RFC 6093) */
         return v != 0 ? 0 : ENOPROTOOPT;

@@ -125,6 +125,7 @@ struct tcb_opts {
     uint16_t maxseg;
     uint8_t congestion; /* enum cc_alg */
     uint8_t ttl, tos;
+    bool snd_fixed, rcv_fixed; /* the program chose the buffer's size */
     bool nodelay, cork, keepalive, reuseaddr, reuseport, quickack;
 };
 
@@ -182,6 +183,10 @@ struct tcb {
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
     uint32_t max_wnd;  /* largest window the peer offered */
     struct cc cc;
+    struct tune { /* autotune.c: since then the program took what is beyond head */
+        uint64_t head;
+        ns_t since, rtt;
+    } tune;
     uint64_t limited; /* what was sent below this filled our window */
     ns_t pace_next;   /* when the next segment is due */
     struct plp {      /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
@@ -446,6 +451,10 @@ void recovery_lost(struct tcp *t, struct tcb *c);
 void recovery_timeout(struct tcp *t, struct tcb *c);
 /* A segment of so many bytes was sent; again: it was not for the first time. */
 void recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again);
+/* ---- autotune.c ---- */
+void autotune_rtt(struct tcp *t, struct tcb *c, const struct seg *s);
+void autotune_receive(struct tcp *t, struct tcb *c);
+void autotune_send(struct tcp *t, struct tcb *c);
 /* ---- ecn.c: RFC 3168 ---- */
 uint8_t ecn_syn_flags(const struct tcp *t, const struct tcb *c, uint8_t flags);
 void ecn_negotiate(const struct tcp *t, struct tcb *c, uint8_t flags);

@@ -100,6 +100,7 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
         fifo_rx_free(&cl->v, c->link.slot, &cl->pages, c->h.rx_head,
                      empty ? ALIGN_UP(rx, (uint64_t)FIFO_PAGE) : rx);
         c->h.rx_head = rx;
+        autotune_receive(t, c);
         tcb_dirty(t, c);
     }
     atomic_store_explicit(&tcb_slot(t, c)->rx_notify, notify_at(t, c), memory_order_relaxed);

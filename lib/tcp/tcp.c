@@ -179,6 +179,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->cfg.rcvbuf = min_u32(max_u32(cfg->rcvbuf, FIFO_PAGE), FIFO_MAX - 2 * FIFO_PAGE);
     t->store = (struct tcp_store *)(void *)(s + l.header);
     t->tcb = (struct tcb *)(void *)(s + l.tcb);
+    t->cfg.buffer_max = min_u32(cfg->buffer_max, FIFO_MAX - 2 * FIFO_PAGE);
     t->frames = *f;
     t->path = path;
     t->stats = stats;

@@ -19,6 +19,7 @@ struct tcp_config {
     uint32_t half_open;      /* SYN-RCVD sessions at once, all listeners together */
     uint32_t orphans;        /* sessions without a client at once */
     uint32_t sndbuf, rcvbuf; /* default bytes of a session's FIFOs */
+    uint32_t buffer_max;     /* that they may grow to by themselves */
     bool csum_partial_ok;    /* accept a checksum that is just the pseudo-header's sum:
                               * what veth hands over when the peer left it to hardware */
     uint8_t ecn;             /* enum tcp_ecn */

@@ -46,6 +46,7 @@ configure(struct stack *s)
         .orphans = c->orphans,
         .sndbuf = c->sndbuf,
         .rcvbuf = c->rcvbuf,
+        .buffer_max = c->buffer_max,
         .isn_fixed = c->isn_fixed,
     };
     s->udp_cfg = (struct udp_config){

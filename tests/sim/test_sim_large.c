@@ -136,6 +136,32 @@ Test(sim_large, fills_the_path)
     }
 }
 
+/* The same with the buffers that everybody has at first: they grow as far as it takes, and a
+ * session that does little keeps little. */
+Test(sim_large, buffers_grow)
+{
+    double bits[2];
+    for (unsigned i = 0; i < 2; i++) {
+        c.stack[i].sndbuf = 524288;
+        c.stack[i].rcvbuf = 1000000;
+        c.stack[i].buffer_max = 30 << 20;
+    }
+    sends[1] = false;
+    begin();
+    world_pass(&w, 2 * NS_S);
+    measure(bits);
+    cr_assert_gt(bits[1], 0.9 * (double)RATE, "%.1f Mbit/s", bits[1] / 1e6);
+    int grown = 0, idle = 0;
+    socklen_t len = sizeof grown;
+    world_use(&w, 1);
+    cr_assert_eq(bh_getsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &grown, &len), 0);
+    cr_assert_gt(grown, 12 << 20);
+    world_use(&w, 0);
+    cr_assert_eq(bh_getsockopt(fd[0], SOL_SOCKET, SO_RCVBUF, &idle, &len), 0);
+    cr_assert_eq(idle, 1000000);
+    end();
+}
+
 /* Both ways at once. Acknowledgments now come in clusters, behind the other direction's data,
  * so that neither direction gets all of the path; but much more than small buffers give. */
 Test(sim_large, both_ways)
