@@ -54,11 +54,19 @@ class Condition:
         return args
 
     def usual_rate(self):
-        """About what Reno gets (Mathis and others, 1997), in bit/s: to choose how much to send."""
+        """About what Reno gets (Mathis and others, 1997), in bit/s."""
         fair = 0.93 * self.rate
         if self.loss:
             fair = min(fair, 1.22 * MSS * 8 / (self.rtt_ms / 1e3 * self.loss ** 0.5))
         return fair
+
+    def bytes(self, seconds):
+        """How much to send: for about so long, but up to three times as long if only then some
+        twenty packets are lost; fewer say little."""
+        most = self.usual_rate() * seconds / 8
+        if self.loss:
+            most = min(3 * most, max(most, 20 / self.loss * MSS))
+        return max(256 << 10, int(most))
 
     def as_dict(self):
         return {"rate": self.rate, "rtt_ms": self.rtt_ms, "loss": self.loss,
@@ -206,8 +214,8 @@ class Path(Net):
 
     def transfer(self, stack, congestion, cond, seed, seconds):
         """One flow. Returns a sample; its rate is None if nothing can be said."""
-        n_bytes = max(256 << 10, int(cond.usual_rate() * seconds / 8))
-        limit = 10 * seconds + 10
+        n_bytes = cond.bytes(seconds)
+        limit = 10 + 10 * n_bytes * 8 / cond.usual_rate()
         wire = self.wire_start(*cond.wire(seed))
         rx = self.receiver(PORT)
         self.ping(stack, 2, 1 + cond.rtt_ms / 1e3)  # neighbours know each other
