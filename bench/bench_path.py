@@ -188,8 +188,8 @@ class Path(Net):
                           *told)
 
     def learn(self, congestion):
-        """What of these congestion controls each stack takes. A stack that cannot be told may
-        still be Reno, which is then what it is."""
+        """What of these congestion controls each stack takes. A Bulkhead that cannot be told is
+        Reno by itself, if it is as old as that."""
         remarks = []
         wire = self.wire_start("--delay", "1ms")
         rx = self.receiver(PORT)
@@ -204,7 +204,7 @@ class Path(Net):
                     own = c == "reno" and stack != "kernel"
                     self.takes[stack, c] = "own" if own else None
                     remarks.append("%s does not take the congestion control %s: %s" % (
-                        stack, c, "it runs the one that it has" if own else "left out"))
+                        stack, c, "it runs its own choice" if own else "left out"))
                 self.forget(tx)
         self.forget(rx)
         self.wire_stop(wire)
