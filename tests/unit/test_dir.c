@@ -51,7 +51,7 @@ uint32_t mortal_find_mapped(const struct fifo_dir *d, const uint8_t *base, uint3
 #define fifo_find_mapped mortal_find_mapped
 #define memset mortal_memset
 #undef atomic_store_explicit
-#define atomic_store_explicit(p, v, order) (step(), __atomic_store_n(p, v, __ATOMIC_RELEASE))
+#define atomic_store_explicit(p, v, order) (step(), (void)(*(p) = (v)))
 #include "../../lib/session/dir.c"
 #undef dir_add
 #undef dir_drop
