@@ -38,6 +38,7 @@
     X(tcp_rst_rx) X(tcp_rst_tx) X(tcp_challenge_ack) X(tcp_retransmit) X(tcp_rto) \
     X(tcp_fast_retransmit) X(tcp_tail_probe) X(tcp_undo) X(tcp_ecn_reduced) X(tcp_mtu_reduced) X(tcp_mtu_raised) X(tcp_ooo) X(tcp_dup) X(tcp_drop_paws) X(tcp_drop_window) \
     X(tcp_drop_syn_backlog) X(tcp_drop_no_session) X(tcp_accepted) X(tcp_connected) \
+    X(tcp_cookie_tx) X(tcp_cookie_rx) X(tcp_cookie_refused) X(tcp_cookie_drop) \
     X(tcp_time_wait) X(tcp_orphans_killed) X(tcp_sessions) X(tcp_resumed) \
     /* udp */ \
     X(udp_drop_rcvbuf) X(udp_drop_tx_bad) X(udp_reject) X(udp_sessions) \

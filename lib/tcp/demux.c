@@ -166,15 +166,10 @@ port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t p
     const struct ipaddr *local = &t->path->addr;
     if (c->lport != 0) {
         struct tcb *old = demux_find(t, local, c->lport, addr, port);
-        if (old != NULL && old->h.state == TCPS_TIME_WAIT) {
-            /* The new numbers begin beyond the old (RFC 1122 4.2.2.13): request_connect looks.
-             */
-            c->h.iss = old->h.iss + (uint32_t)old->h.snd_max + 65536;
-            time_wait_leave(t, old);
-            old = NULL;
-        }
-        if (old != NULL)
+        if (old != NULL && !time_wait_reusable(t, old))
             return EADDRNOTAVAIL;
+        if (old != NULL)
+            time_wait_replace(t, old, c);
         c->laddr = *local;
         return 0;
     }

@@ -34,36 +34,37 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
 }
 
-/* May this listener start another half-open session? */
-static bool
-listen_room(struct tcp *t, const struct tcb *l, const struct client *cl)
+/* No more than half of the sessions there are: a flood must leave some for those who finish. */
+static uint32_t
+half_open_bound(uint32_t limit, uint32_t sessions)
 {
-    return t->n_half_open < t->cfg.half_open && l->n_syn <= l->backlog &&
-           l->n_accept <= l->backlog && cl->n_sessions < cl->limits.sessions &&
-           cl->n_half_open < cl->limits.half_open;
+    return min_u32(limit, max_u32(sessions / 2, 1));
 }
 
-void
-listen_segment(struct tcp *t, struct tcb *l, const struct seg *s)
+/* Half-open sessions are not evicted to make room: the flood would choose whose handshake ends,
+ * and hits those that take long, whose peers are far away. They end by their timer, and until
+ * then the others are answered by cookies, which need no room. */
+enum listen_verdict
+listen_room(struct tcp *t, const struct tcb *l)
 {
-    if (s->h.flags & TCP_RST)
-        return;
-    if (s->h.flags & TCP_ACK) {
-        output_reset_for(t, s);
-        return;
-    }
-    if (!(s->h.flags & TCP_SYN))
-        return;
-    struct client *cl = tcb_client(t, l);
-    if (cl == NULL || !listen_room(t, l, cl)) {
-        stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
-        l->n_drop++;
-        return;
-    }
+    const struct client *cl = tcb_client(t, l);
+    if (cl == NULL || l->n_accept > l->backlog || cl->n_sessions >= cl->limits.sessions)
+        return LISTEN_DROP; /* the program does not keep up: a cookie would promise too much */
+    bool room = t->n_half_open < half_open_bound(t->cfg.half_open, t->cfg.n_sessions) &&
+                cl->n_half_open < half_open_bound(cl->limits.half_open, cl->limits.sessions) &&
+                l->n_syn <= l->backlog;
+    if (room)
+        return LISTEN_ROOM;
+    return t->cfg.cookies != TCP_COOKIES_OFF ? LISTEN_COOKIE : LISTEN_DROP;
+}
+
+struct tcb *
+listen_new(struct tcp *t, struct tcb *l, const struct seg *s)
+{
     struct tcb *c = tcb_new(t);
     if (c == NULL) {
         stat_inc(t->stats, STAT_tcp_drop_no_session);
-        return;
+        return NULL;
     }
     c->laddr = s->dst;
     c->raddr = s->src;
@@ -72,17 +73,50 @@ listen_segment(struct tcp *t, struct tcb *l, const struct seg *s)
     c->opt = l->opt;
     c->parent = tcb_number(t, l);
     c->link.client = l->link.client;
-    cl->n_sessions++;
+    tcb_client(t, l)->n_sessions++;
     c->h.bits = H_PASSIVE;
-    c->h.iss = isn_make(t, c);
     c->h.ts_offset = ts_offset_make(t, c);
-    c->h.irs = s->h.seq;
     c->h.rcv_nxt = c->h.rcv_adv = 1;
     c->h.snd_wnd = s->h.wnd;
+    return c;
+}
+
+struct tcb *
+listen_begin(struct tcp *t, struct tcb *l, const struct seg *s)
+{
+    struct tcb *c = listen_new(t, l, s);
+    if (c == NULL)
+        return NULL;
+    c->h.iss = isn_make(t, c);
+    c->h.irs = s->h.seq;
     syn_options(t, c, &s->h);
     tcb_set_state(t, c, TCPS_SYN_RCVD);
     demux_insert(t, c);
     work_add(t, c);
+    return c;
+}
+
+void
+listen_segment(struct tcp *t, struct tcb *l, struct seg *s)
+{
+    if (s->h.flags & TCP_RST)
+        return;
+    if (s->h.flags & TCP_ACK) {
+        if (!cookie_ack(t, l, s))
+            output_reset_for(t, s);
+        return;
+    }
+    if (!(s->h.flags & TCP_SYN))
+        return;
+    enum listen_verdict v = listen_room(t, l);
+    if (v == LISTEN_DROP) {
+        stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+        l->n_drop++;
+    } else if (v == LISTEN_COOKIE || t->cfg.cookies == TCP_COOKIES_ALWAYS) {
+        cookie_send(t, l, s);
+    } else {
+        (void)listen_begin(t, l, s);
+    }
 }
 
 void

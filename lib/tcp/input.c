@@ -95,36 +95,6 @@ take_payload(struct tcp *t, struct tcb *c, struct seg *s, const struct source *s
 
 /* ---- RFC 9293 3.10.7.4, for synchronized states and SYN-RECEIVED ---- */
 
-/* RFC 7323 section 5: an old duplicate? */
-static bool
-paws_ok(struct tcp *t, struct tcb *c, const struct seg *s)
-{
-    if (!(c->h.bits & H_TS) || (s->h.flags & TCP_RST))
-        return true;
-    if (!s->h.has_ts) { /* section 3.2: SHOULD drop, silently */
-        c->n_drop++;
-        stat_inc(t->stats, STAT_tcp_drop_paws);
-        return false;
-    }
-    if ((int32_t)(s->h.ts_val - c->h.ts_recent) < 0 && t->now - c->ts_recent_age < PAWS_IDLE) {
-        c->n_drop++;
-        stat_inc(t->stats, STAT_tcp_drop_paws);
-        output_control(t, c, TCP_ACK);
-        return false;
-    }
-    return true;
-}
-
-static void
-ts_update(struct tcp *t, struct tcb *c, const struct seg *s)
-{
-    if (s->h.has_ts && (c->h.bits & H_TS) && s->seq <= c->last_ack &&
-        (int32_t)(s->h.ts_val - c->h.ts_recent) >= 0) {
-        c->h.ts_recent = s->h.ts_val;
-        c->ts_recent_age = t->now;
-    }
-}
-
 /* First: the sequence number. */
 static bool
 seq_acceptable(const struct tcb *c, const struct seg *s)
@@ -143,13 +113,12 @@ not_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
     stat_inc(t->stats, s->seq < c->h.rcv_nxt ? STAT_tcp_dup : STAT_tcp_drop_window);
     if (s->h.flags & TCP_RST)
         return;
-    /* Two ends that disagree must not answer each other's ACKs for ever. */
-    if (s->len == 0 && !(s->h.flags & (TCP_SYN | TCP_FIN)) && c->last_oow_ack != 0 &&
-        t->now - c->last_oow_ack < 10 * NS_MS)
+    if ((s->h.flags & TCP_SYN) && c->h.state >= TCPS_ESTABLISHED) {
+        output_challenge(t, c); /* RFC 5961 section 4.2: wherever its number is */
         return;
-    c->last_oow_ack = t->now;
+    }
     sack_duplicate(c, s->seq, min_u64(s->seq + s->len, c->h.rcv_nxt));
-    output_control(t, c, TCP_ACK);
+    output_answer(t, c, s);
 }
 
 /* Second: RST, with RFC 5961 section 3. */
@@ -164,8 +133,6 @@ reset_received(struct tcp *t, struct tcb *c, const struct seg *s)
     switch ((enum tcp_state)c->h.state) {
     case TCPS_SYN_RCVD: /* passive: back to LISTEN, that is, gone */
         tcb_die(t, c, (c->h.bits & H_PASSIVE) ? 0 : ECONNREFUSED);
-        return;
-    case TCPS_TIME_WAIT: /* RFC 1337: not for this */
         return;
     case TCPS_CLOSING:
     case TCPS_LAST_ACK:
@@ -325,7 +292,7 @@ old_ack(const struct tcb *c, const struct seg *s)
            s->ack <= c->h.snd_max;
 }
 
-static void
+void
 synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
 {
     s->seq = seq_extend(c->h.rcv_nxt, c->h.irs, s->h.seq);
@@ -379,36 +346,6 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
         take_fin(t, c, s);
 }
 
-/* TIME-WAIT: a new SYN may take the place of the old connection (RFC 6191, RFC 1122 4.2.2.13);
- * all else is acknowledged. */
-static void
-time_wait_segment(struct tcp *t, struct tcb *c, struct seg *s)
-{
-    s->seq = seq_extend(c->h.rcv_nxt, c->h.irs, s->h.seq);
-    if (s->h.flags & TCP_RST) /* RFC 1337 */
-        return;
-    if ((s->h.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-        bool newer = (c->h.bits & H_TS) && s->h.has_ts
-                         ? (int32_t)(s->h.ts_val - c->h.ts_recent) > 0
-                         : (int64_t)(s->seq - c->h.rcv_nxt) > 0;
-        struct tcb *l = demux_listener(t, &s->dst, s->h.dport);
-        if (newer && l != NULL) {
-            uint32_t past = c->h.iss + (uint32_t)c->h.snd_max;
-            time_wait_leave(t, c);
-            listen_segment(t, l, s);
-            struct tcb *n = demux_find(t, &s->dst, s->h.dport, &s->src, s->h.sport);
-            if (n != NULL && (int32_t)(n->h.iss - past) <= 0)
-                n->h.iss = past + 65536; /* RFC 1122 4.2.2.13 (1): beyond what was used */
-            return;
-        }
-    }
-    bool theirs = s->seq + s->len + 1 == c->h.rcv_nxt; /* their FIN, and no other */
-    if ((s->h.flags & TCP_FIN) && theirs)              /* our ACK of it was lost: wait anew */
-        timer_set(t, c, T_WAIT, t->now + MSL2);
-    if (s->len != 0 || (s->h.flags & (TCP_FIN | TCP_SYN)))
-        output_challenge(t, c);
-}
-
 void
 input_packet(struct tcp *t, const struct pkt *p, unsigned n)
 {
@@ -453,39 +390,4 @@ input_packet(struct tcp *t, const struct pkt *p, unsigned n)
     else
         synchronized_segment(t, c, &s);
     set(t->store->working, SESS_NONE);
-}
-
-/* An ICMP error that quotes a segment of ours (RFC 5927: it must be one that is in flight). */
-void
-input_icmp(struct tcp *t, const struct pkt *p)
-{
-    struct tcb *c = demux_find(t, &p->src, p->sport, &p->dst, p->dport);
-    if (c == NULL || c->h.state == TCPS_TIME_WAIT) {
-        stat_inc(t->stats, STAT_drop_icmp);
-        return;
-    }
-    uint64_t seq = seq_extend(c->h.snd_una, c->h.iss, p->seq);
-    if (seq < c->h.snd_una || seq >= max_u64(c->h.snd_max, c->h.snd_una + 1)) {
-        stat_inc(t->stats, STAT_drop_icmp);
-        return;
-    }
-    if (p->err == EMSGSIZE) { /* RFC 1191: smaller segments, and what is out again */
-        uint32_t over = IP4_HEADER + TCP_HEADER + ((c->h.bits & H_TS) ? 12 : 0);
-        uint32_t mss = p->aux > over + MSS_MIN ? p->aux - over : MSS_MIN;
-        if (mss >= c->h.mss || c->h.state < TCPS_ESTABLISHED)
-            return;
-        mss_set(c, mss);
-        c->plp.fails = 0;
-        c->plp.right = 0;
-        (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
-        tcb_dirty(t, c);
-        work_add(t, c);
-        return;
-    }
-    if (c->h.state == TCPS_SYN_SENT ||
-        (c->h.state == TCPS_SYN_RCVD && c->parent == SESS_NONE)) {
-        tcb_die(t, c, p->err); /* RFC 5461 section 4 */
-        return;
-    }
-    stat_inc(t->stats, STAT_drop_icmp); /* a soft error: the timer decides */
 }

@@ -66,6 +66,15 @@ enum tcp_state {
 _Static_assert((FIFO_MAX - 2 * FIFO_PAGE) >> WSCALE <= UINT16_MAX, "RFC 7323 2.2");
 #define OOO_RANGES 256u         /* runs received out of order, a session */
 #define PAGE_SWEEP (20 * NS_MS) /* how often a client without pages is searched for some */
+#define ORPHAN_TIME                                                                            \
+    (600 * NS_S)                  /* how long the session of a dead program may go on sending  \
+                                   */
+#define CHALLENGES 500u           /* RFC 5961 section 7: a second, and up to as many again */
+#define CHALLENGES_SESSION 8u     /* of these for one session */
+#define OOW_GAP (10 * NS_MS)      /* between answers to segments out of the window */
+#define COOKIE_PERIOD (64 * NS_S) /* one generation of SYN cookies */
+#define COOKIE_BUCKETS 64u        /* sources of refused cookies, told apart by hash */
+#define COOKIE_GUESSES 128u       /* refused cookies of one bucket a second */
 #define PAWS_IDLE (24ull * 24 * 3600 * NS_S) /* RFC 7323 5.5: 24 days */
 
 #define DUP_THRESH 3u         /* RFC 5681 3.2 */
@@ -181,7 +190,10 @@ struct tcb {
     ns_t ts_recent_age;
     ns_t rexmt_since;  /* first timeout of the data at snd_una; 0: none */
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
-    uint32_t max_wnd;  /* largest window the peer offered */
+    ns_t challenge_second;
+    uint32_t challenge_n; /* challenge ACKs in it */
+    ns_t cookie_at;       /* listener: when it last sent a cookie; 0: never */
+    uint32_t max_wnd;     /* largest window the peer offered */
     struct cc cc;
     struct tune { /* autotune.c: since then the program took what is beyond head */
         uint64_t head;
@@ -259,7 +271,9 @@ struct tcp {
     uint32_t port_salt;
     ns_t swept[CLIENTS_MAX]; /* when the client was last searched for pages */
     ns_t challenge_second;
-    uint32_t challenge_n;
+    uint32_t challenge_n; /* left in it */
+    ns_t cookie_second;
+    uint16_t cookie_refused[COOKIE_BUCKETS]; /* in it */
     /* the step's output */
     struct pkt *out;
     unsigned n_out, cap_out;
@@ -379,6 +393,8 @@ void port_rebuild(struct tcp *t, struct tcb *c);
 /* ---- isn.c ---- */
 uint32_t isn_make(const struct tcp *t, const struct tcb *c);
 uint32_t ts_offset_make(const struct tcp *t, const struct tcb *c);
+/* The same for a session that is not there, of the receiver of s with its sender. */
+uint32_t ts_offset_for(const struct tcp *t, const struct seg *s);
 static inline uint32_t
 ts_clock(ns_t now)
 {
@@ -388,13 +404,32 @@ ts_clock(ns_t now)
 /* ---- input.c ---- */
 /* Takes one packet (a chain of n descriptors). */
 void input_packet(struct tcp *t, const struct pkt *p, unsigned n);
+void synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s);
+/* ---- icmp.c ---- */
+/* An ICMP error that quotes a segment of ours. */
 void input_icmp(struct tcp *t, const struct pkt *p);
+/* ---- paws.c ---- */
+bool paws_ok(struct tcp *t, struct tcb *c, const struct seg *s);
+void ts_update(struct tcp *t, struct tcb *c, const struct seg *s);
 /* ---- handshake.c: segments for LISTEN, SYN-SENT, nobody ---- */
-void listen_segment(struct tcp *t, struct tcb *l, const struct seg *s);
+enum listen_verdict { LISTEN_ROOM, LISTEN_COOKIE, LISTEN_DROP };
+/* May this listener start another half-open session? */
+enum listen_verdict listen_room(struct tcp *t, const struct tcb *l);
+/* A session of listener l for the peer of s: addresses, options of the listener, no numbers and
+ * no state yet. NULL: the store is full. */
+struct tcb *listen_new(struct tcp *t, struct tcb *l, const struct seg *s);
+/* One that is half open, from a SYN. */
+struct tcb *listen_begin(struct tcp *t, struct tcb *l, const struct seg *s);
+void listen_segment(struct tcp *t, struct tcb *l, struct seg *s);
 void syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s);
 void no_session_segment(struct tcp *t, const struct seg *s);
 void syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h);
 void tcb_established(struct tcp *t, struct tcb *c);
+/* ---- cookie.c ---- */
+/* Answer a SYN without keeping anything of it. */
+void cookie_send(struct tcp *t, struct tcb *l, const struct seg *s);
+/* An ACK for a listener: the session is made if it answers a cookie. False: it does not. */
+bool cookie_ack(struct tcp *t, struct tcb *l, struct seg *s);
 /* ---- ack.c ---- */
 /* False: the segment must be dropped; a challenge was sent. */
 bool ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s);
@@ -495,7 +530,9 @@ bool output_session(struct tcp *t, struct tcb *c);
 uint64_t control_seq(const struct tcb *c);
 /* One segment at once: a RST or ACK that belongs to a session. */
 void output_control(struct tcp *t, struct tcb *c, uint8_t flags);
-void output_reset_for(struct tcp *t, const struct seg *s);
+/* Header h back to where s came from, with TTL and TOS of c if not NULL. False: no frame. */
+bool output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
+                      const struct tcb *c);
 bool output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags);
 uint32_t window_choose(struct tcp *t, struct tcb *c);
 /* The most that the receive window may be, bytes. */
@@ -507,15 +544,28 @@ uint32_t output_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t righ
 bool output_one_new(struct tcp *t, struct tcb *c);
 /* A zero-window probe, or what a window too small allows (RFC 9293 3.8.6.1). */
 void output_probe(struct tcp *t, struct tcb *c);
+/* ---- reply.c ---- */
+void output_reset_for(struct tcp *t, const struct seg *s);
 /* An ACK that says nothing new, limited in rate (RFC 5961 section 7). */
 void output_challenge(struct tcp *t, struct tcb *c);
+/* An ACK for a segment that was not acceptable. */
+void output_answer(struct tcp *t, struct tcb *c, const struct seg *s);
 /* ---- timer.c ---- */
 void timer_set(struct tcp *t, struct tcb *c, unsigned which, ns_t at);
 void timer_fire(struct tcp *t, struct tcb *c);
 void rexmt_arm(struct tcp *t, struct tcb *c);
 void keep_arm(struct tcp *t, struct tcb *c);
+/* ---- timewait.c ---- */
 void time_wait_enter(struct tcp *t, struct tcb *c);
+/* It is over; the pointer must not be used afterwards. */
 void time_wait_leave(struct tcp *t, struct tcb *c);
+/* Take it off the list of those in TIME-WAIT. */
+void time_wait_unlink(struct tcp *t, struct tcb *c);
+void time_wait_segment(struct tcp *t, struct tcb *c, struct seg *s);
+/* May a program open the pair of this session again? */
+bool time_wait_reusable(const struct tcp *t, const struct tcb *old);
+/* c takes its place: its numbers will begin beyond the old ones. */
+void time_wait_replace(struct tcp *t, struct tcb *old, struct tcb *c);
 /* ---- request.c ---- */
 /* End it now, with a RST if the peer may still believe in it. */
 void abort_session(struct tcp *t, struct tcb *c, int err);

@@ -169,8 +169,8 @@ close_session(struct tcp *t, struct tcb *c)
         return;
     }
     c->h.bits |= H_SHUT_WR;
-    if (c->h.state == TCPS_FIN_WAIT_2)
-        timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+    timer_set(t, c, T_WAIT,
+              t->now + (c->h.state == TCPS_FIN_WAIT_2 ? FIN_WAIT_2_TIME : ORPHAN_TIME));
     work_add(t, c);
 }
 

@@ -174,42 +174,20 @@ output_control(struct tcp *t, struct tcb *c, uint8_t flags)
     (void)output_segment(t, c, seq, 0, flags); /* may be dropped: the peer will ask again */
 }
 
-/* RFC 9293 3.10.7.1: a segment for which there is no session. */
-void
-output_reset_for(struct tcp *t, const struct seg *s)
+bool
+output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
+                 const struct tcb *c)
 {
-    if (s->h.flags & TCP_RST)
-        return;
     struct pkt *p;
     uint8_t *frame = segment_begin(t, &p);
     if (frame == NULL)
-        return;
-    struct tcp_hdr h = {.sport = s->h.dport, .dport = s->h.sport, .flags = TCP_RST};
-    if (s->h.flags & TCP_ACK) {
-        h.seq = s->h.ack;
-    } else {
-        h.flags |= TCP_ACK;
-        h.ack =
-            s->h.seq + s->len + ((s->h.flags & TCP_SYN) != 0) + ((s->h.flags & TCP_FIN) != 0);
+        return false;
+    if (c != NULL) {
+        p->tos = c->opt.tos;
+        p->ttl = c->opt.ttl;
     }
-    size_t hlen = tcp_emit(frame, &h);
+    size_t hlen = tcp_emit(frame, h);
     segment_end(p, frame, hlen, 0, 0, &s->dst, &s->src);
     stat_inc(t->stats, STAT_seg_tx);
-    stat_inc(t->stats, STAT_tcp_rst_tx);
-}
-
-void
-output_challenge(struct tcp *t, struct tcb *c)
-{
-    /* One budget for all sessions, with a part that nobody can guess (RFC 5961 section 7 and
-     * the side channel that a fixed number opened: CVE-2016-5696). */
-    if (t->now / NS_S != t->challenge_second / NS_S) {
-        t->challenge_second = t->now;
-        t->challenge_n = 500 + (isn_make(t, c) & 511);
-    }
-    if (t->challenge_n == 0)
-        return;
-    t->challenge_n--;
-    stat_inc(t->stats, STAT_tcp_challenge_ack);
-    output_control(t, c, TCP_ACK);
+    return true;
 }

@@ -101,6 +101,8 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
     c->rto = RTO_INITIAL;
     c->rexmt_since = c->last_oow_ack = 0;
+    c->challenge_second = c->cookie_at = 0;
+    c->challenge_n = 0;
     c->last_rx = c->last_tx = c->ts_recent_age = t->now;
     c->last_ack = c->h.rcv_nxt;
     c->told_adv = c->h.rcv_adv;
@@ -200,22 +202,6 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
     tcb_dirty(t, c);
 }
 
-static void
-tw_remove(struct tcp *t, struct tcb *c)
-{
-    if (!c->on_tw)
-        return;
-    if (c->tw_prev != SESS_NONE)
-        t->tcb[c->tw_prev].tw_next = c->tw_next;
-    else
-        t->tw_head = c->tw_next;
-    if (c->tw_next != SESS_NONE)
-        t->tcb[c->tw_next].tw_prev = c->tw_prev;
-    else
-        t->tw_tail = c->tw_prev;
-    c->on_tw = false;
-}
-
 /* What nobody was told of ends with its listener: its peer gets a RST, now or when it sends. */
 static void
 children_die(struct tcp *t, struct tcb *l)
@@ -261,7 +247,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     sent_forget(t, c);
     reasm_forget(t, c);
     demux_remove(t, c);
-    tw_remove(t, c);
+    time_wait_unlink(t, c);
     for (unsigned i = 0; i < T_COUNT; i++)
         c->timer[i] = NS_NEVER;
     wheel_remove(&t->wheel, tcb_number(t, c));

@@ -92,6 +92,8 @@ tcb_resume(struct tcp *t, struct tcb *c)
      * handles sees that the slot has one. */
     if (c->h.state != TCPS_CLOSED && c->h.state != TCPS_LISTEN)
         demux_insert(t, c);
+    if (c->h.state == TCPS_LISTEN)
+        c->cookie_at = t->now; /* it may have sent some: what they made is still good */
     if (c->h.state == TCPS_SYN_RCVD)
         t->n_half_open++;
     t->n_orphans += tcb_is_orphan(c);
@@ -99,6 +101,8 @@ tcb_resume(struct tcp *t, struct tcb *c)
         time_wait_enter(t, c);
     else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
         timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+    else if (tcb_is_orphan(c))
+        timer_set(t, c, T_WAIT, t->now + ORPHAN_TIME);
     if (c->h.snd_max > c->h.snd_una)
         rexmt_arm(t, c);
     if (c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT) {

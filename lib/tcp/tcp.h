@@ -14,6 +14,10 @@
 /* RFC 3168: never; when the peer asks; ask. */
 enum tcp_ecn { ECN_OFF, ECN_ANSWER, ECN_ASK };
 
+/* SYN cookies (RFC 4987 3.6): when the room for half-open sessions is used up, SYNs are
+ * answered without keeping anything; or not at all; or always, for tests. */
+enum tcp_cookies { TCP_COOKIES_AUTO, TCP_COOKIES_OFF, TCP_COOKIES_ALWAYS };
+
 struct tcp_config {
     uint32_t n_sessions;
     uint32_t half_open;      /* SYN-RCVD sessions at once, all listeners together */
@@ -24,8 +28,10 @@ struct tcp_config {
                               * what veth hands over when the peer left it to hardware */
     uint8_t ecn;             /* enum tcp_ecn */
     bool pacing;             /* spread a window over the round trip */
+    uint8_t cookies;         /* enum tcp_cookies */
     uint32_t isn_fixed;      /* tests only: every initial sequence number; 0: keyed */
-    uint8_t key[32];         /* secrets: initial sequence numbers, ports, hash */
+    uint8_t key[32];         /* secrets: initial sequence numbers, cookies, ports, hash;
+                              * the same after a crash, or what they made is not known again */
 };
 
 struct tcp;

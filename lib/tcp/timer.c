@@ -22,7 +22,11 @@ rexmt_arm(struct tcp *t, struct tcb *c)
     ns_t rto = c->rto;
     for (unsigned i = 0; i < c->backoff && rto < RTO_MAX; i++)
         rto *= 2; /* RFC 6298 (5.5) */
-    timer_set(t, c, T_REXMT, t->now + min_u64(rto, RTO_MAX));
+    ns_t at = t->now + min_u64(rto, RTO_MAX);
+    if (c->opt.user_timeout_ms != 0 && c->rexmt_since != 0) /* RFC 5482: not much later */
+        at = min_u64(at,
+                     max_u64(c->rexmt_since + c->opt.user_timeout_ms * NS_MS, t->now + NS_MS));
+    timer_set(t, c, T_REXMT, at);
 }
 
 void
@@ -65,9 +69,10 @@ rexmt_fire(struct tcp *t, struct tcb *c)
     }
     if (c->probing) {
         /* A peer that answers with a closed window may do so for ever (RFC 9293 3.8.6.1), but
-         * not on behalf of a program that is gone. */
+         * not on behalf of a program that is gone, nor beyond what a program has set. */
         bool silent = t->now - c->last_rx > RTO_MAX * 2 && give_up(t, c);
-        if (silent || ((c->h.bits & H_CLOSED) && give_up(t, c))) {
+        bool told = (c->h.bits & H_CLOSED) || c->opt.user_timeout_ms != 0;
+        if (silent || (told && give_up(t, c))) {
             tcb_die(t, c, ETIMEDOUT);
             return;
         }
@@ -116,7 +121,9 @@ keep_fire(struct tcp *t, struct tcb *c)
         timer_set(t, c, T_KEEP, t->now + c->opt.keep_intvl_s * NS_S);
         return;
     }
-    if (c->keep_sent >= c->opt.keep_cnt) {
+    bool over = c->opt.user_timeout_ms != 0 ? idle >= c->opt.user_timeout_ms * NS_MS
+                                            : c->keep_sent >= c->opt.keep_cnt;
+    if (over && c->keep_sent != 0) { /* RFC 5482 section 4.2: the user timeout goes before */
         c->rst_due = true;
         tcb_die(t, c, ETIMEDOUT);
         work_add(t, c);
@@ -135,6 +142,8 @@ wait_fire(struct tcp *t, struct tcb *c)
         time_wait_leave(t, c);
     else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
         tcb_die(t, c, 0);
+    else if (tcb_is_orphan(c)) /* a peer that takes a byte now and then holds it no longer */
+        abort_session(t, c, 0);
 }
 
 void
@@ -164,32 +173,4 @@ timer_fire(struct tcp *t, struct tcb *c)
         next = min_u64(next, c->timer[i]);
     if (next != NS_NEVER && c->wheel.tick == 0)
         wheel_insert(&t->wheel, tcb_number(t, c), next);
-}
-
-void
-time_wait_enter(struct tcp *t, struct tcb *c)
-{
-    tcb_set_state(t, c, TCPS_TIME_WAIT);
-    stat_inc(t->stats, STAT_tcp_time_wait);
-    for (unsigned i = 0; i < T_COUNT; i++)
-        c->timer[i] = NS_NEVER;
-    timer_set(t, c, T_WAIT, t->now + MSL2);
-    if (c->on_tw)
-        return;
-    uint32_t i = tcb_number(t, c);
-    c->on_tw = true;
-    c->tw_next = SESS_NONE;
-    c->tw_prev = t->tw_tail;
-    if (t->tw_tail == SESS_NONE)
-        t->tw_head = i;
-    else
-        t->tcb[t->tw_tail].tw_next = i;
-    t->tw_tail = i;
-}
-
-void
-time_wait_leave(struct tcp *t, struct tcb *c)
-{
-    tcb_die(t, c, 0);
-    tcb_settle(t, c);
 }

@@ -227,7 +227,7 @@ Test(tcp_close, time_wait_old_syn)
     EXPECT_STATE(&k, &c, TCPS_TIME_WAIT);
 }
 
-/* RFC 6191: with time stamps, a later one decides. */
+/* RFC 6191 section 2: with time stamps, a later one decides; between equal ones the number. */
 Test(tcp_close, time_wait_syn_with_timestamp)
 {
     struct conn c = conn_default();
@@ -236,7 +236,7 @@ Test(tcp_close, time_wait_syn_with_timestamp)
     kit_listen(&k, KIT_PORT, 5, NULL);
     cr_assert(conn_accept(&k, &c));
     conn_to(&k, &c, TCPS_TIME_WAIT);
-    conn_raw(&k, &c, TCP_SYN, c.snd + 5, 0, NULL, 0); /* same stamp: not newer */
+    conn_raw(&k, &c, TCP_SYN, c.snd - 5, 0, NULL, 0); /* same stamp: not newer */
     EXPECT_STATE(&k, &c, TCPS_TIME_WAIT);
     kit_drop(&k);
     c.ts_val += 50; /* over the wrap */

@@ -279,12 +279,14 @@ Test(tcp_open, lost_syn_is_remembered)
     EXPECT_NONE(&k);
 }
 
-/* Half-open sessions are bounded, over all listeners together, and SYNs beyond are dropped in
- * silence; they end by themselves. */
+/* Half-open sessions are bounded, over all listeners together, and without cookies SYNs beyond
+ * are dropped in silence; they end by themselves. */
 Test(tcp_open, half_open_limit)
 {
     struct conn c = conn_default();
-    kit_init(&k);
+    kit_prepare(&k);
+    k.cfg.cookies = TCP_COOKIES_OFF;
+    kit_start(&k);
     kit_listen(&k, KIT_PORT, 100, NULL);
     for (unsigned i = 0; i < 20; i++) {
         c.rport = (uint16_t)(KIT_RPORT + i);
@@ -303,6 +305,7 @@ Test(tcp_open, half_open_limit_of_client)
     struct conn c = conn_default();
     kit_prepare(&k);
     k.limits.half_open = 3;
+    k.cfg.cookies = TCP_COOKIES_OFF;
     kit_start(&k);
     for (uint16_t i = 0; i < 4; i++)
         kit_listen(&k, (uint16_t)(KIT_PORT + i), 100, NULL);

@@ -89,10 +89,12 @@ Test(tcp_port, connect_errors)
 }
 
 /* Two connections cannot have one pair of addresses and ports; an old one in TIME-WAIT gives
- * way to a new one whose numbers are beyond its own (RFC 1122 4.2.2.13). */
+ * way if time stamps keep its segments out, after a second, to a new one whose numbers are
+ * beyond its own (RFC 1122 4.2.2.13, RFC 6191 section 3). */
 Test(tcp_port, same_pair)
 {
     struct conn c = conn_default();
+    c.ts = true;
     kit_init(&k);
     uint32_t s[3], slot;
     for (unsigned i = 0; i < 3; i++) {
@@ -115,6 +117,8 @@ Test(tcp_port, same_pair)
     conn_to(&k, &c, TCPS_TIME_WAIT);
     EXPECT_STATE(&k, &c, TCPS_TIME_WAIT);
     uint32_t past = c.irs + 2;
+    cr_assert_eq(kit_connect(&k, s[1], KIT_PEER, KIT_RPORT), EADDRNOTAVAIL);
+    kit_wait(&k, NS_S + NS_MS);
     cr_assert_eq(kit_connect(&k, s[1], KIT_PEER, KIT_RPORT), 0);
     kit_step(&k, NULL, 0);
     const struct out_seg *o = kit_take(&k);
