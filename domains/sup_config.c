@@ -66,8 +66,8 @@ static const struct number {
 #undef CPU
 };
 
-static const char *const strings[] = {"interface", "address",  "gateway", "composition",
-                                      "checksum",  "instance", "accounts"};
+static const char *const strings[] = {"interface", "address",  "gateway",  "composition",
+                                      "checksum",  "instance", "accounts", "syn_cookies"};
 
 void
 sup_conf_init(struct sup_conf *c)
@@ -224,6 +224,18 @@ sup_conf_set(struct sup_conf *c, const char *key, const char *value)
         c->checksum_strict = one;
         return NULL;
     }
+    if (strcmp(key, "syn_cookies") == 0) {
+        static const char *const names[] = {[TCP_COOKIES_AUTO] = "auto",
+                                            [TCP_COOKIES_OFF] = "off",
+                                            [TCP_COOKIES_ALWAYS] = "always"};
+        for (uint32_t i = 0; i < ARRAY_LEN(names); i++) {
+            if (strcmp(value, names[i]) == 0) {
+                c->syn_cookies = i;
+                return NULL;
+            }
+        }
+        return "must be auto, off or always";
+    }
     if (strcmp(key, "instance") == 0) {
         char path[256];
         if (!ctl_socket_path(path, sizeof path, value, "sock"))
@@ -333,6 +345,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                         OPT_STR("checksum"),
                         OPT_STR("instance"),
                         OPT_STR("accounts"),
+                        OPT_STR("syn_cookies"),
                         OPT_INT("xsk_ring"),
                         OPT_INT("tcp_sessions"),
                         OPT_INT("udp_sessions"),

@@ -174,6 +174,7 @@ fill_config(const struct sup_dom *d, struct ctl_config *c)
         .tcp_sessions = s->conf.tcp_sessions,
         .udp_sessions = s->conf.udp_sessions,
         .half_open = s->conf.half_open,
+        .syn_cookies = s->conf.syn_cookies,
         .orphans = s->conf.orphans,
         .ecn = s->conf.ecn,
         .pacing = s->conf.pacing,

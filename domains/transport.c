@@ -139,6 +139,7 @@ transport_tcp_config(const struct ctl_config *c, struct tcp_config *t)
     *t = (struct tcp_config){
         .n_sessions = c->tcp_sessions,
         .half_open = c->half_open,
+        .cookies = (uint8_t)c->syn_cookies,
         .orphans = c->orphans,
         .ecn = (uint8_t)c->ecn,
         .pacing = c->pacing != 0,

@@ -101,6 +101,7 @@ struct ctl_config {
     uint32_t csum_partial_ok;
     uint32_t tcp_sessions, udp_sessions;
     uint32_t half_open, orphans;
+    uint32_t syn_cookies; /* enum tcp_cookies */
     uint32_t sndbuf, rcvbuf, buffer_max;
     uint32_t ecn, pacing; /* enum tcp_ecn; 1: spread windows over the round trip */
     uint32_t probes, probe_interval_ms;

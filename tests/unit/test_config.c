@@ -13,6 +13,7 @@
 #include "base/exit_codes.h"
 #include "domains/sup_config.h"
 #include "policy/topology.h"
+#include "tcp/tcp.h"
 
 static char err[512];
 
@@ -53,16 +54,19 @@ Test(config, every_key_is_taken)
 {
     struct sup_conf c, d;
     sup_conf_init(&d);
-    cr_assert_eq(read_conf(&c, "interface = \"veth7\"\naddress = \"10.1.2.3/24\"\n"
-                               "gateway = \"10.1.2.254\"\ncomposition = monolithic\n"
-                               "checksum = strict\ninstance = \"two\"\n"
-                               "accounts = \"/etc/x\"\nxsk_ring = 512\ntcp_sessions = 100\n"
-                               "udp_sessions = 101\nhalf_open = 102\norphans = 103\n"
-                               "sndbuf = 8192\nrcvbuf = 16384\nspin_us = 7\nprobes = 1\n"
-                               "probe_interval_ms = 20\nuid_base = 5000\n"
-                               "frames { rx = 256 iptx = 128 tcptx = 64 udptx = 66 up = 68 }\n"
-                               "cpu { nic = 0 ip = 1 tcp = 2 udp = 3 mono = 4 }\n"),
-                 0, "%s", err);
+    cr_assert_eq(
+        read_conf(
+            &c,
+            "interface = \"veth7\"\naddress = \"10.1.2.3/24\"\n"
+            "gateway = \"10.1.2.254\"\ncomposition = monolithic\n"
+            "checksum = strict\ninstance = \"two\"\n"
+            "accounts = \"/etc/x\"\nsyn_cookies = always\nxsk_ring = 512\ntcp_sessions = 100\n"
+            "udp_sessions = 101\nhalf_open = 102\norphans = 103\n"
+            "sndbuf = 8192\nrcvbuf = 16384\nspin_us = 7\nprobes = 1\n"
+            "probe_interval_ms = 20\nuid_base = 5000\n"
+            "frames { rx = 256 iptx = 128 tcptx = 64 udptx = 66 up = 68 }\n"
+            "cpu { nic = 0 ip = 1 tcp = 2 udp = 3 mono = 4 }\n"),
+        0, "%s", err);
     cr_assert_str_eq(c.interface, "veth7");
     cr_assert_eq(ipaddr_to_u32(&c.addr), 0x0a010203u);
     cr_assert_eq(c.prefix, 24);
@@ -71,6 +75,7 @@ Test(config, every_key_is_taken)
     cr_assert(c.checksum_strict);
     cr_assert_str_eq(c.instance, "two");
     cr_assert_str_eq(c.accounts, "/etc/x");
+    cr_assert_eq(c.syn_cookies, TCP_COOKIES_ALWAYS);
     const uint32_t got[] = {
         c.xsk_ring, c.tcp_sessions, c.udp_sessions,      c.half_open, c.orphans,
         c.sndbuf,   c.rcvbuf,       (uint32_t)c.spin_us, c.probes,    c.probe_interval_ms,
@@ -107,6 +112,7 @@ Test(config, mistakes_are_named_with_their_line)
         {"address = \"224.0.0.1/24\"\n", ":1:", "address"},
         {"address = \"10.0.0.1/33\"\n", ":1:", "address"},
         {"composition = both\n", ":1:", "factored or monolithic"},
+        {"syn_cookies = on\n", ":1:", "auto, off or always"},
         {"checksum = off\n", ":1:", "auto or strict"},
         {"instance = \"a/b\"\n", ":1:", "instance"},
         {"interface = \"sixteen-letters-\"\n", ":1:", "interface"},
