@@ -128,6 +128,10 @@ ephemeral_start(struct tcp *t, const struct ipaddr *addr, uint16_t port)
                       (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1));
 }
 
+/* So many ports are tried before one in TIME-WAIT is taken again: fresh ones are better, and a
+ * search must end soon. */
+#define FRESH_TRIES 64u
+
 static uint16_t
 ephemeral_nth(uint32_t start, uint32_t i)
 {
@@ -159,33 +163,59 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
     return 0;
 }
 
+static bool
+port_bound(const struct tcp *t, uint16_t port)
+{
+    for (uint32_t i = t->bound[port % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next)
+        if (t->tcb[i].lport == port)
+            return true;
+    return false;
+}
+
+/* A local port for a connection to addr:port, or the pair of one in TIME-WAIT. */
+static int
+port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    const struct ipaddr *local = &t->path->addr;
+    struct tcb *old = NULL;
+    uint32_t start = ephemeral_start(t, addr, port);
+    for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST; i++) {
+        uint16_t p = ephemeral_nth(start, i);
+        if (old != NULL && i >= FRESH_TRIES)
+            break;
+        if (port_bound(t, p) || (ipaddr_eq(addr, local) && p == port)) /* not to itself */
+            continue;
+        struct tcb *o = demux_find(t, local, p, addr, port);
+        if (o == NULL) {
+            c->lport = p;
+            return 0;
+        }
+        if (old == NULL && time_wait_reusable(t, o))
+            old = o;
+    }
+    if (old == NULL)
+        return EADDRNOTAVAIL;
+    c->lport = old->lport;
+    time_wait_replace(t, old, c);
+    return 0;
+}
+
 /* Give c a local address and, if it has none, a local port for a connection to addr:port. */
 int
 port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
     const struct ipaddr *local = &t->path->addr;
-    if (c->lport != 0) {
+    if (c->lport == 0) {
+        int err = port_ephemeral(t, c, addr, port);
+        if (err != 0)
+            return err;
+    } else {
         struct tcb *old = demux_find(t, local, c->lport, addr, port);
         if (old != NULL && !time_wait_reusable(t, old))
             return EADDRNOTAVAIL;
         if (old != NULL)
             time_wait_replace(t, old, c);
-        c->laddr = *local;
-        return 0;
     }
-    uint32_t start = ephemeral_start(t, addr, port);
-    for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST; i++) {
-        uint16_t p = ephemeral_nth(start, i);
-        bool taken = demux_find(t, local, p, addr, port) != NULL ||
-                     (ipaddr_eq(addr, local) && p == port); /* not to itself by chance */
-        for (uint32_t b = t->bound[p % PORT_HASH]; b != SESS_NONE && !taken;
-             b = t->tcb[b].bound_next)
-            taken = t->tcb[b].lport == p;
-        if (!taken) {
-            c->laddr = *local;
-            c->lport = p;
-            return 0;
-        }
-    }
-    return EADDRNOTAVAIL;
+    c->laddr = *local;
+    return 0;
 }

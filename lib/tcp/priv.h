@@ -188,7 +188,7 @@ struct tcb {
     } undo;
     ns_t last_rx, last_tx; /* keepalive, idle restart */
     ns_t ts_recent_age;
-    ns_t rexmt_since;  /* first timeout of the data at snd_una; 0: none */
+    ns_t rexmt_since;  /* the data at snd_una has waited, and timed out, since; 0: not yet */
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
     ns_t challenge_second;
     uint32_t challenge_n; /* challenge ACKs in it */

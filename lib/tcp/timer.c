@@ -45,7 +45,7 @@ static bool
 give_up(const struct tcp *t, const struct tcb *c)
 {
     if (c->opt.user_timeout_ms != 0 && c->h.state >= TCPS_ESTABLISHED)
-        return t->now - c->rexmt_since >= c->opt.user_timeout_ms * NS_MS;
+        return c->backoff != 0 && t->now - c->rexmt_since >= c->opt.user_timeout_ms * NS_MS;
     switch ((enum tcp_state)c->h.state) {
     case TCPS_SYN_SENT:
         return c->backoff >= SYN_RETRIES;
@@ -59,8 +59,8 @@ give_up(const struct tcp *t, const struct tcb *c)
 static void
 rexmt_fire(struct tcp *t, struct tcb *c)
 {
-    if (c->rexmt_since == 0)
-        c->rexmt_since = t->now;
+    if (c->rexmt_since == 0) /* it has waited for one timeout already */
+        c->rexmt_since = t->now - min_u64(c->rto, t->now - 1);
     bool closed = c->h.state >= TCPS_ESTABLISHED && c->h.snd_wnd == 0;
     if (closed && c->h.snd_una != c->h.snd_max && c->h.snd_una < 1 + c->h.tx_tail) {
         c->probing = true; /* a window that closed over what was sent */
