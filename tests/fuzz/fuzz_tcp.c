@@ -21,6 +21,7 @@ struct input {
 };
 
 static struct kit k;
+static struct out_seg synack; /* the last one, for who answers it: a cookie, perhaps */
 
 static void
 expect(bool ok)
@@ -69,7 +70,9 @@ check(void)
         expect(!c->used || page_pool_validate(&c->pages));
         expect(!c->used || c->n_slots_free <= KIT_SLOTS);
     }
-    kit_drop(&k);
+    for (const struct out_seg *o; (o = kit_take(&k)) != NULL;)
+        if ((o->h.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+            synack = *o;
 }
 
 static void
@@ -135,6 +138,47 @@ segment(struct input *in)
         break;
     }
     kit_step(&k, p, n);
+}
+
+/* The peer's answer to a SYN-ACK, which may be of a session or a cookie; or one that is nearly
+ * so. Now and then the domain's mind about cookies changes. */
+static void
+handshake(struct input *in)
+{
+    static uint8_t data[100];
+    struct pkt p[FRAME_MAX_CHAIN];
+    uint32_t what = take(in, 1), how = take(in, 1);
+    struct in_seg s = {.data = data, .len = how & 1 ? how % sizeof data : 0};
+    if (what % 8 == 7)
+        k.cfg.cookies = k.t->cfg.cookies = (uint8_t)(what / 8 % 3);
+    s.h = (struct tcp_hdr){.sport = synack.h.dport,
+                           .dport = synack.h.sport,
+                           .seq = synack.h.ack,
+                           .ack = synack.h.seq + 1,
+                           .flags = (uint8_t)(TCP_ACK | (how & 2 ? TCP_FIN : 0)),
+                           .wnd = (uint16_t)(how * 256u),
+                           .has_ts = synack.h.has_ts,
+                           .ts_val = synack.h.ts_ecr,
+                           .ts_ecr = synack.h.ts_val};
+    switch (what % 8) {
+    case 0:
+        s.h.seq += offset(in);
+        break;
+    case 1:
+        s.h.ack += offset(in);
+        break;
+    case 2:
+        s.h.ts_ecr += offset(in);
+        break;
+    case 3:
+        s.h.flags ^= (uint8_t)(how & (TCP_SYN | TCP_RST | TCP_ACK));
+        break;
+    default:
+        break;
+    }
+    uint32_t before = tcp_sessions(k.t);
+    kit_step(&k, p, kit_segment(&k, &s, p));
+    expect(tcp_sessions(k.t) <= before + 1);
 }
 
 static void
@@ -310,6 +354,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     kit_init(&k);
+    synack = (struct out_seg){0};
     while (in.left > 0) {
         switch (take(&in, 1) % 8) {
         case 0:
@@ -325,6 +370,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 5:
             life(&in);
+            break;
+        case 6:
+            handshake(&in);
             break;
         default:
             kit_step(&k, NULL, 0);
