@@ -168,9 +168,8 @@ timer_fire(struct tcp *t, struct tcb *c)
             return;
         tcb_dirty(t, c);
     }
-    ns_t next = NS_NEVER;
+    /* A handler that set its own timer anew knows nothing of the others, which may be earlier.
+     */
     for (unsigned i = 0; i < T_COUNT; i++)
-        next = min_u64(next, c->timer[i]);
-    if (next != NS_NEVER && c->wheel.tick == 0)
-        wheel_insert(&t->wheel, tcb_number(t, c), next);
+        timer_set(t, c, i, c->timer[i]);
 }
