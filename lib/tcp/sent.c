@@ -181,18 +181,23 @@ void
 sent_acked(struct tcp *t, struct tcb *c, uint64_t ack, struct delivery *d)
 {
     struct run *r;
+    bool again = false;
     while ((r = run_at(t, c->sent.head)) != NULL && r->left < ack) {
         uint64_t right = min_u64(r->right, ack);
+        again |= (r->flags & (RUN_REXMT | RUN_SACKED)) == RUN_REXMT;
         if (!(r->flags & RUN_SACKED))
             delivered(t, c, r, right, d);
         sums_without(c, r);
         if (right < r->right) {
             r->left = right;
             sums_with(c, r);
-            return;
+            break;
         }
         runs_remove(&t->runs, &c->sent, true, runs_used(t, c), RUN_NONE);
     }
+    /* What a repair uncovers arrived long before this told so. */
+    if (again)
+        d->rtt = d->rtt_first = 0;
 }
 
 void
