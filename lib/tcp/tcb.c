@@ -58,6 +58,7 @@ tcb_new(struct tcp *t)
         .keep_intvl_s = KEEP_INTVL / NS_S,
         .keep_cnt = KEEP_CNT,
         .linger = UINT32_MAX,
+        .congestion = t->cfg.congestion,
         .quickack = true,
     };
     tcb_soft_reset(t, c);

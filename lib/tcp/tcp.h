@@ -28,6 +28,7 @@ struct tcp_config {
                               * what veth hands over when the peer left it to hardware */
     uint8_t ecn;             /* enum tcp_ecn */
     bool pacing;             /* spread a window over the round trip */
+    uint8_t congestion;      /* enum cc_alg: of sessions that do not say */
     uint8_t cookies;         /* enum tcp_cookies */
     uint32_t isn_fixed;      /* tests only: every initial sequence number; 0: keyed */
     uint8_t key[32];         /* secrets: initial sequence numbers, cookies, ports, hash;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+
 #include "stack.h"
 #include "tcp/priv.h"
 
@@ -25,4 +27,28 @@ inspect_tcp_client(struct tcp *t, uint32_t id)
     if (t->n_orphans != 0 || t->n_half_open != 0)
         return "orphans or half-open sessions are miscounted";
     return NULL;
+}
+
+/* What keeps each session from going on, for whoever looks into a failure. */
+void
+inspect_tcp_tell(const struct tcp *t, ns_t start)
+{
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (!c->used || c->h.state < TCPS_SYN_SENT)
+            continue;
+        fprintf(stderr,
+                "# session %u: una %llu nxt %llu max %llu wnd %u, rcv %llu adv %llu, mss %u, "
+                "cwnd %u ssthresh %u, sacked %u lost %u dup %u, ca %u backoff %u probing %d "
+                "working %d, bits %#x\n#  timers",
+                i, (unsigned long long)c->h.snd_una, (unsigned long long)c->snd_nxt,
+                (unsigned long long)c->h.snd_max, c->h.snd_wnd,
+                (unsigned long long)c->h.rcv_nxt, (unsigned long long)c->h.rcv_adv, c->h.mss,
+                c->cc.cwnd, c->cc.ssthresh, c->sacked, c->lost, c->dup_bytes, c->ca, c->backoff,
+                c->probing, c->working, c->h.bits);
+        for (unsigned k = 0; k < T_COUNT; k++)
+            fprintf(stderr, " %.6f",
+                    c->timer[k] == NS_NEVER ? -1.0 : (double)(c->timer[k] - start) / 1e9);
+        fprintf(stderr, ", pace %.6f\n", (double)(int64_t)(c->pace_next - start) / 1e9);
+    }
 }

@@ -112,6 +112,7 @@ static void
 tick(struct world *w, void *ctx)
 {
     struct load *l = ctx;
+    stall_check(l);
     if (w->now < l->next_crash)
         return;
     struct stack *s = &w->s[rng_below(&l->rng, 2)];

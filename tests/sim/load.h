@@ -82,6 +82,7 @@ struct load_config {
     bool serving;        /* they die in the middle of requests, too */
     ns_t crash_within;
     ns_t limit; /* everything is over by then */
+    ns_t stall; /* a connection that nobody pauses moves within this time; 0: no matter */
 };
 
 struct load {
@@ -99,6 +100,11 @@ struct load {
     uint32_t n_crashes, n_crashes_left[3];
     ns_t next_crash;
     uint64_t n_resets, n_timeouts, n_bytes, n_dgrams;
+    struct {
+        uint64_t mark;
+        ns_t since;
+    } seen[LOAD_FLOWS]; /* load_stall.c */
+    ns_t worst_stall;
 };
 
 struct load_config load_usual(void);
@@ -114,6 +120,8 @@ bool end_work(struct load *l, struct end *e, short revents);
 void flow_killed(struct load *l, unsigned side);
 bool end_resume(struct load *l, struct end *e);
 void flow_check(struct load *l, const struct flow *f);
+/* load_stall.c */
+void stall_check(struct load *l);
 /* load_dgram.c */
 void dgram_open(struct load *l, struct program *p);
 bool dgram_receive(struct load *l, struct load_udp *u);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "seeds.h"
+#include "tcp/cc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +12,34 @@ env(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-unsigned
-seeds_choose(uint64_t seeds[SEEDS_MAX], unsigned n)
+static unsigned
+choose(uint64_t *seeds, unsigned n, unsigned n_long)
 {
     const char *one = env("BH_SEED");
     if (one != NULL)
         n = 1;
     else if (env("BH_LONG") != NULL)
-        n *= 10;
+        n = n_long;
     else if (env("BH_QUICK") != NULL)
         n /= 5;
     n = min_u32(n, SEEDS_MAX);
     for (unsigned i = 0; i < n; i++)
         seeds[i] = one != NULL ? strtoull(one, NULL, 0) : i;
     return n;
+}
+
+unsigned
+seeds_choose(uint64_t seeds[SEEDS_MAX], unsigned n)
+{
+    return choose(seeds, n, 10 * n);
+}
+
+unsigned
+seeds_choose_kept(uint64_t seeds[SEEDS_MAX], unsigned n, unsigned n_long)
+{
+    unsigned kept = env("BH_SEED") != NULL ? 0 : seeds_n_kept;
+    memcpy(seeds, seeds_kept, kept * sizeof *seeds);
+    return kept + choose(seeds + kept, n, min_u32(n_long, SEEDS_MAX - kept));
 }
 
 static void
@@ -44,6 +59,20 @@ random_stack(struct rng *r, struct stack_config *c)
         c->frames[PART_RX] = rng_range(r, 32, 256);
     if (rng_percent(r, 25))
         c->frames[PART_IPTX] = rng_range(r, 8, 32);
+    c->ecn = (uint8_t)rng_below(r, ECN_ASK + 1);
+    c->pacing = rng_percent(r, 25);
+    c->congestion = (uint8_t)rng_below(r, CC_ALGS);
+}
+
+/* The path becomes narrow for a while, or for good; routers may be silent about it. */
+static void
+random_mtu(struct rng *r, struct wire_profile *p)
+{
+    static const uint16_t mtus[] = {576, 800, 1280, 1400};
+    p->mtu = mtus[rng_below(r, ARRAY_LEN(mtus))];
+    p->mtu_silent = rng_percent(r, 50);
+    p->mtu_from = rng_next(r) % (2 * NS_S);
+    p->mtu_until = rng_percent(r, 50) ? NS_NEVER : p->mtu_from + rng_next(r) % (100 * NS_S);
 }
 
 void
@@ -59,31 +88,55 @@ seeds_world(uint64_t seed, struct world_config *w, struct load_config *l)
     if (rng_percent(&r, 70)) /* the same both ways, mostly */
         w->wire[1] = w->wire[0];
     for (unsigned i = 0; i < 2; i++)
+        if (rng_percent(&r, 20))
+            random_mtu(&r, &w->wire[i]);
+    if (rng_percent(&r, 40)) /* ends that know little */
+        w->wire[0].strip = w->wire[1].strip = (uint8_t)rng_below(&r, 16);
+    for (unsigned i = 0; i < 2; i++)
         if (rng_percent(&r, 25)) { /* rings are full at times */
             w->arena[i].n_req = 8u << rng_below(&r, 2);
             w->arena[i].n_evt = 8u << rng_below(&r, 2);
         }
     w->start += rng_next(&r) % (100000 * NS_S);
     l->flows = rng_range(&r, 1, 8);
+    if (env("BH_STALL") != NULL) /* seconds, for whoever looks for the place */
+        l->stall = strtoull(env("BH_STALL"), NULL, 0) * NS_S;
 }
 
+static void
+describe(const struct world *w, const struct load *l)
+{
+    const struct wire_profile *p = &w->cfg.wire[0], *q = &w->cfg.wire[1];
+    const struct stack_config *s = w->cfg.stack;
+    fprintf(stderr,
+            "seed %llu: loss %u %u, corrupt %u %u, late %u, burst %u %u, latency %.6f, strip "
+            "%u, mtu %u%s, "
+            "cc %u %u, pacing %u %u, ",
+            (unsigned long long)w->cfg.seed, p->loss, q->loss, p->corrupt, q->corrupt, p->late,
+            p->burst, q->burst, (double)p->latency / 1e9, p->strip, p->mtu,
+            p->mtu_silent ? " silent" : "", s[0].congestion, s[1].congestion, s[0].pacing,
+            s[1].pacing);
+    fprintf(stderr,
+            "%u flows, %llu bytes, %llu datagrams, %.3f s, stall %.3f s, %llu resets, "
+            "%llu timeouts, %u crashes, %llu turns, %llu of them idle\n",
+            l->cfg.flows, (unsigned long long)l->n_bytes, (unsigned long long)l->n_dgrams,
+            (double)(w->now - w->cfg.start) / 1e9, (double)l->worst_stall / 1e9,
+            (unsigned long long)l->n_resets, (unsigned long long)l->n_timeouts, l->n_crashes,
+            (unsigned long long)(w->s[0].turns + w->s[1].turns),
+            (unsigned long long)(w->s[0].idle_turns + w->s[1].idle_turns));
+}
+
+/* Also before the run, for whoever wants to know of one that fails. */
 void
 seeds_run(const struct world_config *wc, const struct load_config *lc)
 {
     static struct world w;
     static struct load l;
     world_init(&w, wc);
+    if (env("BH_TRACE") != NULL)
+        describe(&w, &l);
     load_run(&l, &w, lc);
     if (env("BH_VERBOSE") != NULL)
-        fprintf(
-            stderr,
-            "seed %llu: loss %u, %u flows, %llu bytes, %llu datagrams, %.3f s, %llu resets, "
-            "%llu timeouts, %u crashes, %llu turns, %llu of them idle\n",
-            (unsigned long long)wc->seed, wc->wire[0].loss, lc->flows,
-            (unsigned long long)l.n_bytes, (unsigned long long)l.n_dgrams,
-            (double)(w.now - wc->start) / 1e9, (unsigned long long)l.n_resets,
-            (unsigned long long)l.n_timeouts, l.n_crashes,
-            (unsigned long long)(w.s[0].turns + w.s[1].turns),
-            (unsigned long long)(w.s[0].idle_turns + w.s[1].idle_turns));
+        describe(&w, &l);
     world_free(&w);
 }

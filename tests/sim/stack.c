@@ -48,6 +48,9 @@ configure(struct stack *s)
         .rcvbuf = c->rcvbuf,
         .buffer_max = c->buffer_max,
         .isn_fixed = c->isn_fixed,
+        .ecn = c->ecn,
+        .congestion = c->congestion,
+        .pacing = c->pacing,
     };
     s->udp_cfg = (struct udp_config){
         .n_sessions = c->udp_sessions, .sndbuf = c->udp_buf, .rcvbuf = c->udp_buf};

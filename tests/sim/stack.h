@@ -26,10 +26,12 @@ struct stack_config {
     uint32_t sndbuf, rcvbuf; /* of streams */
     uint32_t buffer_max;     /* that they grow to by themselves */
     uint32_t udp_buf;        /* of datagrams, each way */
-    uint32_t isn_fixed;      /* as in tcp_config */
-    uint32_t batch;          /* received frames that one turn takes, 1 to BATCH_MAX */
-    ns_t tx_time;            /* the NIC keeps a frame so long at most */
-    uint32_t check_every;    /* turns; 0 counts as 1 */
+    uint32_t isn_fixed;      /* as in tcp_config, and so are these */
+    uint8_t ecn, congestion;
+    bool pacing;
+    uint32_t batch;       /* received frames that one turn takes, 1 to BATCH_MAX */
+    ns_t tx_time;         /* the NIC keeps a frame so long at most */
+    uint32_t check_every; /* turns; 0 counts as 1 */
 };
 
 /* At which call of its server a transport dies. */
@@ -143,6 +145,7 @@ void stack_serve(struct stack *s, enum stack_up up, bool resume, ns_t now);
 
 /* inspect_tcp.c, inspect_udp.c: what only the components' own headers tell */
 uint32_t inspect_tcp_frames(const struct tcp *t);
+void inspect_tcp_tell(const struct tcp *t, ns_t start);
 uint32_t inspect_udp_frames(const struct udp *u);
 const char *inspect_tcp_client(struct tcp *t, uint32_t id);
 const char *inspect_udp_client(struct udp *u, uint32_t id);

@@ -11,7 +11,7 @@
 ParameterizedTestParameters(sim_transfer, seed)
 {
     static uint64_t seeds[SEEDS_MAX];
-    unsigned n = seeds_choose(seeds, 100);
+    unsigned n = seeds_choose_kept(seeds, 200, 10000);
     return cr_make_param_array(uint64_t, seeds, n);
 }
 

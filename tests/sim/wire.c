@@ -106,7 +106,7 @@ corrupt(struct wire *w, uint8_t *frame, uint32_t len)
 }
 
 static void
-deliver(struct wire *w, const uint8_t *frame, uint32_t len, ns_t at)
+deliver(struct wire *w, const uint8_t *frame, uint32_t len, uint32_t queued, ns_t at)
 {
     struct wire_frame f = {.at = at, .order = w->order++, .len = len};
     if (w->p.pad && len < 60)
@@ -115,6 +115,7 @@ deliver(struct wire *w, const uint8_t *frame, uint32_t len, ns_t at)
     if (f.bytes == NULL)
         abort();
     memcpy(f.bytes, frame, len);
+    wire_touch(w, f.bytes, len, queued);
     for (uint32_t i = len; i < f.len; i++)
         f.bytes[i] = (uint8_t)rng_next(&w->rng);
     if (!is_arp(frame, len) && rng_ppm(&w->rng, w->p.corrupt))
@@ -122,28 +123,40 @@ deliver(struct wire *w, const uint8_t *frame, uint32_t len, ns_t at)
     push(w, f);
 }
 
-/* When the last bit of the frame has left; NS_NEVER: the queue is full. */
+/* When the last bit of the frame has left; NS_NEVER: the queue is full. *queued: the bytes
+ * before it. */
 static ns_t
-leaves_at(struct wire *w, uint32_t len, ns_t now)
+leaves_at(struct wire *w, uint32_t len, ns_t now, uint64_t *queued_bytes)
 {
+    *queued_bytes = 0;
     if (w->p.bits_per_s == 0)
         return now;
     ns_t start = max_u64(now, w->free_at);
-    uint64_t queued = (start - now) * w->p.bits_per_s / (8 * NS_S);
+    uint64_t queued = *queued_bytes = (start - now) * w->p.bits_per_s / (8 * NS_S);
     if (w->p.queue_bytes != 0 && queued + len > w->p.queue_bytes)
         return NS_NEVER;
     w->free_at = start + (uint64_t)len * 8 * NS_S / w->p.bits_per_s;
     return w->free_at;
 }
 
+/* Losses that come together: a link that is down for a moment. */
+static bool
+in_burst(struct wire *w, ns_t now)
+{
+    if (rng_ppm(&w->rng, w->p.burst) && now >= w->burst_until)
+        w->burst_until = now + 1 + rng_next(&w->rng) % max_u64(w->p.burst_time, 1);
+    return now < w->burst_until;
+}
+
 void
 wire_send(struct wire *w, const uint8_t *frame, uint32_t len, ns_t now)
 {
     w->n_sent++;
-    ns_t left = leaves_at(w, len, now);
+    uint64_t queued;
+    ns_t left = leaves_at(w, len, now, &queued);
     if (left == NS_NEVER || w->cut || len > WIRE_FRAME_MAX ||
-        (w->filter != NULL && !w->filter(w->filter_ctx, frame, len)) ||
-        rng_ppm(&w->rng, w->p.loss)) {
+        (w->filter != NULL && !w->filter(w->filter_ctx, frame, len)) || in_burst(w, now) ||
+        wire_too_large(w, frame, len, now) || rng_ppm(&w->rng, w->p.loss)) {
         w->n_lost++;
         trace(w, "lost", frame, len, now);
         return;
@@ -159,7 +172,7 @@ wire_send(struct wire *w, const uint8_t *frame, uint32_t len, ns_t now)
             w->n_late++;
         }
         trace(w, i == 0 ? "sent" : "copy", frame, len, now);
-        deliver(w, frame, len, at);
+        deliver(w, frame, len, (uint32_t)queued, at);
     }
 }
 
@@ -203,6 +216,12 @@ wire_random(struct rng *r)
     if (rng_percent(r, 25)) {
         p.bits_per_s = 1000000ull << rng_range(r, 0, 8);
         p.queue_bytes = rng_percent(r, 50) ? rng_range(r, 20000, 200000) : 0;
+        p.mark_above = rng_percent(r, 50) ? rng_range(r, 5000, 50000) : 0;
     }
+    if (rng_percent(r, 25)) {
+        p.burst = rng_below(r, 5000);
+        p.burst_time = min_u64(20 * p.latency, 2 * NS_S);
+    }
+    p.mark = rng_percent(r, 25) ? rng_below(r, 100000) : 0;
     return p;
 }

@@ -21,10 +21,10 @@ list_sessions(struct world *w)
         for (uint32_t k = 0; tcp_ops.info(t, k, &s); k = s.sess + 1)
             fprintf(stderr,
                     "stack %u: session %u, client %d, state %u, port %u to %u, rx %llu "
-                    "(%u queued), tx %llu (%u queued)\n",
+                    "(%u queued), tx %llu (%u queued), cwnd %u, srtt %.6f, rto %.6f\n",
                     i, s.sess, (int)s.client, s.state, s.lport, s.rport,
                     (unsigned long long)s.rx_bytes, s.rx_queued, (unsigned long long)s.tx_bytes,
-                    s.tx_queued);
+                    s.tx_queued, s.cwnd, s.srtt_us / 1e6, s.rto_us / 1e6);
     }
 }
 
@@ -38,6 +38,8 @@ world_fail(struct world *w, const char *fmt, ...)
     va_end(ap);
     if (w->wire[0].trace) {
         list_sessions(w);
+        for (unsigned i = 0; i < 2; i++)
+            inspect_tcp_tell(w->s[i].join.tcp, w->cfg.start);
         if (w->tell != NULL)
             w->tell(w->ctx);
     }
@@ -105,6 +107,7 @@ world_init(struct world *w, const struct world_config *c)
         wire_init(&w->wire[i], &c->wire[i], rng_next(&w->rng));
         w->wire[i].trace = getenv("BH_TRACE") != NULL;
         w->wire[i].start = w->now;
+        w->wire[i].back = &w->wire[!i];
         stack_init(&w->s[i], &c->stack[i], &w->wire[i], w->now);
     }
 }
