@@ -9,6 +9,7 @@ SIM_TESTS =
 check_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
 	domains/join.c domains/serve.c domains/serve_told.c \
+	domains/join.c domains/serve.c tests/sim/bulk.c tests/sim/bulk.h \
 	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
 	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/load_stall.c \
 	tests/sim/pair.c tests/sim/pair.h tests/sim/rng.h \
@@ -20,6 +21,9 @@ SIM_LIBS = libsim.la libclient.la $(UNIT_LIBS)
 SIM_TESTS += tests/sim/test_sim_transfer
 tests_sim_test_sim_transfer_SOURCES = tests/sim/test_sim_transfer.c
 tests_sim_test_sim_transfer_LDADD = $(SIM_LIBS)
+SIM_TESTS += tests/sim/test_sim_recovery
+tests_sim_test_sim_recovery_SOURCES = tests/sim/test_sim_recovery.c
+tests_sim_test_sim_recovery_LDADD = $(SIM_LIBS) -lm
 SIM_TESTS += tests/sim/test_sim_crash
 tests_sim_test_sim_crash_SOURCES = tests/sim/test_sim_crash.c
 tests_sim_test_sim_crash_LDADD = $(SIM_LIBS)
