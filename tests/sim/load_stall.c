@@ -18,6 +18,13 @@ mark_of(const struct flow *f)
     return mark;
 }
 
+/* It went away with a RST, which nobody repeats. */
+static bool
+rude(const struct end *e)
+{
+    return e->state == END_OVER && (e->plan != PLAN_ORDERLY || e->err != 0);
+}
+
 static bool
 may_stand(const struct flow *f)
 {
@@ -25,7 +32,8 @@ may_stand(const struct flow *f)
     bool over = f->e[0].state == END_OVER && f->e[1].state == END_OVER;
     bool pauses = f->e[0].paused_until != 0 || f->e[1].paused_until != 0;
     /* One that nobody accepted is the stack's alone. */
-    return over || pauses || o->state == END_NONE || o->state == END_OVER;
+    return over || pauses || rude(&f->e[0]) || rude(&f->e[1]) || o->state == END_NONE ||
+           o->state == END_OVER;
 }
 
 void

@@ -75,6 +75,32 @@ random_mtu(struct rng *r, struct wire_profile *p)
     p->mtu_until = rng_percent(r, 50) ? NS_NEVER : p->mtu_from + rng_next(r) % (100 * NS_S);
 }
 
+/* How long a connection that nobody pauses may stand still: a few timeouts, each twice the one
+ * before, as many in a row as chance may lose in thousands of runs. It grows with the round
+ * trip and what may be queued, and with what is lost. */
+static ns_t
+stall_bound(const struct world_config *w, uint32_t flows)
+{
+    ns_t rtt = 0, extra = 0;
+    uint32_t worst = 0;
+    if (env("BH_STALL") != NULL) /* seconds, for whoever looks for the place */
+        return strtoull(env("BH_STALL"), NULL, 0) * NS_S;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct wire_profile *p = &w->wire[i];
+        rtt += p->latency + p->jitter + (p->late != 0 ? p->late_by : 0);
+        if (p->bits_per_s != 0)
+            rtt += (uint64_t)flows * w->stack[i].sndbuf * 8 * NS_S / p->bits_per_s;
+        worst = max_u32(worst, p->loss + p->corrupt);
+        extra += p->burst != 0 ? 30 * NS_S : 0;
+        extra += p->mtu_silent ? 120 * NS_S : 0;
+    }
+    ns_t most = worst == 0       ? 5 * NS_S
+                : worst <= 20000 ? 20 * NS_S
+                : worst <= 80000 ? 120 * NS_S
+                                 : 1200 * NS_S;
+    return most + extra + 8 * rtt;
+}
+
 void
 seeds_world(uint64_t seed, struct world_config *w, struct load_config *l)
 {
@@ -99,8 +125,7 @@ seeds_world(uint64_t seed, struct world_config *w, struct load_config *l)
         }
     w->start += rng_next(&r) % (100000 * NS_S);
     l->flows = rng_range(&r, 1, 8);
-    if (env("BH_STALL") != NULL) /* seconds, for whoever looks for the place */
-        l->stall = strtoull(env("BH_STALL"), NULL, 0) * NS_S;
+    l->stall = stall_bound(w, l->flows);
 }
 
 static void

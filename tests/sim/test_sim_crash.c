@@ -22,6 +22,7 @@ run(uint64_t seed, uint32_t ip, uint32_t tcp, uint32_t udp, uint32_t kills)
     l.crashes[UDP] = udp;
     l.serving = rng_percent(&r, 50);
     l.kills = kills;
+    l.stall = 0; /* what was on its way is lost with whoever had it */
     l.crash_within = NS_MS << rng_range(&r, 0, 12);
     seeds_run(&w, &l);
 }
