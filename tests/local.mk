@@ -22,6 +22,7 @@ include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/model/local.mk
 include tests/netns/local.mk
+include tests/packet/local.mk
 include tests/sim/local.mk
 
 # The same tests with more seeds, connections and fuzzing time.
