@@ -35,3 +35,6 @@ NETNS_TESTS += tests/netns/test_many.sh
 check_PROGRAMS += tests/netns/many_conns
 tests_netns_many_conns_SOURCES = tests/netns/many_conns.c
 tests_netns_many_conns_LDADD = libbulkhead.la
+
+# Packet scripts against the running stack.
+NETNS_TESTS += tests/netns/test_packet.sh

@@ -8,3 +8,11 @@ PACKET_SOURCES = \
 check_PROGRAMS += tests/packet/run_pure
 tests_packet_run_pure_SOURCES = tests/packet/pure.c $(PACKET_SOURCES)
 tests_packet_run_pure_LDADD = libsim.la libclient.la libipc.la libproto.la
+
+check_PROGRAMS += tests/packet/run_stack
+tests_packet_run_stack_SOURCES = tests/packet/stack.c $(PACKET_SOURCES)
+tests_packet_run_stack_LDADD = libbulkhead.la libproto.la
+
+TESTS += tests/packet/pure.sh
+dist_check_SCRIPTS += tests/packet/pure.sh
+EXTRA_DIST += tests/packet/README.md tests/packet/scripts

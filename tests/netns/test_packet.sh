@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Protects: what the running stack sends, segment by segment, in both compositions: the scripts of
+# tests/packet, whose peer is a raw socket at the other end of the wire.
+set -u
+. "${top_srcdir:-.}/tests/netns/lib.sh"
+
+net_need
+net_lock
+net_up
+
+# Only the pair's MAC addresses are left of the kernel's peer: it must not answer TCP.
+no_kernel() { ip -n "$B" addr del $PEER/$PREFIX dev $IF; }
+again() { ip -n "$B" addr add $PEER/$PREFIX dev $IF; }
+
+# A TAP line of run_stack becomes one of ours: its number differs, its name tells the composition.
+retell() {
+    local line
+    while IFS= read -r line; do
+        case $line in
+        1..*) continue ;;
+        ok\ * | not\ ok\ *)
+            tap_n=$((tap_n + 1))
+            case $line in
+            not*) printf 'not ok %d - %s: %s\n' "$tap_n" "$1" "${line#* - }" ;;
+            *) printf 'ok %d - %s: %s\n' "$tap_n" "$1" "${line#* - }" ;;
+            esac
+            ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done
+}
+
+for c in $(compositions); do
+    stack_start "$c" || { ok 1 "$c: starts"; continue; }
+    no_kernel
+    retell "$c" < <(PACKET_IF=$IF PACKET_OWN=$STACK PACKET_PEER=$PEER in_b \
+        "$build/tests/packet/run_stack" "${top_srcdir:-.}"/tests/packet/scripts/*.pkt)
+    again
+    stack_stop
+    ok $? "$c: stops cleanly"
+done
+done_testing
