@@ -117,14 +117,13 @@ match_data(struct run *r, const struct got *g)
 bool
 match_segment(struct run *r, const struct seg_spec *s, const struct got *g, uint32_t times)
 {
-    const uint8_t psh = TCP_PSH;
+    const uint8_t loose = TCP_PSH | TCP_ECE | TCP_CWR;
     if (g->bad_csum)
         return wrong(r, g, "bad checksum");
     if (g->h.dport != r->peer[r->cur].rport)
         return wrong(r, g, "for another peer");
-    if ((g->h.flags & ~psh) != s->flags)
+    if (((g->h.flags ^ s->flags) & ~loose) != 0 || (s->flags & ~g->h.flags) != 0 ||
+        (s->not &g->h.flags) != 0)
         return wrong(r, g, "flags");
-    if (s->psh != PSH_UNSAID && (s->psh == PSH_MUST) != ((g->h.flags & TCP_PSH) != 0))
-        return wrong(r, g, "PSH");
     return match_numbers(r, s, g, times) && match_options(r, s, g) && match_data(r, g);
 }

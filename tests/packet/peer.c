@@ -98,7 +98,7 @@ header_of(struct run *r, struct peer *p, const struct seg_spec *s)
         .sport = s->sport.how == NUM_IS ? (uint16_t)s->sport.v : p->rport,
         .dport = s->dport.how == NUM_IS ? (uint16_t)(r->l->lport + s->dport.v) : p->lport,
         .seq = p->iss + (uint32_t)s->seq.v,
-        .flags = (uint8_t)(s->flags | (s->psh == PSH_MUST ? TCP_PSH : 0)),
+        .flags = s->flags,
         .wnd = p->win,
         .urg = (uint16_t)s->urg.v,
         .mss = (uint16_t)s->mss.v,

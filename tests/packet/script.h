@@ -27,13 +27,11 @@ struct num {
     int64_t v;
 };
 
-enum { PSH_UNSAID, PSH_MUST, PSH_MUST_NOT };
-
 /* A segment to send, or what an expected one must be. Numbers are counted from the first of
  * their direction, so the SYN is 0 and the first byte 1. */
 struct seg_spec {
-    uint8_t flags; /* without PSH */
-    uint8_t psh;
+    uint8_t flags; /* to send; expected: these and no other of S A F R U */
+    uint8_t not ;  /* of P E C, which are looked at only if they are named: must not be set */
     struct num seq, end; /* end: exclusive, SYN and FIN not counted */
     struct num ack, win, urg, mss, ws, sackok, ts_val, ts_ecr, ecn, sack;
     struct num sport, dport;

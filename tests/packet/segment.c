@@ -15,16 +15,20 @@ read_flags(struct parser *p, struct seg_spec *s, const char *t)
         char letter;
         uint8_t flag;
     } all[] = {{'S', TCP_SYN}, {'A', TCP_ACK}, {'F', TCP_FIN}, {'R', TCP_RST}, {'U', TCP_URG},
-               {'E', TCP_ECE}, {'C', TCP_CWR}, {'P', 0},       {'p', 0},       {'-', 0}};
+               {'P', TCP_PSH}, {'E', TCP_ECE}, {'C', TCP_CWR}, {'-', 0}},
+      no[] = {{'p', TCP_PSH}, {'e', TCP_ECE}, {'c', TCP_CWR}};
     for (const char *c = t; *c != '\0'; c++) {
-        unsigned i = 0;
+        unsigned i = 0, k = 0;
         while (i < ARRAY_LEN(all) && all[i].letter != *c)
             i++;
-        if (i == ARRAY_LEN(all))
-            return parse_fail(p, "\"%s\" are no flags: S A F R P p U E C, or - for none", t);
-        s->flags |= all[i].flag;
-        if (*c == 'P' || *c == 'p')
-            s->psh = *c == 'P' ? PSH_MUST : PSH_MUST_NOT;
+        while (k < ARRAY_LEN(no) && no[k].letter != *c)
+            k++;
+        if (i < ARRAY_LEN(all))
+            s->flags |= all[i].flag;
+        else if (k < ARRAY_LEN(no))
+            s->not |= no[k].flag;
+        else
+            return parse_fail(p, "\"%s\" are no flags: S A F R P U E C, or - for none", t);
     }
     return true;
 }
