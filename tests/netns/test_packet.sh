@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Protects: what the running stack sends, segment by segment, in both compositions: the scripts of
-# tests/packet, whose peer is a raw socket at the other end of the wire.
+# tests/packet, whose peer is a raw socket at the other end of the wire. PACKET_SCRIPTS: only these.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
 
 net_need
 net_lock
 net_up
+
+scripts=${PACKET_SCRIPTS:-"${top_srcdir:-.}"/tests/packet/scripts/*.pkt}
 
 # Only the pair's MAC addresses are left of the kernel's peer: it must not answer TCP.
 no_kernel() { ip -n "$B" addr del $PEER/$PREFIX dev $IF; }
@@ -35,7 +37,7 @@ for c in $(compositions); do
     stack_start "$c" || { ok 1 "$c: starts"; continue; }
     no_kernel
     retell "$c" < <(PACKET_IF=$IF PACKET_OWN=$STACK PACKET_PEER=$PEER in_b \
-        "$build/tests/packet/run_stack" "${top_srcdir:-.}"/tests/packet/scripts/*.pkt)
+        "$build/tests/packet/run_stack" ${PACKET_OPTIONS:-} $scripts)
     again
     stack_stop
     ok $? "$c: stops cleanly"

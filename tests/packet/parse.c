@@ -212,7 +212,7 @@ line_config(struct parser *p, struct words *w, uint32_t *to)
 
 /* ---- steps ---- */
 
-/* "+0.2", "+0.2~0.05", "within 0.5" in front of a step. */
+/* "+0.2", "+0.2~0.05", "within 0.5" or "and" in front of a step. */
 static bool
 step_when(struct parser *p, struct words *w, struct step *st)
 {
@@ -223,6 +223,15 @@ step_when(struct parser *p, struct words *w, struct step *st)
         st->when = WHEN_WITHIN;
         return limit != NULL ? parse_time(p, limit, &st->at)
                              : parse_fail(p, "within: the time is missing");
+    }
+    if (strcmp(t, "and") == 0) {
+        const struct script *s = p->s;
+        w->at++;
+        st->together = true;
+        if (s->n_steps < 2 || s->step[s->n_steps - 2].kind != STEP_IN || w->at == w->n ||
+            strcmp(w->w[w->at], "in") != 0)
+            return parse_fail(p, "\"and\" joins an \"in\" to the \"in\" before it");
+        return true;
     }
     if (*t != '+')
         return true;

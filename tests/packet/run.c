@@ -124,6 +124,14 @@ expect_one(struct run *r, const struct step *st, uint32_t times)
     return true;
 }
 
+/* Does the next segment arrive together with this one? */
+static bool
+joined(const struct run *r, const struct step *st)
+{
+    const struct step *next = st + 1;
+    return next < r->s->step + r->s->n_steps && next->together;
+}
+
 static bool
 step_do(struct run *r, const struct step *st)
 {
@@ -132,7 +140,8 @@ step_do(struct run *r, const struct step *st)
     case STEP_IN:
         run_note(r, "%s", st->text);
         peer_send(r, &st->seg);
-        l->pass(l, r, l->now(l), false);
+        if (!joined(r, st))
+            l->pass(l, r, l->now(l), false);
         return true;
     case STEP_OUT:
         for (uint32_t i = 0; i < st->seg.times; i++)

@@ -86,9 +86,10 @@ struct step {
     enum step_kind kind;
     enum when when;
     ns_t at;
-    ns_t tol;  /* 0: the driver's usual */
-    ns_t time; /* NONE, WAIT */
-    int64_t v; /* PEER, ISS */
+    ns_t tol;      /* 0: the driver's usual */
+    ns_t time;     /* NONE, WAIT */
+    int64_t v;     /* PEER, ISS */
+    bool together; /* IN: arrives with the one before */
     int line;
     const char *file;
     char text[SCRIPT_TEXT];

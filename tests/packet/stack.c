@@ -133,8 +133,8 @@ link_open(const struct script *s, unsigned number, struct run *r)
         .own = address_from("PACKET_OWN"),
         .peer = address_from("PACKET_PEER"),
         /* Ports of its own, so that what an earlier script left behind is not seen. */
-        .rport = (uint16_t)(PORTS_OF_PEERS + number * 2 * PEERS),
-        .lport = (uint16_t)(10000 + number % 90 * 100),
+        .rport = (uint16_t)(PORTS_OF_PEERS + number % 400 * 2 * PEERS),
+        .lport = (uint16_t)(10000 + number % 400 * 50),
         .early = 20 * NS_MS,
         .late = 250 * NS_MS,
         .late_part = 20,
