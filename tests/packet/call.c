@@ -18,10 +18,10 @@ static const struct {
     {                                                                                          \
 #x, x                                                                                  \
     }
-    E(EAGAIN),       E(EBADF),        E(EINVAL),     E(EPIPE),        E(EADDRINUSE),
-    E(ECONNABORTED), E(ECONNRESET),   E(EISCONN),    E(ENOTCONN),     E(ETIMEDOUT),
-    E(ECONNREFUSED), E(EINPROGRESS),  E(EALREADY),   E(EHOSTUNREACH), E(ENETUNREACH),
-    E(ENOPROTOOPT),  E(EDESTADDRREQ), E(EOPNOTSUPP), E(EMSGSIZE),
+    E(EAGAIN),       E(EBADF),       E(EINVAL),     E(EPIPE),        E(EADDRINUSE),
+    E(ECONNABORTED), E(ECONNRESET),  E(EISCONN),    E(ENOTCONN),     E(ETIMEDOUT),
+    E(ECONNREFUSED), E(EINPROGRESS), E(EALREADY),   E(EHOSTUNREACH), E(ENETUNREACH),
+    E(ENOPROTOOPT),  E(EBADMSG),     E(EOPNOTSUPP), E(EMSGSIZE),
 #undef E
 };
 

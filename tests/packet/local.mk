@@ -13,6 +13,8 @@ check_PROGRAMS += tests/packet/run_stack
 tests_packet_run_stack_SOURCES = tests/packet/stack.c $(PACKET_SOURCES)
 tests_packet_run_stack_LDADD = libbulkhead.la libproto.la
 
-TESTS += tests/packet/pure.sh
-dist_check_SCRIPTS += tests/packet/pure.sh
-EXTRA_DIST += tests/packet/README.md tests/packet/scripts
+TESTS += tests/packet/language.sh tests/packet/pure.sh
+dist_check_SCRIPTS += tests/packet/language.sh tests/packet/pure.sh
+tests/packet/language.log tests/packet/pure.log: tests/packet/run_pure
+EXTRA_DIST += tests/packet/CLAUSES.md tests/packet/README.md tests/packet/clauses-other.txt \
+	tests/packet/clauses.sh tests/packet/scripts

@@ -127,8 +127,9 @@ clauses(const char *path)
     bool ok = script_read(&script, path, err);
     for (unsigned i = 0; i < script.n_rules && ok; i++) {
         const struct rule *r = &script.rule[i];
-        printf("%s\t%s\t%s\t%s\t%s%s\n", r->source, r->section, r->quote, base_name(path),
-               script.todo[0] != '\0' ? "todo: " : "holds", script.todo);
+        const char *q = r->own_words ? "" : "\"";
+        printf("%s\t%s\t%s%s%s\t%s\t%s%s\n", r->source, r->section, q, r->quote, q,
+               base_name(path), script.todo[0] != '\0' ? "todo: " : "holds", script.todo);
     }
     if (!ok)
         fprintf(stderr, "%s\n", err);

@@ -144,7 +144,7 @@ copy_word(struct parser *p, struct words *w, char *to, size_t size, const char *
     return true;
 }
 
-/* rfc 9293 3.10.7.4 "quote", or: ours NAME "what must hold" */
+/* rfc 9293 3.10.7.4 "quote", rfc 9293 3.6 about "sense", or ours NAME "what must hold" */
 static bool
 line_rule(struct parser *p, struct words *w, bool rfc)
 {
@@ -160,6 +160,11 @@ line_rule(struct parser *p, struct words *w, bool rfc)
         snprintf(r->source, sizeof r->source, "ours");
     if (!copy_word(p, w, r->section, sizeof r->section, rfc ? "the section" : "the subject"))
         return false;
+    r->own_words = !rfc;
+    if (rfc && w->at < w->n && strcmp(w->w[w->at], "about") == 0) {
+        r->own_words = true;
+        w->at++;
+    }
     if (w->at < w->n && !w->quoted[w->at])
         return parse_fail(p, "the sentence must be in quotes");
     return copy_word(p, w, r->quote, sizeof r->quote, "the sentence");

@@ -103,6 +103,7 @@ struct rule { /* what a script holds the stack to */
     char source[16];
     char section[24];
     char quote[SCRIPT_ERROR];
+    bool own_words; /* it says what the section means, and does not quote it */
 };
 
 struct script {
