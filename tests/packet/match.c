@@ -55,7 +55,7 @@ match_numbers(struct run *r, const struct seg_spec *s, const struct got *g, uint
         return wrong(r, g, "sequence number");
     if (both && g->len != len)
         return wrong(r, g, "length, %lld wanted", (long long)len);
-    if (s->seq.how == NUM_ANY && s->end.how == NUM_IS && g->len != s->end.v)
+    if (s->seq.how != NUM_IS && s->end.how == NUM_IS && g->len != s->end.v)
         return wrong(r, g, "length, %lld wanted", (long long)s->end.v);
     if (!fits(&s->ack, h->flags & TCP_ACK, (int32_t)(h->ack - p->iss)))
         return wrong(r, g, "ack");

@@ -359,6 +359,8 @@ read_line(struct parser *p, char *line)
         ok = line_config(p, &w, &p->s->mtu);
     else if (strcmp(t, "isn") == 0)
         ok = line_config(p, &w, &p->s->isn);
+    else if (strcmp(t, "ecn") == 0)
+        ok = line_config(p, &w, &p->s->ecn);
     else if (strcmp(t, "todo") == 0)
         ok = copy_word(p, &w, p->s->todo, sizeof p->s->todo, "the reason");
     else if (strcmp(t, "include") == 0)
@@ -400,6 +402,7 @@ script_read(struct script *s, const char *path, char err[SCRIPT_ERROR])
 {
     struct parser p = {.s = s, .err = err, .file = path};
     memset(s, 0, sizeof *s);
+    s->ecn = 1;
     *err = '\0';
     snprintf(s->path, sizeof s->path, "%s", path);
     s->step = calloc(SCRIPT_STEPS, sizeof *s->step);

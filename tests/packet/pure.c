@@ -168,6 +168,7 @@ link_open(const struct script *s, unsigned number, struct run *r)
         .rcvbuf = 262144,
         .udp_buf = 65536,
         .isn_fixed = s->isn != 0 ? s->isn : 0xffffff00u, /* wraps soon */
+        .ecn = (uint8_t)s->ecn,                          /* the daemon answers, too */
         .batch = BATCH_MAX,
     };
     (void)number;

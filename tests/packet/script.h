@@ -113,6 +113,7 @@ struct script {
     bool needs_pure;
     char todo[SCRIPT_TEXT]; /* why it is expected to fail; empty: it is not */
     uint32_t mtu, isn;      /* 0: the usual */
+    uint32_t ecn;           /* enum tcp_ecn */
     struct step *step;
     unsigned n_steps;
 };
