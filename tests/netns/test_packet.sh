@@ -9,6 +9,8 @@ net_need
 net_lock
 net_up
 
+# A small arena, as every script attaches anew; some side by side, as they mostly wait.
+export BULKHEAD_ARENA=4M BULKHEAD_SESSIONS=64
 scripts=${PACKET_SCRIPTS:-"${top_srcdir:-.}"/tests/packet/scripts/*.pkt}
 
 # Only the pair's MAC addresses are left of the kernel's peer: it must not answer TCP.
@@ -37,7 +39,7 @@ for c in $(compositions); do
     stack_start "$c" || { ok 1 "$c: starts"; continue; }
     no_kernel
     retell "$c" < <(PACKET_IF=$IF PACKET_OWN=$STACK PACKET_PEER=$PEER in_b \
-        "$build/tests/packet/run_stack" ${PACKET_OPTIONS:-} $scripts)
+        "$build/tests/packet/run_stack" -j4 ${PACKET_OPTIONS:-} $scripts)
     again
     stack_stop
     ok $? "$c: stops cleanly"

@@ -2,8 +2,8 @@
 # components in virtual time and, in tests/netns/test_packet.sh, against the running stack.
 PACKET_SOURCES = \
 	tests/packet/app.c tests/packet/call.c tests/packet/main.c tests/packet/main.h \
-	tests/packet/match.c tests/packet/parse.c tests/packet/peer.c tests/packet/run.c \
-	tests/packet/run.h tests/packet/script.h tests/packet/segment.c
+	tests/packet/match.c tests/packet/number.c tests/packet/parse.c tests/packet/peer.c \
+	tests/packet/run.c tests/packet/run.h tests/packet/script.h tests/packet/segment.c
 
 check_PROGRAMS += tests/packet/run_pure
 tests_packet_run_pure_SOURCES = tests/packet/pure.c $(PACKET_SOURCES)

@@ -13,8 +13,9 @@ void link_close(struct link *l);
 /* Can this driver run it? Else why not. */
 bool link_runs(const struct script *s, const char **why);
 
-/* Options: -v (the last segments also of what succeeds), --check (read only), --clauses (print
- * the rules). Exit status: 0 unless a script fails that should not, or cannot be read. */
+/* Options: -v (the last segments also of what succeeds), -jN (N side by side), --check (read
+ * only), --clauses (print the rules). Exit status: 0 unless a script fails that should not, or
+ * cannot be read. */
 int tap_main(int argc, char **argv);
 
 #endif
