@@ -64,6 +64,8 @@ w 'the time is missing' wait
 w 'a time, and nothing that happens then' '+1'
 w '"within" is for what is expected' 'within 1 in S 0'
 w '"and" joins an "in" to the "in" before it' 'and in S 0'
+w 'unknown ICMP error "oops"' 'icmp oops 1'
+w 'the quoted sequence number is missing' 'icmp port'
 w 'a socket is named by one letter' 'socket listener'
 w 'unknown option "colour"' 'set c colour 1'
 w 'unknown errno "ENOSUCH"' 'recv c 1 = ENOSUCH'

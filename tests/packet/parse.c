@@ -221,6 +221,10 @@ line_step(struct parser *p, struct words *w, const char *text)
     }
     if (st->when == WHEN_WITHIN)
         return parse_fail(p, "\"within\" is for what is expected");
+    if (strcmp(t, "icmp") == 0) {
+        st->kind = STEP_ICMP;
+        return parse_icmp(p, w, &st->icmp);
+    }
     if (parse_call_name(t, &call)) {
         st->kind = STEP_CALL;
         return parse_call(p, call, w, st);

@@ -165,6 +165,36 @@ peer_send(struct run *r, const struct seg_spec *spec)
     }
 }
 
+/* As from a router on the way; quoted is what a router has to: the IP header and 8 bytes. */
+void
+peer_icmp(struct run *r, const struct icmp_spec *i)
+{
+    const struct peer *p = &r->peer[r->cur];
+    uint8_t f[128] = {0};
+    size_t at = frame_begin(r, f, ETH_TYPE_IP4);
+    uint8_t *icmp = f + at + IP4_HEADER, *quote = icmp + ICMP_HEADER;
+    struct ip4_hdr ip = {.src = ipaddr_v4_u32(r->l->own),
+                         .dst = ipaddr_v4_u32(r->l->peer),
+                         .total_len = 1500,
+                         .ttl = 60,
+                         .proto = WIRE_PROTO_TCP,
+                         .df = true};
+    size_t n = ip4_emit(quote, &ip);
+    put_be16(quote + n, p->lport);
+    put_be16(quote + n + 2, p->rport);
+    put_be32(quote + n + 4, (p->irs_known ? p->irs : 0) + (uint32_t)i->seq);
+    n += 8;
+    struct icmp_hdr h = {.type = i->type, .code = i->code, .mtu = i->mtu};
+    (void)icmp_emit(icmp, &h, csum_bytes(quote, n));
+    ip = (struct ip4_hdr){.src = ipaddr_v4_u32(r->l->peer),
+                          .dst = ipaddr_v4_u32(r->l->own),
+                          .total_len = (uint16_t)(IP4_HEADER + ICMP_HEADER + n),
+                          .ttl = 64,
+                          .proto = WIRE_PROTO_ICMP};
+    (void)ip4_emit(f + at, &ip);
+    r->l->send(r->l, f, (uint32_t)(at + ip.total_len));
+}
+
 /* So that the stack forgets a connection that a script left behind. */
 void
 peer_reset(struct run *r, struct peer *p)

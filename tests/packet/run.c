@@ -143,6 +143,11 @@ step_do(struct run *r, const struct step *st)
         if (!joined(r, st))
             l->pass(l, r, l->now(l), false);
         return true;
+    case STEP_ICMP:
+        run_note(r, "%s", st->text);
+        peer_icmp(r, &st->icmp);
+        l->pass(l, r, l->now(l), false);
+        return true;
     case STEP_OUT:
         for (uint32_t i = 0; i < st->seg.times; i++)
             if (!expect_one(r, st, i))
@@ -172,14 +177,20 @@ step_do(struct run *r, const struct step *st)
     return false;
 }
 
+static bool
+arrives(const struct step *st)
+{
+    return st->kind == STEP_IN || st->kind == STEP_ICMP;
+}
+
 /* On a running stack a call and a segment reach TCP by different ways: let one arrive before
  * the other sets out. */
 static void
 keep_order(struct run *r, const struct step *st, const struct step *before)
 {
-    bool change = before != NULL && (st->kind == STEP_IN || st->kind == STEP_CALL) &&
-                  (before->kind == STEP_IN || before->kind == STEP_CALL) &&
-                  st->kind != before->kind;
+    bool change = before != NULL && (arrives(st) || st->kind == STEP_CALL) &&
+                  (arrives(before) || before->kind == STEP_CALL) &&
+                  arrives(st) != arrives(before);
     if (change && r->l->real)
         r->l->pass(r->l, r, r->l->now(r->l) + r->l->quiet, false);
 }

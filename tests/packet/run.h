@@ -100,6 +100,7 @@ stream_byte(uint64_t i)
 /* peer.c */
 struct peer peer_begin(const struct run *r, unsigned n, uint32_t iss);
 void peer_send(struct run *r, const struct seg_spec *s);
+void peer_icmp(struct run *r, const struct icmp_spec *i);
 void peer_arp(struct run *r, const uint8_t *frame, uint32_t len);
 bool peer_resolve(struct run *r);
 void peer_learn(struct run *r, const struct got *g);

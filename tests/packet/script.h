@@ -72,6 +72,7 @@ enum step_kind {
     STEP_NONE,   /* nothing may come for a while */
     STEP_WAIT,   /* time passes */
     STEP_IGNORE, /* what has come does not matter */
+    STEP_ICMP,   /* an error that quotes a segment of the stack's */
     STEP_PEER,   /* go on as another peer */
     STEP_ISS,    /* its first number; a connection begins anew */
     STEP_CALL,
@@ -80,6 +81,12 @@ enum when {
     WHEN_NOW,
     WHEN_AT,     /* at after the last event; expectations: within tol of it */
     WHEN_WITHIN, /* expectations: at or before */
+};
+
+struct icmp_spec {
+    uint8_t type, code;
+    uint16_t mtu;
+    int64_t seq; /* of the quoted segment */
 };
 
 struct step {
@@ -96,6 +103,7 @@ struct step {
     union {
         struct seg_spec seg;
         struct call_spec call;
+        struct icmp_spec icmp;
     };
 };
 
@@ -152,6 +160,7 @@ bool parse_number(struct parser *p, const char *text, int64_t *v);
 bool parse_time(struct parser *p, const char *text, ns_t *t);
 /* segment.c, call.c: the rest of a line that begins with this word */
 bool parse_segment(struct parser *p, struct words *w, struct step *st);
+bool parse_icmp(struct parser *p, struct words *w, struct icmp_spec *i);
 bool parse_call(struct parser *p, enum call call, struct words *w, struct step *st);
 /* Is it the name of a call? */
 bool parse_call_name(const char *word, enum call *call);

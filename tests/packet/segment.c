@@ -248,3 +248,40 @@ parse_segment(struct parser *p, struct words *w, struct step *st)
         return parse_fail(p, "an urgent pointer, and no U among the flags");
     return true;
 }
+
+/* icmp KIND SEQ [MTU] */
+bool
+parse_icmp(struct parser *p, struct words *w, struct icmp_spec *i)
+{
+    static const struct {
+        const char *name;
+        uint8_t type, code;
+    } all[] = {{"net", ICMP_UNREACH, 0},
+               {"host", ICMP_UNREACH, 1},
+               {"protocol", ICMP_UNREACH, 2},
+               {"port", ICMP_UNREACH, 3},
+               {"frag", ICMP_UNREACH, 4},
+               {"source", ICMP_UNREACH, 5},
+               {"quench", ICMP_SOURCE_QUENCH, 0},
+               {"ttl", ICMP_TIME_EXCEEDED, 0},
+               {"parameter", ICMP_PARAM_PROBLEM, 0}};
+    const char *t = parse_word(w);
+    unsigned k = 0;
+    while (t != NULL && k < ARRAY_LEN(all) && strcmp(all[k].name, t) != 0)
+        k++;
+    if (t == NULL || k == ARRAY_LEN(all))
+        return parse_fail(p, "unknown ICMP error \"%s\"", t != NULL ? t : "");
+    i->type = all[k].type;
+    i->code = all[k].code;
+    t = parse_word(w);
+    if (t == NULL)
+        return parse_fail(p, "the quoted sequence number is missing");
+    if (!parse_number(p, t, &i->seq))
+        return false;
+    t = strcmp(all[k].name, "frag") == 0 ? parse_word(w) : NULL;
+    int64_t mtu = 0;
+    if (t != NULL && !parse_number(p, t, &mtu))
+        return false;
+    i->mtu = (uint16_t)mtu;
+    return true;
+}
