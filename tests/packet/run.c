@@ -230,8 +230,12 @@ run_script(struct run *r, struct link *l, const struct script *s)
         r->sock[i].fd = -1;
     bool ok = peer_resolve(r);
     r->begin = r->last = l->now(l);
-    for (unsigned i = 0; ok && i < s->n_steps; i++)
-        ok = step_run(r, &s->step[i], i != 0 ? &s->step[i - 1] : NULL);
+    const struct step *acted = NULL;
+    for (const struct step *st = s->step; ok && st < s->step + s->n_steps; st++) {
+        ok = step_run(r, st, acted);
+        if (arrives(st) || st->kind == STEP_CALL)
+            acted = st;
+    }
     if (ok && !nothing_for(r, l->quiet)) {
         char what[SCRIPT_ERROR];
         snprintf(what, sizeof what, "%s", r->error);
