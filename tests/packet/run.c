@@ -159,7 +159,7 @@ step_do(struct run *r, const struct step *st)
         l->pass(l, r, l->now(l) + st->time, false);
         return true;
     case STEP_IGNORE:
-        l->pass(l, r, l->now(l) + max_u64(st->time, l->quiet), false);
+        l->pass(l, r, l->now(l) + max_u64(st->time, 2 * l->quiet), false);
         r->head = r->tail;
         return true;
     case STEP_PEER:

@@ -139,7 +139,7 @@ link_open(const struct script *s, unsigned number, struct run *r)
         .late = 250 * NS_MS,
         .late_part = 20,
         .now_takes = NS_S,
-        .quiet = 25 * NS_MS,
+        .quiet = 40 * NS_MS,
         .real = true,
         .now = real_now,
         .send = real_send,
