@@ -32,7 +32,7 @@ window_update(struct tcb *c, const struct seg *s)
 {
     if (c->snd_wl1 > s->seq || (c->snd_wl1 == s->seq && c->snd_wl2 > s->ack))
         return;
-    bool syn = s->h.flags & TCP_SYN; /* never scaled (RFC 7323 2.2) */
+    bool syn = (s->h.flags & TCP_SYN) || s->unscaled; /* never scaled (RFC 7323 2.2) */
     c->h.snd_wnd = syn ? s->h.wnd : (uint32_t)s->h.wnd << c->h.snd_wscale;
     c->max_wnd = max_u32(c->max_wnd, c->h.snd_wnd);
     c->snd_wl1 = s->seq;

@@ -177,7 +177,7 @@ handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
     c->snd_nxt = max_u64(c->snd_nxt, 1);
     c->snd_wl1 = s->seq;
     c->snd_wl2 = s->ack;
-    c->h.snd_wnd = (uint32_t)s->h.wnd << c->h.snd_wscale;
+    c->h.snd_wnd = (uint32_t)s->h.wnd << (s->unscaled ? 0 : c->h.snd_wscale);
     c->max_wnd = max_u32(c->max_wnd, c->h.snd_wnd);
     tcb_established(t, c);
     return true;
@@ -292,6 +292,20 @@ old_ack(const struct tcb *c, const struct seg *s)
            s->ack <= c->h.snd_max;
 }
 
+/* RFC 9293 figure 7: their SYN comes again, and acknowledges ours. It has no number that is
+ * new, but says all that an ACK would. */
+static void
+simultaneous_open(const struct tcb *c, struct seg *s)
+{
+    const uint8_t kind = TCP_SYN | TCP_ACK;
+    if (c->h.state != TCPS_SYN_RCVD || (s->h.flags & (kind | TCP_RST)) != kind || s->seq != 0 ||
+        s->ack != 1 || c->h.rcv_nxt != 1 || c->h.snd_max != 1)
+        return;
+    s->h.flags &= (uint8_t)~TCP_SYN;
+    s->seq = 1;
+    s->unscaled = true;
+}
+
 void
 synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
 {
@@ -300,6 +314,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     /* A number before the first extends to one that is far ahead: not acceptable either way. */
     if (!paws_ok(t, c, s))
         return;
+    simultaneous_open(c, s);
     if (!seq_acceptable(c, s)) {
         /* Their SYN again. One with an ACK is the other half of a simultaneous open: that gets
          * an ACK, or two ends would answer each other's SYN-ACK with theirs for ever. */

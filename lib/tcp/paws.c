@@ -30,7 +30,8 @@ void
 ts_update(struct tcp *t, struct tcb *c, const struct seg *s)
 {
     if (s->h.has_ts && (c->h.bits & H_TS) && s->seq <= c->last_ack &&
-        (int32_t)(s->h.ts_val - c->h.ts_recent) >= 0) {
+        ((int32_t)(s->h.ts_val - c->h.ts_recent) >= 0 ||
+         t->now - c->ts_recent_age >= PAWS_IDLE)) {
         c->h.ts_recent = s->h.ts_val;
         c->ts_recent_age = t->now;
     }

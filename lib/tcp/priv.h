@@ -291,7 +291,8 @@ struct seg {
     const uint8_t *text; /* payload in the bounce buffer; NULL: placed already */
     uint64_t seq;        /* extended; valid with a session whose irs is known */
     uint64_t ack;
-    bool placed; /* in order, and in the receive FIFO at rcv_nxt */
+    bool unscaled; /* it was a SYN: RFC 7323 2.2 */
+    bool placed;   /* in order, and in the receive FIFO at rcv_nxt */
 };
 
 /* What one acknowledgment delivered. */

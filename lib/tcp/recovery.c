@@ -22,6 +22,7 @@ begin(struct tcp *t, struct tcb *c)
     c->ca = CA_RECOVERY;
     c->recover = c->snd_nxt;
     c->tlp_end = 0;
+    c->ecn_cwr = c->h.bits & H_ECN; /* RFC 3168 6.1.2: for any reduction */
     cc_ops_of(c->cc.alg)->loss(&c->cc, out_bytes(c), t->now);
     prr_begin(c);
     rexmt_arm(t, c);
@@ -150,6 +151,7 @@ recovery_timeout(struct tcp *t, struct tcb *c)
     /* Once for a flight: not again while what was out at the first loss is being repaired. */
     if (c->ca == CA_OPEN || c->h.snd_una >= c->recover) {
         undo_begin(c);
+        c->ecn_cwr = c->h.bits & H_ECN;
         cc_ops_of(c->cc.alg)->timeout(&c->cc, out_bytes(c), t->now);
     }
     c->cc.cwnd = c->h.mss;

@@ -69,8 +69,9 @@ rtt_measure(struct tcp *t, struct tcb *c, const struct seg *s, const struct deli
     ns_t rtt = d->rtt_first;
     /* After a retransmission only the time stamp tells which one was answered. Not if this
      * answers a duplicate: the first answer was lost then, and the stamp is that of the segment
-     * it was for (RFC 7323 4.3), however long ago. Taken for a round trip, such a time makes the
-     * timeout grow with each answer that is lost, until the session all but stands still. */
+     * it was for (RFC 7323 4.3), however long ago. Taken for a round trip, such a time makes
+     * the timeout grow with each answer that is lost, until the session all but stands still.
+     */
     if (rtt == 0 && d->advanced && !d->dsack && d->ts && s->h.ts_ecr != 0) {
         uint32_t ms = ts_clock(t->now) + c->h.ts_offset - s->h.ts_ecr;
         if (ms < RTO_MAX / NS_MS)

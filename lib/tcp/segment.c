@@ -66,6 +66,8 @@ window_choose(struct tcp *t, struct tcb *c)
     uint64_t used = bytes - h->rx_head;
     uint32_t buf = window_limit(t, c);
     uint64_t edge = h->rcv_nxt + (used < buf ? buf - used : 0);
+    uint64_t most = (uint64_t)UINT16_MAX << (h->bits & H_WS ? WSCALE : 0); /* the field holds */
+    edge = min_u64(edge, h->rcv_nxt + most);
     uint32_t worth = min_u32(buf / 2, h->mss != 0 ? h->mss : MSS_DEFAULT);
     if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt))
         h->rcv_adv = edge;
@@ -109,7 +111,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         .flags = flags,
     };
     p->tos = c->opt.tos;
-    ecn_mark(c, len != 0 && seq >= c->h.snd_max, &h.flags, &p->tos);
+    ecn_mark(c, len != 0 && seq >= c->h.snd_max && !c->probing, &h.flags, &p->tos);
     uint32_t limit = window_choose(t, c);
     if (flags & TCP_ACK)
         h.ack = c->h.irs + (uint32_t)c->h.rcv_nxt;
