@@ -34,7 +34,7 @@ usable_window(const struct tcb *c)
 static bool
 worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
 {
-    if (len >= c->h.mss || c->snd_nxt < c->h.snd_max)
+    if (len >= sack_mss(c) || c->snd_nxt < c->h.snd_max)
         return true; /* a full segment, or sent before */
     bool all = len == queued;
     bool idle = c->snd_nxt == c->h.snd_una;
@@ -88,7 +88,7 @@ send_lost(struct tcp *t, struct tcb *c)
     const struct run *r;
     while ((r = sent_first_lost(t, c)) != NULL) {
         uint64_t edge = c->h.snd_una + c->h.snd_wnd;
-        uint32_t len = (uint32_t)min_u64(r->right - r->left, c->h.mss), pipe = pipe_of(c);
+        uint32_t len = (uint32_t)min_u64(r->right - r->left, sack_mss(c)), pipe = pipe_of(c);
         if (pipe != 0 && pipe + len > c->cc.cwnd)
             return true;
         if (pace_wait(t, c))
@@ -110,7 +110,7 @@ send_data(struct tcp *t, struct tcb *c)
         uint64_t data_end = 1 + c->h.tx_tail;
         uint64_t queued = data_end > c->snd_nxt ? data_end - c->snd_nxt : 0;
         uint64_t room = usable_window(c);
-        uint32_t len = (uint32_t)min_u64(min_u64(queued, room), c->h.mss);
+        uint32_t len = (uint32_t)min_u64(min_u64(queued, room), sack_mss(c));
         if (queued > room && pipe_of(c) + c->h.mss > c->cc.cwnd)
             c->limited = c->snd_nxt;
         if (len != 0 && pace_wait(t, c))
@@ -209,7 +209,7 @@ output_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
     if (left == 0 || left >= right || right > c->h.snd_max || tcb_arena_away(t, c))
         return 0;
     uint64_t text = min_u64(right, data_end) - min_u64(left, data_end);
-    uint32_t len = (uint32_t)min_u64(text, c->h.mss);
+    uint32_t len = (uint32_t)min_u64(text, sack_mss(c));
     bool fin = left + len == data_end && right > data_end;
     if (!output_segment(t, c, left, len, fin ? TCP_ACK | TCP_FIN : TCP_ACK))
         return 0;
@@ -225,7 +225,7 @@ output_one_new(struct tcp *t, struct tcb *c)
     if (end <= c->snd_nxt || tcb_arena_away(t, c))
         return false;
     uint64_t seq = c->snd_nxt;
-    uint32_t len = (uint32_t)min_u64(end - seq, c->h.mss);
+    uint32_t len = (uint32_t)min_u64(end - seq, sack_mss(c));
     if (!output_segment(t, c, seq, len, TCP_ACK | TCP_PSH))
         return false;
     sent(t, c, seq, seq + len);

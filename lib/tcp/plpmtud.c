@@ -79,8 +79,8 @@ uint32_t
 plp_probe(struct tcp *t, struct tcb *c, uint64_t queued, uint64_t room)
 {
     struct plp *p = &c->plp;
-    if (t->now < p->next || c->ca != CA_OPEN || p->right != 0 || c->lost != 0 ||
-        c->backoff != 0)
+    if (c->ooo.n != 0 || t->now < p->next || c->ca != CA_OPEN || p->right != 0 ||
+        c->lost != 0 || c->backoff != 0)
         return 0;
     uint32_t size = next_size(p, c->h.mss, mss_limit(t, c));
     if (size == 0) {

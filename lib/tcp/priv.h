@@ -463,6 +463,8 @@ bool sent_valid(const struct tcp *t, const struct tcb *c);
 /* ---- sack.c ---- */
 /* Blocks for an ACK (RFC 2018 section 4, 2883). */
 void sack_emit(struct tcp *t, struct tcb *c, struct tcp_hdr *h);
+/* Payload of a full segment, now: the blocks that are due take their room (RFC 6691). */
+uint32_t sack_mss(const struct tcb *c);
 void sack_take(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t una_before,
                struct delivery *d);
 /* The bytes [left, right) arrived again. */

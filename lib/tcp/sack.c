@@ -49,6 +49,15 @@ sack_emit(struct tcp *t, struct tcb *c, struct tcp_hdr *h)
     h->n_sack = (uint8_t)n;
 }
 
+uint32_t
+sack_mss(const struct tcb *c)
+{
+    unsigned room = c->h.bits & H_TS ? 3 : 4, n = c->ooo.n + (c->dsack_l < c->dsack_r);
+    if (!(c->h.bits & H_SACK) || n == 0)
+        return c->h.mss;
+    return c->h.mss - (4 + 8 * min_u32(n, room));
+}
+
 /* ---- the peer's ---- */
 
 /* RFC 2883 section 4: the first block tells of a duplicate if it lies below the acknowledgment,

@@ -69,7 +69,8 @@ window_choose(struct tcp *t, struct tcb *c)
     uint64_t most = (uint64_t)UINT16_MAX << (h->bits & H_WS ? WSCALE : 0); /* the field holds */
     edge = min_u64(edge, h->rcv_nxt + most);
     uint32_t worth = min_u32(buf / 2, h->mss != 0 ? h->mss : MSS_DEFAULT);
-    if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt))
+    bool all = edge == h->rcv_nxt + most; /* there is more than can be told */
+    if (edge > h->rcv_adv && (edge - h->rcv_adv >= worth || h->rcv_adv < h->rcv_nxt || all))
         h->rcv_adv = edge;
     if (h->rcv_adv < h->rcv_nxt)
         h->rcv_adv = h->rcv_nxt;
@@ -128,7 +129,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     } else {
         h.has_ts = (c->h.bits & H_TS) != 0;
         h.wnd = window_field(c, limit);
-        if (len == 0 && (flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+        if ((flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
             sack_emit(t, c, &h);
     }
     if (h.has_ts) {
