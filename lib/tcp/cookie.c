@@ -146,14 +146,15 @@ refused_of(struct tcp *t, const struct seg *s)
     return &t->cookie_refused[siphash_words(t->cfg.key + 16, w, 2) % COOKIE_BUCKETS];
 }
 
-/* Can the program take one more? If not it is as if the ACK was lost; the peer repeats it with
- * its first data. */
+/* Can the program take one more, or if it cannot now, is there room to wait for it? If not, it
+ * is as if the ACK was lost; the peer repeats it with its first text. */
 static bool
-program_has_room(struct tcp *t, const struct tcb *l)
+ack_has_room(struct tcp *t, const struct tcb *l)
 {
     const struct client *cl = tcb_client(t, l);
-    return cl != NULL && l->n_accept <= l->backlog && cl->n_sessions < cl->limits.sessions &&
-           cl->n_slots_free != 0;
+    if (cl == NULL || cl->n_sessions >= cl->limits.sessions)
+        return false;
+    return (l->n_accept <= l->backlog && cl->n_slots_free != 0) || half_open_room(t, cl);
 }
 
 /* The session as it would be had it been half open all the time. */
@@ -194,7 +195,7 @@ cookie_ack(struct tcp *t, struct tcb *l, struct seg *s)
          * RST, the first of it comes again. */
         return s->len != 0 || (s->h.flags & TCP_FIN);
     }
-    if (!program_has_room(t, l)) {
+    if (!ack_has_room(t, l)) {
         stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
         l->n_drop++;
         return true;
@@ -205,8 +206,9 @@ cookie_ack(struct tcp *t, struct tcb *l, struct seg *s)
     stat_inc(t->stats, STAT_tcp_cookie_rx);
     set(t->store->working, tcb_number(t, c));
     synchronized_segment(t, c, s);
-    if (c->h.state == TCPS_SYN_RCVD) /* it was not for a session: nothing stays */
-        tcb_die(t, c, 0);
+    if (c->h.state ==
+        TCPS_SYN_RCVD) /* no room yet. The peer is real: as any that is half open */
+        rexmt_arm(t, c);
     set(t->store->working, SESS_NONE);
     return true;
 }

@@ -45,6 +45,13 @@ half_open_bound(uint32_t limit, uint32_t sessions)
  * there is room. A cookie's ACK comes once; it is for floods. */
 #define LISTENER_HALF_OPEN 64u
 
+bool
+half_open_room(const struct tcp *t, const struct client *cl)
+{
+    return t->n_half_open < half_open_bound(t->cfg.half_open, t->cfg.n_sessions) &&
+           cl->n_half_open < half_open_bound(cl->limits.half_open, cl->limits.sessions);
+}
+
 /* Half-open sessions are not evicted to make room: the flood would choose whose handshake ends,
  * and hits those that take long, whose peers are far away. They end by their timer, and until
  * then the others are answered by cookies, which need no room. */
@@ -54,9 +61,7 @@ listen_room(struct tcp *t, const struct tcb *l)
     const struct client *cl = tcb_client(t, l);
     if (cl == NULL || l->n_accept > l->backlog || cl->n_sessions >= cl->limits.sessions)
         return LISTEN_DROP; /* the program does not keep up: a cookie would promise too much */
-    bool room = t->n_half_open < half_open_bound(t->cfg.half_open, t->cfg.n_sessions) &&
-                cl->n_half_open < half_open_bound(cl->limits.half_open, cl->limits.sessions) &&
-                l->n_syn <= max_u32(l->backlog, LISTENER_HALF_OPEN);
+    bool room = half_open_room(t, cl) && l->n_syn <= max_u32(l->backlog, LISTENER_HALF_OPEN);
     if (room)
         return LISTEN_ROOM;
     return t->cfg.cookies != TCP_COOKIES_OFF ? LISTEN_COOKIE : LISTEN_DROP;

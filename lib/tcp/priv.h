@@ -416,6 +416,8 @@ void ts_update(struct tcp *t, struct tcb *c, const struct seg *s);
 enum listen_verdict { LISTEN_ROOM, LISTEN_COOKIE, LISTEN_DROP };
 /* May this listener start another half-open session? */
 enum listen_verdict listen_room(struct tcp *t, const struct tcb *l);
+/* The same, as far as the limits of domain and client go. */
+bool half_open_room(const struct tcp *t, const struct client *cl);
 /* A session of listener l for the peer of s: addresses, options of the listener, no numbers and
  * no state yet. NULL: the store is full. */
 struct tcb *listen_new(struct tcp *t, struct tcb *l, const struct seg *s);

@@ -396,8 +396,9 @@ Test(tcp_syn, off)
 }
 
 /* A program that does not accept: SYNs are dropped, as a cookie would promise what is not
- * there; the ACK of one that was sent before is as good as lost, no RST, and the peer's next
- * segment brings it again. */
+ * there. Whose ACK comes then has shown that it is real: its session waits half open, and the
+ * SYN-ACK that is repeated asks for the ACK again (a peer that only listens would not send
+ * another). */
 Test(tcp_syn, accept_queue_full)
 {
     struct conn c = peer(0), d[2] = {peer(1), peer(2)}, late = peer(3);
@@ -414,14 +415,40 @@ Test(tcp_syn, accept_queue_full)
     cr_assert_not(syn(&late, 0));
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
-    cr_assert_eq(tcp_sessions(k.t), 3);
+    cr_assert_eq(k.t->n_half_open, 1);
     cr_assert(accepted(&d[0]));
+    cr_assert_not(accepted(&c));
+    kit_wait(&k, 1100 * NS_MS);
+    EXPECT_SEG(&k, &c, TCP_SYN | TCP_ACK, 0, 1, 0);
+    conn_ack(&k, &c, 1);
+    cr_assert(accepted(&c));
+    conn_send(&k, &c, TCP_ACK, 10);
+    cr_assert_eq(kit_readable(&k, &c), 10);
+}
+
+/* The same with no room for half-open sessions either: the ACK is as good as lost, no RST, and
+ * the peer's first text brings it again. */
+Test(tcp_syn, accept_queue_full_under_flood)
+{
+    struct conn c = peer(0), d = peer(1);
+    start(TCP_COOKIES_AUTO);
+    cr_assert(syn(&d, 0));
+    conn_ack(&k, &d, 1); /* waits to be accepted */
+    k.t->tcb[k.listener].backlog = 100;
+    flood(100);
+    cr_assert_eq(k.t->n_half_open, 8);
+    cr_assert(syn(&c, 0));
+    k.t->tcb[k.listener].backlog = 0;
+    conn_ack(&k, &c, 1);
+    EXPECT_NONE(&k);
+    cr_assert_eq(k.t->n_half_open, 8);
+    k.t->tcb[k.listener].backlog = 100;
     conn_send(&k, &c, TCP_ACK, 10);
     cr_assert(accepted(&c));
     cr_assert_eq(kit_readable(&k, &c), 10);
 }
 
-/* No slot in the client's arena, no session left for it: the same. */
+/* No slot in the client's arena: the session waits half open. */
 Test(tcp_syn, no_slot)
 {
     struct conn c = peer(0);
@@ -436,12 +463,29 @@ Test(tcp_syn, no_slot)
     cr_assert(syn(&c, 0));
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
-    cr_assert_eq(tcp_sessions(k.t), 2);
+    cr_assert_eq(k.t->n_half_open, 1);
     kit_do(&k, s, REQ_CLOSE, 0);
     cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_FREED);
     kit_do(&k, s, REQ_RELEASED, 0);
     conn_ack(&k, &c, 1);
     cr_assert(accepted(&c));
+}
+
+/* No session left for the client: nothing is made, and nothing said. */
+Test(tcp_syn, no_session)
+{
+    struct conn c = peer(0);
+    uint32_t slot;
+    kit_prepare(&k);
+    k.limits.sessions = 3;
+    k.cfg.cookies = TCP_COOKIES_ALWAYS;
+    kit_start(&k);
+    kit_listen(&k, KIT_PORT, 5, NULL);
+    cr_assert(syn(&c, 0));
+    cr_assert(kit_open(&k, 0, &slot) != SESS_NONE && kit_open(&k, 0, &slot) != SESS_NONE);
+    conn_ack(&k, &c, 1);
+    EXPECT_NONE(&k);
+    cr_assert_eq(tcp_sessions(k.t), 3);
 }
 
 /* Crash-only: what a cookie means is in the key and the clock. Sent before a crash of the
