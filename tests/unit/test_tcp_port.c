@@ -126,6 +126,38 @@ Test(tcp_port, same_pair)
     cr_assert_gt((int32_t)(o->h.seq - past), 0);
 }
 
+/* Every port to one destination is in TIME-WAIT: after a second, if time stamps make it safe,
+ * one of them is taken again (RFC 6191 section 3); before, there is none. */
+Test(tcp_port, all_in_time_wait)
+{
+    const unsigned n = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+    struct sess_evt e;
+    uint32_t slot;
+    kit_prepare(&k);
+    k.cfg.n_sessions = n + 8;
+    k.limits.sessions = n + 8;
+    kit_start(&k);
+    for (unsigned i = 0; i < n; i++) {
+        struct conn c = conn_default();
+        c.ts = true;
+        cr_assert(conn_connect(&k, &c));
+        conn_to(&k, &c, TCPS_TIME_WAIT);
+        kit_do(&k, c.sess, REQ_CLOSE, 0);
+        while (kit_event(&k, 0, &e)) {
+        }
+        kit_do(&k, c.sess, REQ_RELEASED, 0);
+    }
+    uint32_t s = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, KIT_RPORT), EADDRNOTAVAIL);
+    k.now += NS_S + NS_MS;
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, KIT_RPORT), 0);
+    kit_step(&k, NULL, 0);
+    const struct out_seg *o = kit_take(&k);
+    cr_assert(o != NULL && o->h.flags == TCP_SYN);
+    cr_assert_eq(k.t->port_use[o->h.sport], 1);
+    cr_assert_eq(tcp_sessions(k.t), n);
+}
+
 /* Options read back as they were set; values that cannot be are refused and change nothing. */
 Test(tcp_port, options)
 {
