@@ -38,6 +38,7 @@ tests_netns_many_conns_LDADD = libbulkhead.la
 
 # Packet scripts against the running stack.
 NETNS_TESTS += tests/netns/test_packet.sh
+
 # A SYN flood.
 NETNS_TESTS += tests/netns/test_flood.sh
 check_PROGRAMS += tests/netns/syn_flood
