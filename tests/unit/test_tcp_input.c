@@ -126,7 +126,7 @@ Test(tcp_input, timestamp_missing)
     cr_assert_eq(kit_readable(&k, &c), 0);
 }
 
-/* RFC 7323 5.5: after 24 days the stamp proves nothing. */
+/* RFC 7323 5.5: after 24 days the stamp proves nothing, and the next one takes its place. */
 Test(tcp_input, paws_after_24_days)
 {
     struct conn c = up_ts();
@@ -134,6 +134,7 @@ Test(tcp_input, paws_after_24_days)
     c.ts_val -= 1000;
     conn_send(&k, &c, TCP_ACK, 10);
     cr_assert_eq(kit_readable(&k, &c), 10);
+    cr_assert_eq(conn_tcb(&k, &c)->h.ts_recent, c.ts_val);
 }
 
 /* TS.Recent must not be moved by what is not believed: else PAWS locks the real peer out. */

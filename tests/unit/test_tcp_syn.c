@@ -336,16 +336,22 @@ Test(tcp_syn, only_who_sent_some_looks)
     cr_assert_eq(count(STAT_tcp_cookie_refused), 0);
 }
 
-/* Of the domain, of the client: the first half-open sessions are real ones, the next SYN is
- * answered by a cookie; half-open sessions never take more than half of the sessions that there
- * are; and a short backlog (the third case) is no reason yet, LISTENER_HALF_OPEN is. */
+/* Of the domain, of the client, of the listener (its backlog, or 64 if
+ * that is shorter): the first half-open sessions are
+ * real ones, the next SYN is answered by a cookie; and half-open sessions never take more than
+ * half of the sessions that there are. */
 Test(tcp_syn, every_limit_leads_to_cookies)
 {
     static const struct {
-        uint32_t domain, client, backlog, want;
-    } o[] = {{4, 100, 100, 4}, {100, 3, 100, 3}, {100, 100, 1, 12}, {100, 100, 100, 12}};
+        uint32_t sessions, domain, client, backlog, want;
+    } o[] = {{24, 4, 100, 100, 4},
+             {24, 100, 3, 100, 3},
+             {400, 300, 300, 1, 65},
+             {400, 300, 300, 100, 101},
+             {24, 100, 100, 100, 12}};
     for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
         kit_prepare(&k);
+        k.cfg.n_sessions = k.limits.sessions = o[i].sessions;
         k.cfg.half_open = o[i].domain;
         k.limits.half_open = o[i].client;
         kit_start(&k);
