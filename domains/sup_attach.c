@@ -135,6 +135,7 @@ grant(struct sup_client *c, const struct ctl_hello *h)
     }
     c->limits.sessions = min_u32(a->sessions, c->g.n_slots);
     c->limits.half_open = a->half_open;
+    c->limits.uid = c->uid;
     return true;
 }
 

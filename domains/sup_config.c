@@ -15,6 +15,7 @@
 
 #include "base/exit_codes.h"
 #include "session/session.h"
+#include "tcp/cc.h"
 #include "tcp/tcp.h"
 
 /* Numbers of the file: where they go and what they may be. */
@@ -242,6 +243,10 @@ sup_conf_set(struct sup_conf *c, const char *key, const char *value)
             return "must be 1 to 31 of A-Z a-z 0-9 _ . -";
         return set_copy(c->instance, sizeof c->instance, value, "is too long");
     }
+    if (strcmp(key, "congestion") == 0) {
+        c->congestion = cc_alg_of(value, strlen(value));
+        return c->congestion < CC_ALGS ? NULL : "is no congestion control that there is";
+    }
     if (strcmp(key, "accounts") == 0)
         return set_copy(c->accounts, sizeof c->accounts, value, "is too long a file name");
     return "is no such key";
@@ -314,6 +319,10 @@ validate_string(cfg_t *cfg, cfg_opt_t *opt)
 static void
 take_values(struct sup_conf *c, cfg_t *cfg)
 {
+    cfg_t *tcp = cfg_getsec(cfg, "tcp");
+    if (tcp != NULL && cfg_size(tcp, "congestion") > 0 &&
+        sup_conf_set(c, "congestion", cfg_getstr(tcp, "congestion")) != NULL)
+        abort(); /* it was validated a moment ago */
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         if (cfg_size(cfg, strings[i]) > 0 &&
             sup_conf_set(c, strings[i], cfg_getstr(cfg, strings[i])) != NULL)
@@ -338,6 +347,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                           OPT_INT("udptx"), OPT_INT("up"),   CFG_END()};
     cfg_opt_t cpu[] = {OPT_INT("nic"), OPT_INT("ip"),   OPT_INT("tcp"),
                        OPT_INT("udp"), OPT_INT("mono"), CFG_END()};
+    cfg_opt_t tcp[] = {OPT_STR("congestion"), CFG_END()};
     cfg_opt_t opts[] = {OPT_STR("interface"),
                         OPT_STR("address"),
                         OPT_STR("gateway"),
@@ -362,6 +372,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                         OPT_INT("uid_base"),
                         CFG_SEC("frames", frames, CFGF_NONE),
                         CFG_SEC("cpu", cpu, CFGF_NONE),
+                        CFG_SEC("tcp", tcp, CFGF_NONE),
                         CFG_END()};
     cfg_t *cfg = cfg_init(opts, CFGF_NONE);
     if (cfg == NULL) {
@@ -375,6 +386,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
     cfg_set_error_function(cfg, on_error);
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         cfg_set_validate_func(cfg, strings[i], validate_string);
+    cfg_set_validate_func(cfg, "tcp|congestion", validate_string);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         char name[64];
         const char *section = numbers[i].section;

@@ -34,6 +34,7 @@ struct sup_conf {
     uint32_t ecn, pacing;
     uint32_t syn_cookies;                /* enum tcp_cookies */
     uint32_t sndbuf, rcvbuf, buffer_max; /* bytes */
+    uint32_t congestion;                 /* enum cc_alg of new sessions */
     int32_t spin_us;                     /* -1: by the number of processors */
     int32_t cpu[DOM_COUNT];              /* -1: anywhere */
     uint32_t probes, probe_interval_ms;
@@ -44,8 +45,8 @@ struct sup_conf {
 void sup_conf_init(struct sup_conf *c);
 
 /* Set one of the string keys (interface, address, gateway, composition, checksum, instance,
- * accounts, syn_cookies) as the command line and the file both spell it. Returns NULL, or what
- * is wrong with the value (static text). */
+ * accounts, syn_cookies, congestion) as the command line and the file both spell it. Returns
+ * NULL, or what is wrong with the value (static text). */
 must_check const char *sup_conf_set(struct sup_conf *c, const char *key, const char *value);
 
 /* Read a configuration file over *c. Returns 0, or EXIT_CONFIG with "FILE:LINE: what" in err;

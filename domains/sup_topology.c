@@ -181,6 +181,7 @@ fill_config(const struct sup_dom *d, struct ctl_config *c)
         .sndbuf = s->conf.sndbuf,
         .rcvbuf = s->conf.rcvbuf,
         .buffer_max = s->conf.buffer_max,
+        .congestion = s->conf.congestion,
         .probes = s->conf.probes,
         .probe_interval_ms = s->conf.probe_interval_ms,
         .spin_us = (uint32_t)spin_for(s),

@@ -147,6 +147,7 @@ transport_tcp_config(const struct ctl_config *c, struct tcp_config *t)
         .rcvbuf = c->rcvbuf,
         .buffer_max = c->buffer_max,
         .csum_partial_ok = c->csum_partial_ok != 0,
+        .congestion = (uint8_t)c->congestion,
     };
     memcpy(t->key, c->key, sizeof t->key);
 }

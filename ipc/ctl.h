@@ -104,6 +104,7 @@ struct ctl_config {
     uint32_t syn_cookies; /* enum tcp_cookies */
     uint32_t sndbuf, rcvbuf, buffer_max;
     uint32_t ecn, pacing; /* enum tcp_ecn; 1: spread windows over the round trip */
+    uint32_t congestion;  /* enum cc_alg of new sessions */
     uint32_t probes, probe_interval_ms;
     uint32_t spin_us;  /* poll this long before sleeping */
     int32_t cpu;       /* pin to this processor; -1: do not */

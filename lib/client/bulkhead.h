@@ -51,7 +51,8 @@ int bh_shutdown(int fd, int how);
 int bh_close(int fd);
 
 /* flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL (always implied:
- * the library never raises SIGPIPE), MSG_MORE (accepted, changes nothing). */
+ * the library never raises SIGPIPE), MSG_MORE (accepted, changes nothing). Sending on a stream
+ * also MSG_OOB: the last byte is urgent; it is received in line (RFC 6093). */
 ssize_t bh_send(int fd, const void *buf, size_t len, int flags);
 ssize_t bh_recv(int fd, void *buf, size_t len, int flags);
 ssize_t bh_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
@@ -75,6 +76,9 @@ int bh_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int bh_set_nonblocking(int fd, int on); /* fcntl(F_SETFL, O_NONBLOCK) */
 int bh_get_nonblocking(int fd);
 int bh_fionread(int fd, int *bytes); /* ioctl(FIONREAD) */
+/* ioctl(2): FIONREAD (SIOCINQ), FIONBIO; of streams also SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. arg
+ * is a pointer to int; ENOTTY: anything else. */
+int bh_ioctl(int fd, unsigned long request, void *arg);
 
 /* poll(2) over bulkhead descriptors; kernel descriptors may be mixed in. */
 struct pollfd;

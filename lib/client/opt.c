@@ -8,6 +8,9 @@
 #include <netinet/tcp.h>
 #include <sys/time.h>
 
+#define CA_NAME_MAX 16u /* as TCP_CA_NAME_MAX of the kernel */
+#define ANSWER_TRIES 8  /* others may write faster than we copy, but not for ever */
+
 static int
 put_value(void *value, socklen_t *len, const void *from, size_t n)
 {
@@ -125,8 +128,8 @@ set_socket(struct lib *l, struct sock *s, int name, const void *value, socklen_t
     default:
         if (take_int(value, len, &v) != 0)
             return EINVAL;
-        if (name == SO_RCVLOWAT)
-            return v <= 1 ? 0 : ENOPROTOOPT;
+        if (name == SO_RCVLOWAT && !sock_is_stream(s))
+            return v == 0 || v == 1 ? 0 : ENOPROTOOPT;
         return set_domain(l, s, SOL_SOCKET, name, (uint64_t)(int64_t)v);
     }
 }
@@ -147,7 +150,10 @@ get_socket(struct lib *l, struct sock *s, int name, void *value, socklen_t *len)
     case SO_ACCEPTCONN:
         return put_int(value, len, s->listening);
     case SO_RCVLOWAT:
-        return put_int(value, len, 1);
+        if (!sock_is_stream(s))
+            return put_int(value, len, 1);
+        err = get_domain(l, s, SOL_SOCKET, name, &v);
+        return err != 0 ? err : put_int(value, len, (int)v);
     case SO_ERROR:
         return put_int(value, len, get_error(s));
     case SO_RCVTIMEO:
@@ -164,7 +170,77 @@ get_socket(struct lib *l, struct sock *s, int name, void *value, socklen_t *len)
 
 /* ---- all levels ---- */
 
-/* Options whose value is not a number, which the domain has none of. */
+/* ---- IPPROTO_TCP: options whose value is not a number ---- */
+
+static int
+set_congestion(struct lib *l, struct sock *s, const void *value, socklen_t len)
+{
+    char name[CA_NAME_MAX] = {0};
+    uint64_t packed;
+    if (len < 1)
+        return EINVAL;
+    memcpy(name, value, len < sizeof name - 1 ? len : sizeof name - 1);
+    if (strlen(name) > sizeof packed) /* none of those that there are */
+        return ENOENT;
+    size_t n = strlen(name);
+    packed = 0;
+    memcpy(&packed, name, n);
+    return set_domain(l, s, IPPROTO_TCP, TCP_CONGESTION, packed);
+}
+
+static int
+get_congestion(struct lib *l, struct sock *s, void *value, socklen_t *len)
+{
+    char name[CA_NAME_MAX] = {0};
+    uint64_t packed;
+    int err = get_domain(l, s, IPPROTO_TCP, TCP_CONGESTION, &packed);
+    if (err != 0)
+        return err;
+    memcpy(name, &packed, sizeof packed);
+    return put_value(value, len, name, sizeof name);
+}
+
+/* Copy answer number n (session.h); false: others have been written over it. */
+static bool
+copy_answer(const struct att *a, uint64_t n, uint64_t *word, uint32_t *bytes)
+{
+    const struct answer *w = &a->v.answer[n % ARENA_ANSWERS];
+    if (n == 0 || atomic_load_explicit(&w->number, memory_order_acquire) != n)
+        return false;
+    for (unsigned i = 0; i < ANSWER_WORDS; i++)
+        word[i] = atomic_load_explicit(&w->word[i], memory_order_relaxed);
+    *bytes = min_u32(atomic_load_explicit(&w->len, memory_order_relaxed), 8 * ANSWER_WORDS);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&w->number, memory_order_relaxed) == n;
+}
+
+static int
+get_answer(struct lib *l, struct sock *s, int name, void *value, socklen_t *len)
+{
+    uint64_t n, word[ANSWER_WORDS];
+    uint32_t bytes;
+    for (int i = 0; i < ANSWER_TRIES; i++) {
+        int err = get_domain(l, s, IPPROTO_TCP, name, &n);
+        if (err != 0)
+            return err;
+        if (copy_answer(s->att, n, word, &bytes))
+            return put_value(value, len, word, bytes);
+    }
+    return EIO;
+}
+
+static bool
+is_name(const struct sock *s, int level, int name)
+{
+    return level == IPPROTO_TCP && name == TCP_CONGESTION && sock_is_stream(s);
+}
+static bool
+is_answer(const struct sock *s, int level, int name)
+{
+    return level == IPPROTO_TCP && name == TCP_INFO && sock_is_stream(s);
+}
+
+/* What the domain has none of, and takes no number either. */
 static bool
 not_a_number(int level, int name)
 {
@@ -194,6 +270,8 @@ do_set(struct lib *l, struct sock *s, int level, int name, const void *value, so
         return -EFAULT;
     if (level == SOL_SOCKET)
         return -set_socket(l, s, name, value, len);
+    if (is_name(s, level, name))
+        return -set_congestion(l, s, value, len);
     if (not_a_number(level, name))
         return -ENOPROTOOPT;
     int err = level == IPPROTO_IP ? take_ip_int(value, len, &v) : take_int(value, len, &v);
@@ -216,6 +294,10 @@ do_get(struct lib *l, struct sock *s, int level, int name, void *value, socklen_
         return -EINVAL;
     if (level == SOL_SOCKET)
         return -get_socket(l, s, name, value, len);
+    if (is_name(s, level, name))
+        return -get_congestion(l, s, value, len);
+    if (is_answer(s, level, name))
+        return -get_answer(l, s, name, value, len);
     if (not_a_number(level, name))
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s))
@@ -234,53 +316,4 @@ int
 bh_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     WITH_SOCK(int, fd, do_get(l, s, level, name, value, len));
-}
-
-/* ---- fcntl and ioctl ---- */
-
-static int
-set_nonblock(struct sock *s, bool on)
-{
-    s->nonblock = on;
-    return 0;
-}
-
-int
-bh_set_nonblocking(int fd, int on)
-{
-    WITH_SOCK(int, fd, ((void)l, set_nonblock(s, on != 0)));
-}
-
-int
-bh_get_nonblocking(int fd)
-{
-    WITH_SOCK(int, fd, ((void)l, s->nonblock));
-}
-
-static int
-unread(struct sock *s, int *bytes)
-{
-    struct look k;
-    struct dgram_head h;
-    if (s->listening)
-        return -EINVAL;
-    sock_look(s, &k);
-    *bytes = (int)min_u64(k.rx_avail, INT32_MAX);
-    if (!sock_is_stream(s) && k.rx_avail > 0) /* the first datagram's payload */
-        *bytes = k.rx_avail >= sizeof h && rx_read_bytes(s, s->rx_head, &h, sizeof h)
-                     ? (int)min_u32(h.len, DGRAM_MAX)
-                     : 0;
-    return 0;
-}
-
-int
-bh_fionread(int fd, int *bytes)
-{
-    WITH_SOCK(int, fd, ((void)l, unread(s, bytes)));
-}
-
-const char *
-bh_version(void)
-{
-    return PACKAGE_VERSION;
 }

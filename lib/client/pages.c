@@ -107,9 +107,9 @@ tx_room(struct sock *s, const struct look *k, size_t want)
     uint64_t used = s->tx_tail - s->tx_head;
     s->starved = false;
     tx_free(s);
-    if (used >= k->sndbuf)
+    if (used >= k->tx_max)
         return 0;
-    uint64_t n = min_u64(k->sndbuf - used, want), end = s->tx_tail + n;
+    uint64_t n = min_u64(k->tx_max - used, want), end = s->tx_tail + n;
     take_pages(s, end);
     if (s->tx_hi < end) {
         reclaim(s->att);

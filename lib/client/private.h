@@ -125,6 +125,7 @@ struct sock {
     uint32_t linger;               /* seconds */
     uint64_t rx_head;              /* as published */
     uint64_t send_no, consumed_no; /* request number of the last such message */
+    uint64_t urgent; /* one past the last urgent byte that was sent, not yet told */
     uint32_t owed, owed_accepted;
     ns_t rcvtimeo, sndtimeo; /* 0: none */
     bool linger_on;
@@ -284,7 +285,10 @@ struct look {
     int err; /* not yet taken */
     uint32_t err_seq;
     uint32_t sndbuf;
+    uint32_t tx_max;   /* the same, or less by TCP_NOTSENT_LOWAT */
+    uint32_t rcvlowat; /* from 1 on */
     uint64_t rx_avail; /* readable bytes */
+    uint64_t urgent;   /* one past the last urgent byte, 0: none */
 };
 void sock_look(struct sock *s, struct look *l);
 int sock_take_err(struct sock *s, const struct look *l);

@@ -55,6 +55,8 @@ pay_one(struct sock *s, unsigned i)
     switch (owed_ops[i].bit) {
     case OWE_SEND:
         s->send_no = a->req_no;
+        r->value = s->urgent;
+        s->urgent = 0;
         break;
     case OWE_CONSUMED:
         s->consumed_no = a->req_no;
@@ -101,7 +103,7 @@ sock_owe(struct sock *s, uint32_t what)
     struct att *a = s->att;
     if (a->down || (s->gone && what != OWE_RELEASED))
         return;
-    if ((what & OWE_SEND) && not_yet_taken(a, s->send_no))
+    if ((what & OWE_SEND) && s->urgent == 0 && not_yet_taken(a, s->send_no))
         what &= ~OWE_SEND;
     if ((what & OWE_CONSUMED) && not_yet_taken(a, s->consumed_no))
         what &= ~OWE_CONSUMED;

@@ -26,6 +26,13 @@ sock_look(struct sock *s, struct look *k)
         k->rx_avail = rx_tail - s->rx_head;
     if (tx_head - s->tx_head <= s->tx_tail - s->tx_head)
         s->tx_head = tx_head;
+    k->rcvlowat = max_u32(get(d->rcvlowat), 1);
+    k->urgent = get(d->urgent);
+    k->tx_max = k->sndbuf;
+    uint64_t sent = max_u64(get(d->tx_sent), s->tx_head);
+    uint32_t lowat = get(d->notsent);
+    if (lowat != 0 && sent - s->tx_head < k->sndbuf)
+        k->tx_max = (uint32_t)min_u64(sent - s->tx_head + lowat, k->sndbuf);
 }
 
 int
@@ -58,7 +65,8 @@ sock_arm(struct sock *s, uint32_t mask)
 static short
 space_conditions(struct sock *s, uint32_t state, const struct look *k)
 {
-    if (!slot_writable(state, 0, k->sndbuf, s->tx_tail, s->tx_head))
+    if (!slot_writable(state, 0, k->sndbuf, s->tx_tail, s->tx_head) ||
+        s->tx_tail - s->tx_head >= k->tx_max)
         return 0;
     s->starved = !tx_pages_left(s);
     return s->starved ? 0 : POLLOUT | POLLWRNORM;
@@ -74,8 +82,10 @@ stream_conditions(struct sock *s, const struct look *k)
         r |= POLLIN | POLLOUT;
     bool eof = (k->state & SLOT_EOF) != 0 || s->rx_shut;
     bool shut = (k->state & SLOT_NOSEND) != 0 || s->tx_shut;
-    if (k->rx_avail > 0)
+    if (k->rx_avail >= k->rcvlowat)
         r |= POLLIN | POLLRDNORM;
+    if (k->urgent > s->rx_head && k->urgent - s->rx_head <= k->rx_avail)
+        r |= POLLPRI;
     if (eof)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (eof && shut)

@@ -23,7 +23,7 @@ may_send(struct sock *s, const struct look *k)
 
 /* One piece: copied and published, under the tx_busy mark. Bytes, or -errno. */
 static ssize_t
-send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t)
+send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t, bool oob)
 {
     struct look look;
     s->tx_reserved = 0; /* a reservation does not survive a send */
@@ -42,6 +42,8 @@ send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t)
     } else {
         tx_write(s, s->tx_tail, k, n);
     }
+    if (oob && k->left == 0)
+        s->urgent = s->tx_tail + n;
     tx_publish(s, n);
     return (ssize_t)n;
 }
@@ -49,14 +51,15 @@ send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t)
 /* As much as there is room for. The mark is held throughout, so that the bytes of another
  * sender come before or after. Returns 0 or -errno; *done counts up. */
 static int
-send_pieces(struct lib *l, struct sock *s, struct cursor *k, struct turn *t, size_t *done)
+send_pieces(struct lib *l, struct sock *s, struct cursor *k, struct turn *t, bool oob,
+            size_t *done)
 {
     ssize_t n;
     int err = sock_busy(l, s, &s->tx_busy);
     if (err != 0)
         return -err;
     do {
-        n = send_piece(l, s, k, t);
+        n = send_piece(l, s, k, t, oob);
         *done += n > 0 ? (size_t)n : 0;
     } while (n > 0 && k->left > 0);
     sock_idle(l, &s->tx_busy);
@@ -69,10 +72,8 @@ stream_send(struct lib *l, struct sock *s, struct cursor *k, int flags)
     struct turn t = {0};
     bool nonblock = s->nonblock || (flags & MSG_DONTWAIT) != 0;
     size_t done = 0;
-    if (flags & MSG_OOB)
-        return -EOPNOTSUPP;
     for (;;) {
-        int r = send_pieces(l, s, k, &t, &done);
+        int r = send_pieces(l, s, k, &t, (flags & MSG_OOB) != 0, &done);
         if (r == -EAGAIN) {
             r = -sock_block(l, s, &t, SLOT_WRITE, nonblock, s->sndtimeo);
             if (r == 0)
@@ -114,6 +115,14 @@ copy_out(struct lib *l, struct sock *s, struct cursor *k, size_t n, int flags)
     return ok ? 0 : EIO;
 }
 
+/* SO_RCVLOWAT: too little to begin with, for a call that may wait? */
+static bool
+few(const struct look *look, size_t want, int flags)
+{
+    return !(flags & (MSG_DONTWAIT | MSG_WAITALL | MSG_PEEK)) && look->rx_avail < want &&
+           look->rx_avail < look->rcvlowat;
+}
+
 /* Bytes, 0 at the end of the stream, or -errno. */
 static ssize_t
 recv_piece(struct lib *l, struct sock *s, struct cursor *k, int flags, struct turn *t)
@@ -131,6 +140,14 @@ recv_piece(struct lib *l, struct sock *s, struct cursor *k, int flags, struct tu
     bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK);
     bool more = look.err == 0 && !s->rx_shut && !(look.state & (SLOT_EOF | SLOT_DEAD));
     t->hurry = false;
+    /* As the kernel: a read ends before the urgent byte, so that SIOCATMARK can find it. */
+    if (look.urgent > s->rx_head + 1 && look.urgent - 1 - s->rx_head < n)
+        n = (size_t)(look.urgent - 1 - s->rx_head);
+    else if (n > 0 && few(&look, k->left, flags) && more && t->verdict == 0) {
+        t->hurry = k->left < look.rcvlowat; /* no event will tell of so few */
+        sock_idle(l, &s->rx_busy);
+        return -EAGAIN;
+    }
     if (n == 0 || (all && n < k->left && more && t->verdict == 0)) {
         t->hurry = n > 0; /* readable already: no event will tell of more */
         err = n > 0 ? EAGAIN : nothing_to_read(s, &look);
@@ -152,6 +169,7 @@ stream_recv(struct lib *l, struct sock *s, struct cursor *k, int flags)
     size_t done = 0;
     if (flags & (MSG_OOB | MSG_ERRQUEUE))
         return flags & MSG_OOB ? -EINVAL : -EAGAIN;
+    flags |= nonblock ? MSG_DONTWAIT : 0;
     while (k->left > 0) {
         ssize_t n = recv_piece(l, s, k, flags, &t);
         if (n == -EAGAIN) {

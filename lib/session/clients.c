@@ -50,6 +50,25 @@ clients_remove(struct clients *cs, uint32_t id)
     cs->ready[id / 64] &= ~(1ull << (id % 64));
 }
 
+uint64_t
+client_answer(struct client *c, const void *from, size_t len)
+{
+    uint64_t n = ++c->answers, word;
+    struct answer *a = &c->v.answer[n % ARENA_ANSWERS];
+    const uint8_t *p = from;
+    set(a->number, 0);
+    atomic_thread_fence(memory_order_release);
+    len = len < sizeof a->word ? len : sizeof a->word;
+    for (size_t at = 0; at < len; at += sizeof word) {
+        word = 0;
+        memcpy(&word, p + at, len - at < sizeof word ? len - at : sizeof word);
+        set(a->word[at / sizeof word], word);
+    }
+    set(a->len, (uint32_t)len);
+    atomic_store_explicit(&a->number, n, memory_order_release);
+    return n;
+}
+
 uint32_t
 client_slot_take(struct client *c)
 {
@@ -149,10 +168,13 @@ client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_lin
     if (arm >> 2 == l->posted || (arm & (SLOT_READ | SLOT_WRITE)) == 0)
         return;
     uint32_t state = get(sd->state), err = get(sd->err);
-    bool hit =
-        ((arm & SLOT_READ) && slot_readable(state, err, get(sd->rx_tail), get(sc->rx_head))) ||
-        ((arm & SLOT_WRITE) &&
-         slot_writable(state, err, get(sd->sndbuf), get(sc->tx_tail), get(sd->tx_head)));
+    uint64_t rx_tail = get(sd->rx_tail), rx_head = get(sc->rx_head), tx_tail = get(sc->tx_tail);
+    bool hit = ((arm & SLOT_READ) && slot_readable(state, err, rx_tail, rx_head) &&
+                slot_lowat_ok(get(sd->rcvlowat), state, err, rx_tail - rx_head)) ||
+               ((arm & SLOT_WRITE) &&
+                slot_writable(state, err, get(sd->sndbuf), tx_tail, get(sd->tx_head)) &&
+                (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0 ||
+                 slot_notsent_ok(get(sd->notsent), tx_tail, get(sd->tx_sent))));
     if (!hit)
         return;
     l->posted = arm >> 2;

@@ -30,6 +30,7 @@ struct client {
     uint32_t n_slots_free; /* on v.slot_stack */
     uint32_t n_sessions;   /* charged to it, orphans included */
     uint32_t n_half_open;  /* tcp: its SYN-RCVD sessions, over all listeners */
+    uint64_t answers;      /* written so far */
     uint32_t head, tail;   /* sessions with events; SESS_NONE: none */
 };
 
@@ -70,6 +71,9 @@ uint32_t client_next(struct clients *cs, uint32_t id, client_link_of *link_of, v
 /* Take a session that ends out of the queue. */
 void client_forget(struct clients *cs, struct client_link *l, uint32_t sess,
                    client_link_of *link_of, void *ctx);
+
+/* Write an answer (session.h) of len bytes; returns its number. */
+uint64_t client_answer(struct client *c, const void *from, size_t len);
 
 /* The slot's words changed: does the client wait for what holds now? If so the event is
  * queued (once an arming). Call after the words are stored. */

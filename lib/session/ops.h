@@ -16,6 +16,7 @@
 struct sess_limits {
     uint32_t sessions;  /* at once, orphans included */
     uint32_t half_open; /* SYN-RCVD sessions over all listeners */
+    uint32_t uid;       /* of whoever attached, as the kernel told */
 };
 
 /* One line of `bulkheadctl sessions`. */

@@ -17,6 +17,7 @@
  *   slots                   one per session: cursors and FIFO directory
  *   bookkeeping             domain half only: free pages, free slots, the client's
  *                           handle table: paid by the client, kept over a crash
+ *   answers                 domain half only: what a reply has no room for
  *   pages                   client half: transmit payload; domain half: receive
  *
  * The sizes come from struct arena_geometry, which the supervisor hands to both
@@ -140,10 +141,14 @@ struct slot_domain {
     _Atomic uint32_t generation; /* of the session in this slot */
     /* The domain's note to its successor: the client knows of this session. */
     _Atomic uint32_t told;
+    _Atomic uint32_t notsent; /* TCP_NOTSENT_LOWAT, 0: none */
+    _Atomic uint64_t tx_sent; /* transmit bytes that were sent at least once */
+    _Alignas(CACHE_LINE) _Atomic uint64_t urgent; /* one past the last urgent byte, 0: none */
+    _Atomic uint32_t rcvlowat;                    /* readable from so many bytes on, 0: one */
     _Alignas(CACHE_LINE) struct fifo_dir rx_dir;
 };
 _Static_assert(sizeof(struct slot_client) == 6 * CACHE_LINE, "shared layout");
-_Static_assert(sizeof(struct slot_domain) == 6 * CACHE_LINE, "shared layout");
+_Static_assert(sizeof(struct slot_domain) == 7 * CACHE_LINE, "shared layout");
 
 #define SLOT_OPEN 1u      /* belongs to a session */
 #define SLOT_CONNECTED 2u /* may send (TCP: handshake done) */
@@ -170,6 +175,19 @@ slot_writable(uint32_t state, uint32_t err, uint32_t sndbuf, uint64_t tx_tail, u
            sndbuf - used >= min_u32(sndbuf / 3, FIFO_WORTH);
 }
 
+/* TCP_NOTSENT_LOWAT: are few enough bytes waiting to be sent for the first time? */
+static inline bool
+slot_notsent_ok(uint32_t lowat, uint64_t tx_tail, uint64_t tx_sent)
+{
+    return lowat == 0 || tx_tail - tx_sent < lowat || tx_tail < tx_sent;
+}
+/* SO_RCVLOWAT: are enough bytes there, or will there be no more? */
+static inline bool
+slot_lowat_ok(uint32_t lowat, uint32_t state, uint32_t err, uint64_t avail)
+{
+    return avail >= lowat || err != 0 || (state & (SLOT_EOF | SLOT_DEAD)) != 0;
+}
+
 /* ---- datagram records in the FIFOs of a UDP session ---- */
 struct dgram_head {
     uint32_t len;  /* payload bytes that follow, before padding to 8 */
@@ -187,6 +205,20 @@ dgram_record_bytes(uint32_t len)
     return (uint32_t)sizeof(struct dgram_head) + ((len + 7u) & ~7u);
 }
 
+/* ---- answers ---- */
+
+/* What is too long for a reply (TCP_INFO) lies here. The reply's value names it: number n is in
+ * answer n % ARENA_ANSWERS, and is whole as long as `number` is n before and after it was
+ * copied; if not, others have been written since, and it must be asked for again. */
+#define ARENA_ANSWERS 16u
+#define ANSWER_WORDS 46u
+struct answer {
+    _Alignas(CACHE_LINE) _Atomic uint64_t number; /* from 1 on; 0: being written */
+    _Atomic uint32_t len;                         /* bytes */
+    _Atomic uint64_t word[ANSWER_WORDS];
+};
+_Static_assert(sizeof(struct answer) == 6 * CACHE_LINE, "shared layout");
+
 /* ---- messages ---- */
 
 enum req_op {
@@ -200,10 +232,12 @@ enum req_op {
                      * No reply. */
     REQ_SHUTDOWN,   /* handle, value = SHUT_RD/WR/RDWR */
     REQ_CLOSE,      /* handle. No reply; EVT_FREED when the slot may be forgotten */
-    REQ_SETOPT,     /* handle, level, name, value (all options here fit 64 bits) */
-    REQ_GETOPT,     /* handle, level, name -> value */
+    REQ_SETOPT,     /* handle, level, name, value (all options here fit 64 bits; a name of
+                     * up to eight letters, too) */
+    REQ_GETOPT,     /* handle, level, name -> value. TCP_INFO: the number of an answer */
     REQ_NAME,       /* handle -> addr, port (local), peer_addr, peer_port */
-    REQ_SEND,       /* handle: tx_tail moved. No reply. */
+    REQ_SEND,       /* handle: tx_tail moved. value: one past the last urgent byte, or 0. No
+                     * reply. */
     REQ_CONSUMED,   /* handle: rx_head moved past rx_notify. No reply. */
     REQ_RELEASED,   /* handle: client took in EVT_FREED and dropped the slot: tx_tail, rx_head
                      * and tx_dir are zero again, so that the next session in it begins at
@@ -269,6 +303,7 @@ struct arena_view {
     uint32_t *page_stack; /* n_rx_pages words */
     uint32_t *slot_stack; /* n_slots words */
     void *handles;        /* arena_handles_bytes() bytes */
+    struct answer *answer;
     uint8_t *rx_page;
 };
 

@@ -82,6 +82,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     if (s->ack >= una)
         sack_take(t, c, s, una, &d);
     c->delivered += d.bytes;
+    c->n.dsacks += d.dsack;
     rtt_measure(t, c, s, &d);
     ecn_echoed(t, c, s, d.flight);
     recovery_ack(t, c, &d, duplicate);
@@ -95,6 +96,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     if (c->h.snd_wnd > before && c->probing) {
         c->probing = false;
         c->backoff = 0;
+        c->rexmt_since = 0;
         c->timer[T_REXMT] = NS_NEVER;
         if (c->h.snd_max > c->h.snd_una) /* a probe byte may be out */
             rexmt_arm(t, c);

@@ -53,20 +53,61 @@ demux_find(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
     return NULL;
 }
 
-struct tcb *
-demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport)
+bool
+port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b)
 {
-    struct tcb *wild = NULL;
-    for (uint32_t i = t->bound[lport % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next) {
+    if (!a->opt.reuseport || !b->opt.reuseport)
+        return false;
+    const struct client *ca = tcb_client(t, a), *cb = tcb_client(t, b);
+    return a->link.client == b->link.client ||
+           (ca != NULL && cb != NULL && ca->limits.uid == cb->limits.uid);
+}
+
+/* A listener of this address, or of any address. */
+static bool
+listens(const struct tcb *c, uint16_t lport, const struct ipaddr *laddr)
+{
+    return c->h.state == TCPS_LISTEN && c->lport == lport && ipaddr_eq(&c->laddr, laddr);
+}
+
+struct tcb *
+demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
+               const struct ipaddr *raddr, uint16_t rport)
+{
+    const struct ipaddr any = {0};
+    uint32_t exact = 0, wild = 0, first = t->bound[lport % PORT_HASH];
+    struct tcb *last = NULL;
+    for (uint32_t i = first; i != SESS_NONE; i = t->tcb[i].bound_next) {
         struct tcb *c = &t->tcb[i];
-        if (c->lport != lport || c->h.state != TCPS_LISTEN)
-            continue;
-        if (ipaddr_eq(&c->laddr, laddr))
-            return c;
-        if (ipaddr_is_any(&c->laddr))
-            wild = c;
+        bool here = listens(c, lport, laddr);
+        exact += here;
+        wild += listens(c, lport, &any);
+        last = here || (exact == 0 && listens(c, lport, &any)) ? c : last;
     }
-    return wild;
+    uint32_t n = exact != 0 ? exact : wild;
+    if (n <= 1)
+        return last;
+    /* Nobody outside can tell who gets which, nor aim at one. */
+    const uint64_t w[2] = {raddr->q[1] ^ (raddr->q[0] * 3), (uint64_t)lport << 16 | rport};
+    uint32_t k = (uint32_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) % n);
+    for (uint32_t i = first; i != SESS_NONE; i = t->tcb[i].bound_next)
+        if (listens(&t->tcb[i], lport, exact != 0 ? laddr : &any) && k-- == 0)
+            return &t->tcb[i];
+    return last;
+}
+
+struct tcb *
+demux_listener_of(struct tcp *t, const struct tcb *c)
+{
+    const struct ipaddr any = {0};
+    for (uint32_t i = t->bound[c->lport % PORT_HASH]; i != SESS_NONE;
+         i = t->tcb[i].bound_next) {
+        struct tcb *l = &t->tcb[i];
+        if (l->link.client == c->link.client &&
+            (listens(l, c->lport, &c->laddr) || listens(l, c->lport, &any)))
+            return l;
+    }
+    return NULL;
 }
 
 /* ---- local ports ---- */
@@ -113,9 +154,11 @@ port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uin
             continue;
         if (o->opt.reuseaddr && c->opt.reuseaddr && o->h.state != TCPS_LISTEN)
             continue;
+        if (port_shared(t, o, c))
+            continue;
         return true;
     }
-    return !c->opt.reuseaddr && t->port_use[port] != 0;
+    return !c->opt.reuseaddr && !c->opt.reuseport && t->port_use[port] != 0;
 }
 
 static uint16_t

@@ -31,6 +31,7 @@ syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h)
     ecn_negotiate(t, c, h->flags);
     mss_set(c, mss_limit(t, c));
     c->cc.cwnd = c->cc.ssthresh = 0;
+    c->cc.alg = c->opt.congestion;
     cc_ops_of(c->cc.alg)->start(&c->cc, t->now);
 }
 
@@ -133,7 +134,7 @@ tcb_established(struct tcp *t, struct tcb *c)
 {
     tcb_set_state(t, c, TCPS_ESTABLISHED);
     c->timer[T_REXMT] = NS_NEVER;
-    if (c->backoff != 0) { /* the SYN was lost: RFC 6298 (5.7), RFC 5681 3.1 */
+    if (c->backoff != 0 && !c->deferred) { /* the SYN was lost: RFC 6298 (5.7), RFC 5681 3.1 */
         c->rto = max_u64(c->rto, RTO_AFTER_LOST_SYN);
         c->cc.cwnd = c->h.mss;
     }

@@ -163,6 +163,12 @@ handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
         output_reset_for(t, s);
         return false;
     }
+    /* TCP_DEFER_ACCEPT: not before there is something to read, or it took too long. */
+    if (c->opt.defer > c->backoff && (c->h.bits & H_PASSIVE) && s->len == 0 &&
+        !(s->h.flags & TCP_FIN)) {
+        c->deferred = true;
+        return false;
+    }
     struct client *cl = tcb_client(t, c);
     if (c->link.slot == SESS_NONE) {
         /* The program's queue is full, or it has no slot left: as if the ACK was lost. */
@@ -192,9 +198,7 @@ fin_acked(struct tcp *t, struct tcb *c)
     switch ((enum tcp_state)c->h.state) {
     case TCPS_FIN_WAIT_1:
         tcb_set_state(t, c, TCPS_FIN_WAIT_2);
-        if (c->h.bits & H_CLOSED)
-            timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
-        return true;
+        return !(c->h.bits & H_CLOSED) || fin_wait_arm(t, c);
     case TCPS_CLOSING:
         time_wait_enter(t, c);
         return false;
@@ -212,6 +216,9 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
 {
     uint64_t before = c->h.rcv_nxt;
     bool gap = c->ooo.n != 0;
+    c->n.data_in++;
+    c->n.data_rcvd_ms = ts_clock(t->now);
+    c->n.ooo += s->seq > before;
     bool moved = reasm_data(t, c, s);
     if (moved) {
         uint64_t n = c->h.rcv_nxt - before;
@@ -221,7 +228,9 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
         c->ack_segs = (uint8_t)min_u32(c->ack_segs + 1u, 255);
         /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and for the
          * first few, so that the peer's slow start is not held up. */
-        if (gap || c->ack_segs >= 2 || c->h.rcv_nxt < 16u * c->h.mss || (s->h.flags & TCP_FIN))
+        bool early = c->opt.quickack && (c->quick != 0 || c->h.rcv_nxt < 16u * c->h.mss);
+        c->quick = c->quick != 0 ? c->quick - 1 : 0;
+        if (gap || c->ack_segs >= 2 || early || (s->h.flags & TCP_FIN))
             c->ack_now = true;
         else if (c->timer[T_DELACK] == NS_NEVER)
             timer_set(t, c, T_DELACK, t->now + DELACK_TIME);
@@ -344,6 +353,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
     if (!ack_acceptable(t, c, s))
         return;
     c->last_rx = t->now;
+    c->n.ack_rcvd_ms = ts_clock(t->now);
     c->keep_sent = 0;
     ts_update(t, c, s); /* not before: a forged number would lock the real peer out */
     ecn_received(c, s);
@@ -353,6 +363,8 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
         return;
     if (data_after_close(t, c, s))
         return;
+    if ((s->h.flags & TCP_URG) && s->h.urg != 0 && may_have_text(c->h.state))
+        c->rcv_up = max_u64(c->rcv_up, s->seq + s->h.urg); /* sixth: RFC 6093 */
     if (s->len != 0 && may_have_text(c->h.state) && tcb_slot(t, c) != NULL)
         take_text(t, c, s);
     else if (s->len != 0)
@@ -390,7 +402,7 @@ input_packet(struct tcp *t, const struct pkt *p, unsigned n)
         return;
     }
     if (c == NULL) {
-        struct tcb *l = demux_listener(t, &s.dst, s.h.dport);
+        struct tcb *l = demux_listener(t, &s.dst, s.h.dport, &s.src, s.h.sport);
         if (l != NULL)
             listen_segment(t, l, &s);
         else
@@ -398,6 +410,7 @@ input_packet(struct tcp *t, const struct pkt *p, unsigned n)
         return;
     }
     set(t->store->working, tcb_number(t, c));
+    c->n.segs_in++;
     if (c->h.state == TCPS_SYN_SENT)
         syn_sent_segment(t, c, &s);
     else if (c->h.state == TCPS_TIME_WAIT)

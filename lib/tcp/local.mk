@@ -13,6 +13,7 @@ libproto_la_SOURCES += \
 	lib/tcp/hystart.c \
 	lib/tcp/hystart.h \
 	lib/tcp/icmp.c \
+	lib/tcp/info.c \
 	lib/tcp/input.c \
 	lib/tcp/isn.c \
 	lib/tcp/option.c \

@@ -8,7 +8,8 @@
 
 #include "priv.h"
 
-#define BUF_MIN 4608u /* as SOCK_MIN_RCVBUF on Linux, rounded to pages */
+#define CLAMP_MIN 1152u /* half of the least buffer that Linux has */
+#define BUF_MIN 4608u   /* as SOCK_MIN_RCVBUF on Linux, rounded to pages */
 #define BUF_MAX (FIFO_MAX - 2 * FIFO_PAGE)
 
 /* Linux doubles what the program asks for, to account for its overhead; we have none, but
@@ -19,6 +20,12 @@ buffer_size(uint64_t asked)
     return (uint32_t)min_u64(max_u64(asked, BUF_MIN), BUF_MAX);
 }
 
+static uint32_t
+low_mark(const struct tcb *c, uint32_t asked)
+{
+    return max_u32(1, min_u32(asked, c->opt.rcvbuf / 2));
+}
+
 static int
 set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
 {
@@ -27,7 +34,8 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
         c->opt.reuseaddr = v != 0;
         return 0;
     case SO_REUSEPORT:
-        return v == 0 ? 0 : ENOPROTOOPT; /* no balancing between listeners: say so */
+        c->opt.reuseport = v != 0;
+        return 0;
     case SO_KEEPALIVE:
         c->opt.keepalive = v != 0;
         c->keep_sent = 0;
@@ -53,9 +61,131 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
         c->opt.max_pacing = v >= UINT32_MAX ? 0 : (uint32_t)v;
         work_add(t, c);
         return 0;
-    case SO_BROADCAST:
-    case SO_PRIORITY:
+    case SO_RCVLOWAT: /* more than half of the buffer may never be there at once */
+        c->opt.rcvlowat = v > INT32_MAX ? c->opt.rcvbuf / 2 : low_mark(c, (uint32_t)v);
         return 0;
+    case SO_BROADCAST:
+        c->opt.broadcast = v != 0;
+        return 0;
+    case SO_PRIORITY:
+        if (v > 6) /* that takes a privilege */
+            return EPERM;
+        c->opt.priority = (uint8_t)v;
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
+}
+
+/* TCP_DEFER_ACCEPT counts seconds, the mechanism timeouts of the SYN-ACK: rounded up. */
+static uint8_t
+defer_of_seconds(uint64_t seconds)
+{
+    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
+    uint8_t n = 0;
+    if (seconds > INT32_MAX)
+        return 0;
+    for (; period < seconds && n < UINT8_MAX; n++) {
+        period += timeout;
+        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
+    }
+    return n;
+}
+
+static uint32_t
+defer_seconds(uint8_t n)
+{
+    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
+    for (; n > 0; n--) {
+        period += timeout;
+        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
+    }
+    return period;
+}
+
+/* A name travels as eight bytes; none that is known here is longer. */
+static int
+set_congestion(struct tcp *t, struct tcb *c, uint64_t packed)
+{
+    char name[sizeof packed + 1] = {0};
+    memcpy(name, &packed, sizeof packed);
+    enum cc_alg alg = cc_alg_of(name, strlen(name));
+    if (alg == CC_ALGS)
+        return ENOENT;
+    if (alg == c->opt.congestion)
+        return 0;
+    c->opt.congestion = (uint8_t)alg;
+    c->cc.alg = alg;
+    memset(c->cc.priv, 0, sizeof c->cc.priv);
+    cc_ops_of(alg)->start(&c->cc, t->now);
+    work_add(t, c);
+    return 0;
+}
+
+static uint64_t
+congestion_name(const struct tcb *c)
+{
+    uint64_t packed = 0;
+    const char *name = cc_ops_of(c->opt.congestion)->name;
+    memcpy(&packed, name, min_u32((uint32_t)strlen(name), sizeof packed));
+    return packed;
+}
+
+static int
+set_maxseg(struct tcb *c, uint64_t v)
+{
+    if (v != 0 && (v < MSS_MIN || v > 32767))
+        return EINVAL;
+    c->opt.maxseg = (uint16_t)v;
+    if (v != 0 && c->h.mss > v)
+        mss_set(c, (uint32_t)v);
+    return 0;
+}
+
+static int
+set_window_clamp(struct tcb *c, uint64_t v)
+{
+    if (v > INT32_MAX)
+        return EINVAL;
+    if (v == 0 && c->h.state != TCPS_CLOSED)
+        return EINVAL;
+    c->opt.window_clamp = v == 0 ? 0 : max_u32((uint32_t)v, CLAMP_MIN);
+    return 0;
+}
+
+/* Off: acknowledgments wait, as they may. On: what is owed goes now, and so do the next. */
+static void
+set_quickack(struct tcb *c, bool on)
+{
+    c->opt.quickack = on;
+    c->quick = on ? QUICK_ACKS : 0;
+    if (on && c->h.state >= TCPS_ESTABLISHED && c->ack_segs != 0)
+        c->ack_now = true;
+}
+
+/* Those that are a number within bounds, and no more. */
+static int
+set_tcp_number(struct tcb *c, int name, uint64_t v)
+{
+    switch (name) {
+    case TCP_SYNCNT:
+        if (v < 1 || v > 127)
+            return EINVAL;
+        c->opt.syn_cnt = (uint8_t)v;
+        return 0;
+    case TCP_LINGER2:
+        c->opt.fin_wait_s = v > INT32_MAX ? -1 : (int16_t)min_u64(v, FIN_WAIT_2_MAX);
+        return 0;
+    case TCP_DEFER_ACCEPT:
+        c->opt.defer = defer_of_seconds(v);
+        return 0;
+    case TCP_NOTSENT_LOWAT:
+        c->opt.notsent_lowat = (uint32_t)v;
+        return 0;
+    case TCP_WINDOW_CLAMP:
+        return set_window_clamp(c, v);
+    case TCP_MAXSEG:
+        return set_maxseg(c, v);
     default:
         return ENOPROTOOPT;
     }
@@ -72,10 +202,10 @@ set_tcp(struct tcp *t, struct tcb *c, int name, uint64_t v)
         c->opt.cork = v != 0;
         break;
     case TCP_QUICKACK:
-        c->opt.quickack = v != 0;
-        if (v != 0 && c->h.state >= TCPS_ESTABLISHED && c->ack_segs != 0)
-            c->ack_now = true;
+        set_quickack(c, v & 1);
         break;
+    case TCP_CONGESTION:
+        return set_congestion(t, c, v);
     case TCP_KEEPIDLE:
     case TCP_KEEPINTVL:
         if (v < 1 || v > 32767)
@@ -94,15 +224,8 @@ set_tcp(struct tcp *t, struct tcb *c, int name, uint64_t v)
             return EINVAL;
         c->opt.user_timeout_ms = (uint32_t)v;
         return 0;
-    case TCP_MAXSEG:
-        if (v < MSS_MIN || v > 32767)
-            return EINVAL;
-        c->opt.maxseg = (uint16_t)v;
-        if (c->h.mss > v)
-            c->h.mss = (uint16_t)v;
-        return 0;
     default:
-        return ENOPROTOOPT;
+        return set_tcp_number(c, name, v);
     }
     work_add(t, c);
     return 0;
@@ -159,9 +282,16 @@ get_socket(struct tcp *t, struct tcb *c, int name, uint64_t *v)
         *v = c->opt.reuseaddr;
         return 0;
     case SO_REUSEPORT:
+        *v = c->opt.reuseport;
+        return 0;
     case SO_BROADCAST:
+        *v = c->opt.broadcast;
+        return 0;
     case SO_PRIORITY:
-        *v = 0;
+        *v = c->opt.priority;
+        return 0;
+    case SO_RCVLOWAT:
+        *v = c->opt.rcvlowat;
         return 0;
     case SO_KEEPALIVE:
         *v = c->opt.keepalive;
@@ -214,8 +344,28 @@ get_tcp(struct tcp *t, struct tcb *c, int name, uint64_t *v)
     case TCP_MAXSEG:
         *v = c->h.state >= TCPS_ESTABLISHED ? c->h.mss
              : c->opt.maxseg != 0           ? c->opt.maxseg
-                                            : t->path->mtu - IP4_HEADER - TCP_HEADER;
+                                            : MSS_DEFAULT;
         return 0;
+    case TCP_SYNCNT:
+        *v = c->opt.syn_cnt != 0 ? c->opt.syn_cnt : SYN_RETRIES;
+        return 0;
+    case TCP_LINGER2:
+        *v = c->opt.fin_wait_s == 0 ? FIN_WAIT_2_TIME / NS_S : (uint64_t)c->opt.fin_wait_s;
+        return 0;
+    case TCP_DEFER_ACCEPT:
+        *v = defer_seconds(c->opt.defer);
+        return 0;
+    case TCP_NOTSENT_LOWAT:
+        *v = c->opt.notsent_lowat;
+        return 0;
+    case TCP_WINDOW_CLAMP:
+        *v = c->opt.window_clamp;
+        return 0;
+    case TCP_CONGESTION:
+        *v = congestion_name(c);
+        return 0;
+    case TCP_INFO:
+        return tcp_info_answer(t, c, v);
     default:
         return ENOPROTOOPT;
     }

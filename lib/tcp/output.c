@@ -38,7 +38,7 @@ worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
         return true; /* a full segment, or sent before */
     bool all = len == queued;
     bool idle = c->snd_nxt == c->h.snd_una;
-    if (all && (c->h.bits & H_SHUT_WR))
+    if (all && ((c->h.bits & H_SHUT_WR) || c->uncork || c->snd_up > c->snd_nxt))
         return true;
     if (all && !c->opt.cork && (c->opt.nodelay || idle))
         return true;
@@ -127,6 +127,11 @@ send_data(struct tcp *t, struct tcb *c)
             return true;
         }
         if (!fin && !worth_sending(c, len, queued)) {
+            if (c->opt.cork && len == queued) { /* held back, but not for long */
+                if (c->timer[T_CORK] == NS_NEVER)
+                    timer_set(t, c, T_CORK, t->now + CORK_TIME);
+                return true;
+            }
             if (c->snd_nxt == c->h.snd_una && c->timer[T_REXMT] == NS_NEVER) {
                 c->probing = true; /* a window too small to use is opened by probing too */
                 rexmt_arm(t, c);
@@ -142,6 +147,10 @@ send_data(struct tcp *t, struct tcb *c)
         if (!output_segment(t, c, seq, len, flags))
             return false;
         sent(t, c, seq, seq + len + fin);
+        if (len == queued) {
+            c->uncork = false;
+            c->timer[T_CORK] = NS_NEVER;
+        }
         if (fin) {
             if (c->h.state == TCPS_ESTABLISHED)
                 tcb_set_state(t, c, TCPS_FIN_WAIT_1);

@@ -49,6 +49,9 @@ enum tcp_state {
 #define DELACK_TIME (40 * NS_MS) /* RFC 9293 3.8.6.3: under 500 ms */
 #define MSL2 (60 * NS_S)         /* twice the MSL, as Linux */
 #define FIN_WAIT_2_TIME (60 * NS_S) /* orphans only */
+#define FIN_WAIT_2_MAX 120          /* seconds that TCP_LINGER2 can ask for */
+#define CORK_TIME (200 * NS_MS)     /* the longest that TCP_CORK holds bytes back */
+#define QUICK_ACKS 16u              /* segments acknowledged at once after TCP_QUICKACK */
 #define SYN_RETRIES 6u              /* about 127 s */
 #define SYNACK_RETRIES 5u
 #define DATA_RETRIES 15u /* about 15 minutes, R2 of RFC 9293 3.8.3 */
@@ -84,7 +87,7 @@ _Static_assert((FIFO_MAX - 2 * FIFO_PAGE) >> WSCALE <= UINT16_MAX, "RFC 7323 2.2
 
 /* T_REXMT: RFC 6298, or a window probe. T_LOSS: RFC 8985, a tail loss probe or the end of a
  * reordering window. */
-enum { T_REXMT, T_LOSS, T_PACE, T_DELACK, T_KEEP, T_WAIT, T_COUNT };
+enum { T_REXMT, T_LOSS, T_PACE, T_DELACK, T_KEEP, T_WAIT, T_CORK, T_COUNT };
 
 #define ECN_MASK 3u
 #define ECN_ECT0 2u
@@ -130,12 +133,19 @@ struct tcb_opts {
     uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
     uint32_t linger; /* seconds; UINT32_MAX: off */
     uint32_t user_timeout_ms;
-    uint32_t max_pacing; /* bytes a second; 0: no limit */
+    uint32_t max_pacing;    /* bytes a second; 0: no limit */
+    uint32_t window_clamp;  /* bytes; 0: none */
+    uint32_t notsent_lowat; /* bytes; 0: none */
+    uint32_t rcvlowat;      /* bytes */
+    int16_t fin_wait_s;     /* TCP_LINGER2: 0: the usual time, -1: none */
     uint16_t maxseg;
     uint8_t congestion; /* enum cc_alg */
     uint8_t ttl, tos;
     bool snd_fixed, rcv_fixed; /* the program chose the buffer's size */
-    bool nodelay, cork, keepalive, reuseaddr, reuseport, quickack;
+    uint8_t syn_cnt;           /* SYNs sent again; 0: SYN_RETRIES */
+    uint8_t defer;             /* TCP_DEFER_ACCEPT, in timeouts of the SYN-ACK; 0: off */
+    uint8_t priority;          /* read back, and nothing else */
+    bool nodelay, cork, keepalive, reuseaddr, reuseport, quickack, broadcast;
 };
 
 struct tcb {
@@ -225,9 +235,25 @@ struct tcb {
     bool rst_due;              /* a RST is owed; the block lives until it is sent */
     bool ecn_echo, ecn_cwr;    /* ECE and CWR are owed */
     bool tlp_due;              /* T_LOSS is for a tail loss probe */
+    bool deferred;             /* SYN-RECEIVED: acknowledged, and waiting for data */
+    bool uncork;               /* TCP_CORK has held bytes back long enough */
+    bool busy;                 /* something was to be sent or acknowledged, since busy_at */
+    uint8_t quick;             /* segments still to be acknowledged at once */
+    uint64_t snd_up, rcv_up;   /* one past the last urgent byte, extended; 0: none */
     uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
     /* per-session counters */
     uint64_t n_rx, n_tx, n_drop, n_rexmt;
+    struct counts {
+        uint64_t bytes_rexmt;
+        ns_t busy, busy_at; /* time with something to send or unacknowledged */
+        uint32_t segs_out, segs_in, data_out, data_in;
+        uint32_t dsacks, reordered, ooo;
+        uint32_t data_sent_ms, data_rcvd_ms, ack_rcvd_ms; /* ts_clock of the last */
+    } n;
+    struct rate { /* what arrived in the last whole round trip */
+        ns_t at;
+        uint64_t delivered, bytes_s;
+    } rate;
 };
 
 /* The store region: header, then the sessions, then frame holders. */
@@ -385,7 +411,13 @@ void demux_insert(struct tcp *t, struct tcb *c);
 void demux_remove(struct tcp *t, struct tcb *c);
 struct tcb *demux_find(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
                        const struct ipaddr *raddr, uint16_t rport);
-struct tcb *demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport);
+/* The listener for a segment from raddr:rport. Of several (SO_REUSEPORT) always the same. */
+struct tcb *demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
+                           const struct ipaddr *raddr, uint16_t rport);
+/* A listener of c's client that c could have come from. */
+struct tcb *demux_listener_of(struct tcp *t, const struct tcb *c);
+/* Two sockets may have one port by SO_REUSEPORT. */
+bool port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b);
 int port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 int port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 void port_release(struct tcp *t, struct tcb *c);
@@ -560,6 +592,8 @@ void timer_set(struct tcp *t, struct tcb *c, unsigned which, ns_t at);
 void timer_fire(struct tcp *t, struct tcb *c);
 void rexmt_arm(struct tcp *t, struct tcb *c);
 void keep_arm(struct tcp *t, struct tcb *c);
+/* FIN-WAIT-2 without a program: bounded in time. False: over at once (TCP_LINGER2). */
+bool fin_wait_arm(struct tcp *t, struct tcb *c);
 /* ---- timewait.c ---- */
 void time_wait_enter(struct tcp *t, struct tcb *c);
 /* It is over; the pointer must not be used afterwards. */
@@ -580,6 +614,11 @@ void tcp_flush(struct tcp *t);
 /* ---- option.c ---- */
 int tcp_option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t value);
 int tcp_option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *value);
+/* ---- info.c ---- */
+/* TCP_INFO: into one of the answers of the client's arena; *value names it. 0 or errno. */
+int tcp_info_answer(struct tcp *t, struct tcb *c, uint64_t *value);
+/* Keep count of the time that there was something to send. */
+void info_busy(struct tcp *t, struct tcb *c);
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 #define set(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)

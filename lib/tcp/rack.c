@@ -28,8 +28,10 @@ rack_delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right
         return;
     if (right > k->fack)
         k->fack = right;
-    else if (!again && right < k->fack)
+    else if (!again && right < k->fack) {
         k->reordering = true;
+        c->n.reordered++;
+    }
     if (sent_after(r->at, right, k->at, k->end)) {
         k->at = r->at;
         k->end = right;

@@ -175,6 +175,7 @@ recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again)
         return;
     stat_inc(t->stats, STAT_tcp_retransmit);
     c->n_rexmt++;
+    c->n.bytes_rexmt += bytes;
     if (c->ca == CA_OPEN || c->undo.marker == 0)
         return;
     if (c->undo.rexmt++ == 0)

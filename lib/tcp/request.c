@@ -49,6 +49,7 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
              i = t->tcb[i].bound_next) {
             const struct tcb *o = &t->tcb[i];
             if (o != c && o->lport == c->lport && o->h.state == TCPS_LISTEN &&
+                !port_shared(t, o, c) &&
                 (ipaddr_is_any(&o->laddr) || ipaddr_is_any(&c->laddr) ||
                  ipaddr_eq(&o->laddr, &c->laddr)))
                 return EADDRINUSE;
@@ -169,8 +170,10 @@ close_session(struct tcp *t, struct tcb *c)
         return;
     }
     c->h.bits |= H_SHUT_WR;
-    timer_set(t, c, T_WAIT,
-              t->now + (c->h.state == TCPS_FIN_WAIT_2 ? FIN_WAIT_2_TIME : ORPHAN_TIME));
+    if (c->h.state != TCPS_FIN_WAIT_2)
+        timer_set(t, c, T_WAIT, t->now + ORPHAN_TIME);
+    else if (!fin_wait_arm(t, c))
+        return;
     work_add(t, c);
 }
 
@@ -245,6 +248,10 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         request_name(t, c, reply);
         break;
     case REQ_SEND:
+        cursors_moved(t, c);
+        if (r->value != 0 && c->used && r->value <= c->h.tx_tail) /* urgent up to here */
+            c->snd_up = max_u64(c->snd_up, r->value + 1);
+        break;
     case REQ_CONSUMED:
         cursors_moved(t, c);
         break;
@@ -373,7 +380,7 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
 }
 
 /* A session that next_event gave out, and the crash came before the client heard of it. Its
- * listener is the one that has its port now: there is never more than one. */
+ * listener is the one of its client that has its port now; of several, any. */
 static bool
 tcp_tell_again(struct transport *tr, uint32_t sess)
 {
@@ -384,8 +391,8 @@ tcp_tell_again(struct transport *tr, uint32_t sess)
     if (c->h.state == TCPS_CLOSED || (c->h.bits & H_CLOSED))
         return false;
     if (c->parent == SESS_NONE) {
-        struct tcb *l = demux_listener(t, &c->laddr, c->lport);
-        if (l == NULL || l->link.client != c->link.client)
+        struct tcb *l = demux_listener_of(t, c);
+        if (l == NULL)
             return false;
         c->parent = tcb_number(t, l);
         l->n_untold++;

@@ -80,6 +80,10 @@ rtt_measure(struct tcp *t, struct tcb *c, const struct seg *s, const struct deli
     /* One sample a round trip, as the constants of RFC 6298 want it. */
     if (rtt == 0 || (c->srtt != 0 && c->h.snd_una < c->rtt_next))
         return;
+    if (c->rtt_next != 0 && t->now > c->rate.at)
+        c->rate.bytes_s = (c->delivered - c->rate.delivered) * NS_S / (t->now - c->rate.at);
+    c->rate.at = t->now;
+    c->rate.delivered = c->delivered;
     c->rtt_next = c->snd_nxt + 1;
     rtt_sample(c, rtt);
 }

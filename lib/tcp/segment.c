@@ -51,6 +51,8 @@ window_limit(struct tcp *t, const struct tcb *c)
     uint32_t buf = c->opt.rcvbuf - WINDOW_SLACK;
     if (cl == NULL || cl->n_sessions == 0)
         return buf;
+    if (c->opt.window_clamp != 0)
+        buf = min_u32(buf, c->opt.window_clamp);
     uint64_t share =
         min_u64(2ull * cl->pages.n * FIFO_PAGE / cl->n_sessions, pages_hold(cl->pages.n));
     return min_u32(buf, (uint32_t)min_u64(max_u64(share, UINT16_MAX), UINT32_MAX));
@@ -98,6 +100,32 @@ window_field(struct tcb *c, uint32_t limit)
     return (uint16_t)field;
 }
 
+static void
+syn_fields(struct tcp *t, struct tcb *c, struct tcp_hdr *h)
+{
+    bool answer = h->flags & TCP_ACK;
+    uint32_t mss = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
+    uint32_t most = c->opt.window_clamp != 0 ? c->opt.window_clamp : UINT16_MAX;
+    h->flags |= ecn_syn_flags(t, c, h->flags);
+    h->mss = (uint16_t)(c->opt.maxseg != 0 ? min_u32(mss, c->opt.maxseg) : mss);
+    h->has_wscale = !answer || (c->h.bits & H_WS);
+    h->wscale = WSCALE;
+    h->has_ts = !answer || (c->h.bits & H_TS);
+    h->sack_ok = !answer || (c->h.bits & H_SACK);
+    h->wnd = (uint16_t)min_u32(min_u32(c->opt.rcvbuf - WINDOW_SLACK, most), UINT16_MAX);
+    c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h->wnd);
+}
+
+/* RFC 6093 section 4: the pointer is one past the last urgent byte. */
+static void
+urgent_fields(const struct tcb *c, uint64_t seq, struct tcp_hdr *h)
+{
+    if (c->snd_up <= seq || c->snd_up - seq > UINT16_MAX || (h->flags & TCP_RST))
+        return;
+    h->flags |= TCP_URG;
+    h->urg = (uint16_t)(c->snd_up - seq);
+}
+
 bool
 output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags)
 {
@@ -117,18 +145,11 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     if (flags & TCP_ACK)
         h.ack = c->h.irs + (uint32_t)c->h.rcv_nxt;
     if (flags & TCP_SYN) {
-        h.flags |= ecn_syn_flags(t, c, flags);
-        uint32_t mss = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
-        h.mss = (uint16_t)(c->opt.maxseg != 0 ? min_u32(mss, c->opt.maxseg) : mss);
-        h.has_wscale = !(flags & TCP_ACK) || (c->h.bits & H_WS);
-        h.wscale = WSCALE;
-        h.has_ts = !(flags & TCP_ACK) || (c->h.bits & H_TS);
-        h.sack_ok = !(flags & TCP_ACK) || (c->h.bits & H_SACK);
-        h.wnd = (uint16_t)min_u32(c->opt.rcvbuf - WINDOW_SLACK, UINT16_MAX);
-        c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt + h.wnd);
+        syn_fields(t, c, &h);
     } else {
         h.has_ts = (c->h.bits & H_TS) != 0;
         h.wnd = window_field(c, limit);
+        urgent_fields(c, seq, &h);
         if ((flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
             sack_emit(t, c, &h);
     }
@@ -147,6 +168,11 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     stat_inc(t->stats, STAT_seg_tx);
     stat_add(t->stats, STAT_bytes_tx, len);
     c->n_tx += len;
+    c->n.segs_out++;
+    if (len != 0) {
+        c->n.data_out++;
+        c->n.data_sent_ms = ts_clock(t->now);
+    }
     if (flags & TCP_ACK) {
         c->ack_now = false;
         c->ack_segs = 0;

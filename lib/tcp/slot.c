@@ -45,6 +45,16 @@ slot_state(const struct tcb *c)
     return s;
 }
 
+/* SO_RCVLOWAT, but never what the peer may not send for want of window or pages. */
+static uint32_t
+low_mark(struct tcp *t, const struct tcb *c)
+{
+    const struct client *cl = tcb_client(t, c);
+    if (c->opt.rcvlowat <= 1 || cl->pages.n_free == 0)
+        return 1;
+    return max_u32(1, min_u32(c->opt.rcvlowat, window_limit(t, c) / 2));
+}
+
 void
 slot_publish(struct tcp *t, struct tcb *c)
 {
@@ -56,6 +66,14 @@ slot_publish(struct tcp *t, struct tcb *c)
         acked = c->h.tx_tail; /* nobody will send it any more */
     atomic_store_explicit(&d->rx_tail, rx_bytes(c), memory_order_release);
     atomic_store_explicit(&d->tx_head, acked, memory_order_release);
+    /* Sent once is sent, also while it is sent again. */
+    uint64_t sent = c->h.snd_max == 0 ? 0 : min_u64(c->h.snd_max - 1, c->h.tx_tail);
+    set(d->tx_sent, max_u64(sent, acked));
+    set(d->notsent, c->opt.notsent_lowat);
+    set(d->rcvlowat, low_mark(t, c));
+    if (c->rcv_up != 0)
+        set(d->urgent, c->rcv_up - 1);
+    info_busy(t, c);
     set(d->sndbuf, c->opt.sndbuf);
     set(d->rcvbuf, c->opt.rcvbuf);
     atomic_store_explicit(&d->state, slot_state(c), memory_order_release);

@@ -58,6 +58,7 @@ tcb_new(struct tcp *t)
         .keep_intvl_s = KEEP_INTVL / NS_S,
         .keep_cnt = KEEP_CNT,
         .linger = UINT32_MAX,
+        .rcvlowat = 1,
         .congestion = t->cfg.congestion,
         .quickack = true,
     };
@@ -100,6 +101,11 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->ecn_until = c->pace_next = c->limited = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
+    c->deferred = c->uncork = c->busy = false;
+    c->snd_up = c->rcv_up = 0;
+    c->quick = 0;
+    c->n.data_sent_ms = c->n.data_rcvd_ms = c->n.ack_rcvd_ms = ts_clock(t->now);
+    c->rate = (struct rate){0};
     c->rto = RTO_INITIAL;
     c->rexmt_since = c->last_oow_ack = 0;
     c->challenge_second = c->cookie_at = 0;

@@ -100,7 +100,7 @@ tcb_resume(struct tcp *t, struct tcb *c)
     if (c->h.state == TCPS_TIME_WAIT)
         time_wait_enter(t, c);
     else if (c->h.state == TCPS_FIN_WAIT_2 && (c->h.bits & H_CLOSED))
-        timer_set(t, c, T_WAIT, t->now + FIN_WAIT_2_TIME);
+        (void)fin_wait_arm(t, c);
     else if (tcb_is_orphan(c))
         timer_set(t, c, T_WAIT, t->now + ORPHAN_TIME);
     if (c->h.snd_max > c->h.snd_una)

@@ -40,17 +40,31 @@ keep_arm(struct tcp *t, struct tcb *c)
         timer_set(t, c, T_KEEP, c->last_rx + c->opt.keep_idle_s * NS_S);
 }
 
+bool
+fin_wait_arm(struct tcp *t, struct tcb *c)
+{
+    if (c->opt.fin_wait_s < 0) {
+        abort_session(t, c, 0);
+        return false;
+    }
+    ns_t wait = c->opt.fin_wait_s != 0 ? (ns_t)c->opt.fin_wait_s * NS_S : FIN_WAIT_2_TIME;
+    timer_set(t, c, T_WAIT, t->now + wait);
+    return true;
+}
+
 /* RFC 9293 3.8.3: has it been tried long enough? */
 static bool
 give_up(const struct tcp *t, const struct tcb *c)
 {
+    bool timed_out = c->opt.user_timeout_ms != 0 && c->backoff != 0 &&
+                     t->now - c->rexmt_since >= c->opt.user_timeout_ms * NS_MS;
     if (c->opt.user_timeout_ms != 0 && c->h.state >= TCPS_ESTABLISHED)
-        return c->backoff != 0 && t->now - c->rexmt_since >= c->opt.user_timeout_ms * NS_MS;
+        return timed_out;
     switch ((enum tcp_state)c->h.state) {
     case TCPS_SYN_SENT:
-        return c->backoff >= SYN_RETRIES;
+        return timed_out || c->backoff >= (c->opt.syn_cnt ? c->opt.syn_cnt : SYN_RETRIES);
     case TCPS_SYN_RCVD:
-        return c->backoff >= SYNACK_RETRIES;
+        return c->backoff >= max_u32(SYNACK_RETRIES, c->deferred ? c->opt.defer : 0);
     default:
         return c->backoff >= ((c->h.bits & H_CLOSED) ? ORPHAN_RETRIES : DATA_RETRIES);
     }
@@ -85,6 +99,11 @@ rexmt_fire(struct tcp *t, struct tcb *c)
         return;
     if (give_up(t, c)) {
         tcb_die(t, c, ETIMEDOUT);
+        return;
+    }
+    if (c->deferred && c->backoff + 1u < c->opt.defer) { /* its ACK came: do not ask for it */
+        c->backoff++;
+        rexmt_arm(t, c);
         return;
     }
     stat_inc(t->stats, STAT_tcp_rto);
@@ -146,6 +165,13 @@ wait_fire(struct tcp *t, struct tcb *c)
         abort_session(t, c, 0);
 }
 
+static void
+cork_fire(struct tcp *t, struct tcb *c)
+{
+    c->uncork = true;
+    work_add(t, c);
+}
+
 void
 timer_fire(struct tcp *t, struct tcb *c)
 {
@@ -153,7 +179,8 @@ timer_fire(struct tcp *t, struct tcb *c)
     static fire *const handler[T_COUNT] = {[T_REXMT] = rexmt_fire,
                                            [T_LOSS] = loss_fire,
                                            [T_KEEP] = keep_fire,
-                                           [T_WAIT] = wait_fire};
+                                           [T_WAIT] = wait_fire,
+                                           [T_CORK] = cork_fire};
     for (unsigned i = 0; i < T_COUNT; i++) {
         if (c->timer[i] > t->now)
             continue;

@@ -72,7 +72,7 @@ syn_is_newer(const struct tcb *c, const struct seg *s)
 static bool
 make_way(struct tcp *t, struct tcb *c, const struct seg *s)
 {
-    struct tcb *l = demux_listener(t, &s->dst, s->h.dport);
+    struct tcb *l = demux_listener(t, &s->dst, s->h.dport, &s->src, s->h.sport);
     /* Not for a cookie: it could not begin beyond the old numbers. The peer asks again. */
     if (l == NULL || !syn_is_newer(c, s) || listen_room(t, l) != LISTEN_ROOM)
         return false;

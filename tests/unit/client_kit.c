@@ -182,6 +182,9 @@ answer(struct kit *k, uint32_t slot, const struct sess_req *r, struct sess_evt *
         fifo_rx_clear(&k->v, slot, &k->pages);
         k->s[slot].used = false;
         break;
+    case REQ_SEND:
+        k->urgent = r->value != 0 ? r->value : k->urgent;
+        break;
     case REQ_GETOPT:
         e->value = r->name == SO_ERROR ? get(d->err) : k->sockopt_value;
         if (r->level == SOL_SOCKET && r->name == SO_ERROR)
@@ -190,7 +193,7 @@ answer(struct kit *k, uint32_t slot, const struct sess_req *r, struct sess_evt *
     case REQ_SETOPT:
         if (r->name == SO_LINGER)
             k->s[slot].linger_zero = r->value == LINGER_ON;
-        k->sockopt_value = (uint32_t)r->value;
+        k->sockopt_value = r->value;
         break;
     case REQ_NAME:
         e->addr = ipaddr_v4_u32(KIT_OWN);

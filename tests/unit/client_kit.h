@@ -53,7 +53,8 @@ struct kit {
     bool deaf;             /* takes no requests */
     unsigned drop_replies; /* as a domain that crashes before it answers */
     unsigned seen[REQ_OPS];
-    uint32_t sockopt_value;
+    uint64_t sockopt_value;
+    uint64_t urgent; /* of the last REQ_SEND that had one */
     /* virtual time */
     ns_t now;
     ns_t stalled_until; /* kit_wait lets nothing happen before */

@@ -65,7 +65,8 @@ Test(config, every_key_is_taken)
             "sndbuf = 8192\nrcvbuf = 16384\nspin_us = 7\nprobes = 1\n"
             "probe_interval_ms = 20\nuid_base = 5000\n"
             "frames { rx = 256 iptx = 128 tcptx = 64 udptx = 66 up = 68 }\n"
-            "cpu { nic = 0 ip = 1 tcp = 2 udp = 3 mono = 4 }\n"),
+            "cpu { nic = 0 ip = 1 tcp = 2 udp = 3 mono = 4 }\n"
+            "tcp { congestion = \"reno\" }\n"),
         0, "%s", err);
     cr_assert_str_eq(c.interface, "veth7");
     cr_assert_eq(ipaddr_to_u32(&c.addr), 0x0a010203u);
@@ -121,6 +122,8 @@ Test(config, mistakes_are_named_with_their_line)
         {"frames { bogus = 3 }\n", ":1:", "bogus"},
         {"cpu { nic = -2 }\n", ":1:", "nic"},
         {"sndbuf = 33554433\n", ":1:", "sndbuf"},
+        {"tcp {\n congestion = \"quick\"\n}\n", ":2:", "congestion"},
+        {"tcp { bogus = 1 }\n", ":1:", "bogus"},
     };
     struct sup_conf c;
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {

@@ -190,7 +190,6 @@ Test(tcp_port, options)
              {IPPROTO_IP, IP_TTL, 256, EINVAL},
              {IPPROTO_IP, IP_TTL, 0, EINVAL},
              {IPPROTO_TCP, 9999, 1, ENOPROTOOPT},
-             {SOL_SOCKET, SO_REUSEPORT, 1, ENOPROTOOPT},
              {77, 1, 1, ENOPROTOOPT}};
     uint32_t slot;
     kit_init(&k);
