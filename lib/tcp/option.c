@@ -77,32 +77,6 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
     }
 }
 
-/* TCP_DEFER_ACCEPT counts seconds, the mechanism timeouts of the SYN-ACK: rounded up. */
-static uint8_t
-defer_of_seconds(uint64_t seconds)
-{
-    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
-    uint8_t n = 0;
-    if (seconds > INT32_MAX)
-        return 0;
-    for (; period < seconds && n < UINT8_MAX; n++) {
-        period += timeout;
-        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
-    }
-    return n;
-}
-
-static uint32_t
-defer_seconds(uint8_t n)
-{
-    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
-    for (; n > 0; n--) {
-        period += timeout;
-        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
-    }
-    return period;
-}
-
 /* A name travels as eight bytes; none that is known here is longer. */
 static int
 set_congestion(struct tcp *t, struct tcb *c, uint64_t packed)
@@ -153,14 +127,16 @@ set_window_clamp(struct tcb *c, uint64_t v)
     return 0;
 }
 
-/* Off: acknowledgments wait, as they may. On: what is owed goes now, and so do the next. */
+/* 0: acknowledgments wait, as they may. 1: what is owed goes now, and so do the next. As on
+ * Linux, another even number is the first of it and then off. */
 static void
-set_quickack(struct tcb *c, bool on)
+set_quickack(struct tcb *c, uint64_t v)
 {
-    c->opt.quickack = on;
-    c->quick = on ? QUICK_ACKS : 0;
-    if (on && c->h.state >= TCPS_ESTABLISHED && c->ack_segs != 0)
+    bool live = c->h.state >= TCPS_ESTABLISHED;
+    if (v != 0 && live && c->ack_segs != 0)
         c->ack_now = true;
+    c->opt.quickack = (v & 1) || (v != 0 && !live);
+    c->quick = c->opt.quickack ? QUICK_ACKS : 0;
 }
 
 /* Those that are a number within bounds, and no more. */
@@ -177,7 +153,7 @@ set_tcp_number(struct tcb *c, int name, uint64_t v)
         c->opt.fin_wait_s = v > INT32_MAX ? -1 : (int16_t)min_u64(v, FIN_WAIT_2_MAX);
         return 0;
     case TCP_DEFER_ACCEPT:
-        c->opt.defer = defer_of_seconds(v);
+        c->opt.defer = defer_timeouts(v);
         return 0;
     case TCP_NOTSENT_LOWAT:
         c->opt.notsent_lowat = (uint32_t)v;
@@ -202,7 +178,7 @@ set_tcp(struct tcp *t, struct tcb *c, int name, uint64_t v)
         c->opt.cork = v != 0;
         break;
     case TCP_QUICKACK:
-        set_quickack(c, v & 1);
+        set_quickack(c, v);
         break;
     case TCP_CONGESTION:
         return set_congestion(t, c, v);
@@ -379,7 +355,7 @@ tcp_option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *v)
     if (level == IPPROTO_TCP)
         return get_tcp(t, c, name, v);
     if (level != IPPROTO_IP)
-        return ENOPROTOOPT;
+        return EOPNOTSUPP;
     switch (name) {
     case IP_TTL:
         *v = c->opt.ttl != 0 ? c->opt.ttl : 64;

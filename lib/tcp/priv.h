@@ -594,6 +594,9 @@ void rexmt_arm(struct tcp *t, struct tcb *c);
 void keep_arm(struct tcp *t, struct tcb *c);
 /* FIN-WAIT-2 without a program: bounded in time. False: over at once (TCP_LINGER2). */
 bool fin_wait_arm(struct tcp *t, struct tcb *c);
+/* TCP_DEFER_ACCEPT: the timeouts of a SYN-ACK that fill so many seconds, and back. */
+uint8_t defer_timeouts(uint64_t seconds);
+uint32_t defer_seconds(uint8_t timeouts);
 /* ---- timewait.c ---- */
 void time_wait_enter(struct tcp *t, struct tcb *c);
 /* It is over; the pointer must not be used afterwards. */

@@ -29,6 +29,32 @@ rexmt_arm(struct tcp *t, struct tcb *c)
     timer_set(t, c, T_REXMT, at);
 }
 
+/* TCP_DEFER_ACCEPT counts seconds, the mechanism timeouts of the SYN-ACK: rounded up. */
+uint8_t
+defer_timeouts(uint64_t seconds)
+{
+    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
+    uint8_t n = 0;
+    if (seconds > INT32_MAX)
+        return 0;
+    for (; period < seconds && n < UINT8_MAX; n++) {
+        period += timeout;
+        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
+    }
+    return n;
+}
+
+uint32_t
+defer_seconds(uint8_t n)
+{
+    uint32_t period = 0, timeout = (uint32_t)(RTO_INITIAL / NS_S);
+    for (; n > 0; n--) {
+        period += timeout;
+        timeout = min_u32(2 * timeout, (uint32_t)(RTO_MAX / NS_S));
+    }
+    return period;
+}
+
 void
 keep_arm(struct tcp *t, struct tcb *c)
 {

@@ -44,3 +44,11 @@ NETNS_TESTS += tests/netns/test_flood.sh
 check_PROGRAMS += tests/netns/syn_flood
 tests_netns_syn_flood_SOURCES = tests/netns/syn_flood.c
 tests_netns_syn_flood_LDADD = libproto.la
+
+# Socket options beside those of the kernel's own sockets, and their effects with a real peer.
+NETNS_TESTS += tests/netns/test_sockopt.sh
+check_PROGRAMS += tests/netns/sockopt_compare tests/netns/sockopt_behave
+tests_netns_sockopt_compare_SOURCES = tests/netns/sockopt_compare.c
+tests_netns_sockopt_compare_LDADD = libbulkhead.la
+tests_netns_sockopt_behave_SOURCES = tests/netns/sockopt_behave.c
+tests_netns_sockopt_behave_LDADD = libbulkhead.la
