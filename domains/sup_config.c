@@ -86,6 +86,7 @@ sup_conf_init(struct sup_conf *c)
         .half_open = 1024,
         .orphans = 4096,
         .ecn = ECN_ANSWER,
+        .congestion = CC_CUBIC,
         .sndbuf = 524288,
         .buffer_max = 16777216,
         .rcvbuf = 1000000,

@@ -142,9 +142,11 @@ port_rebuild(struct tcp *t, struct tcb *c)
         bound_insert(t, c);
 }
 
-/* Would binding c to addr:port disturb somebody (the rules of Linux)? */
+/* Would binding c to addr:port disturb somebody (the rules of Linux)? asked: the program named
+ * this port; one that is chosen for it is not shared. */
 static bool
-port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port)
+port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port,
+              bool asked)
 {
     for (uint32_t i = t->bound[port % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next) {
         const struct tcb *o = &t->tcb[i];
@@ -154,7 +156,7 @@ port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uin
             continue;
         if (o->opt.reuseaddr && c->opt.reuseaddr && o->h.state != TCPS_LISTEN)
             continue;
-        if (port_shared(t, o, c))
+        if (asked && port_shared(t, o, c))
             continue;
         return true;
     }
@@ -192,12 +194,12 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
         uint32_t start = ephemeral_start(t, addr, 0);
         for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST && port == 0; i++) {
             uint16_t p = ephemeral_nth(start, i);
-            if (t->port_use[p] == 0 && !port_conflict(t, c, addr, p))
+            if (t->port_use[p] == 0 && !port_conflict(t, c, addr, p, false))
                 port = p;
         }
         if (port == 0)
             return EADDRINUSE;
-    } else if (port_conflict(t, c, addr, port)) {
+    } else if (port_conflict(t, c, addr, port, true)) {
         return EADDRINUSE;
     }
     c->laddr = ipaddr_is_any(addr) ? (struct ipaddr){0} : *addr;

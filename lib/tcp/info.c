@@ -136,8 +136,10 @@ info_counts(const struct tcb *c, struct tcp_info *o)
 {
     uint64_t sent = c->h.snd_max == 0 ? 0 : min_u64(c->h.snd_max - 1, c->h.tx_tail);
     o->tcpi_total_retrans = (uint32_t)min_u64(c->n_rexmt, UINT32_MAX);
-    o->tcpi_bytes_acked = c->h.snd_una == 0 ? 0 : c->h.snd_una - 1;
-    o->tcpi_bytes_received = c->h.rcv_nxt == 0 ? 0 : c->h.rcv_nxt - 1;
+    /* Bytes of the stream: neither SYN nor FIN. */
+    o->tcpi_bytes_acked = c->h.snd_una == 0 ? 0 : min_u64(c->h.snd_una - 1, c->h.tx_tail);
+    bool fin = c->h.bits & H_FIN_RCVD;
+    o->tcpi_bytes_received = c->h.rcv_nxt == 0 ? 0 : c->h.rcv_nxt - 1 - fin;
     o->tcpi_segs_out = c->n.segs_out;
     o->tcpi_segs_in = c->n.segs_in;
     o->tcpi_notsent_bytes = (uint32_t)min_u64(c->h.tx_tail - sent, UINT32_MAX);

@@ -56,14 +56,14 @@ timeout_on_a_dead_link() {
 }
 
 for c in $(compositions); do
-    printf 'tcp { congestion = "cubic" }\n' >"$WORK/conf"
+    printf 'tcp { congestion = "vegas" }\n' >"$WORK/conf"
     stack_start "$c" -c "$WORK/conf" || { ok 1 "$c: starts"; continue; }
     in_a timeout 20 "$build/tests/netns/sockopt_compare" >"$WORK/table" 2>&1
     ok $? "$c: values and errno are the kernel's, but for what the manual says"
     note "$(cat "$WORK/table")"
     app "$BEHAVE" stack name 0
     wait "$bg_pid"
-    try "$c: congestion control as the configuration says" grep -qx cubic "$WORK/log.$bg_n"
+    try "$c: congestion control as the configuration says" grep -qx vegas "$WORK/log.$bg_n"
     both defer "TCP_DEFER_ACCEPT: a connection is there when its data is"
     both urgent-in "urgent data from the peer is in line, and its mark is found"
     both urgent-out "MSG_OOB: the peer finds the urgent byte"

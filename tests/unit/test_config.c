@@ -13,6 +13,7 @@
 #include "base/exit_codes.h"
 #include "domains/sup_config.h"
 #include "policy/topology.h"
+#include "tcp/cc.h"
 #include "tcp/tcp.h"
 
 static char err[512];
@@ -66,7 +67,7 @@ Test(config, every_key_is_taken)
             "probe_interval_ms = 20\nuid_base = 5000\n"
             "frames { rx = 256 iptx = 128 tcptx = 64 udptx = 66 up = 68 }\n"
             "cpu { nic = 0 ip = 1 tcp = 2 udp = 3 mono = 4 }\n"
-            "tcp { congestion = \"reno\" }\n"),
+            "tcp { congestion = \"vegas\" }\n"),
         0, "%s", err);
     cr_assert_str_eq(c.interface, "veth7");
     cr_assert_eq(ipaddr_to_u32(&c.addr), 0x0a010203u);
@@ -89,6 +90,7 @@ Test(config, every_key_is_taken)
         cr_assert_eq(c.n_frames[p], frames[p], "part %u", p);
     for (unsigned dom = 0; dom < DOM_COUNT; dom++)
         cr_assert_eq(c.cpu[dom], (int32_t)dom);
+    cr_assert_eq(c.congestion, CC_VEGAS);
 
     cr_assert_eq(read_conf(&c, "# nothing but this\n"), 0);
     cr_assert_eq(memcmp(&c, &d, sizeof c), 0, "an empty file changes nothing");

@@ -453,6 +453,24 @@ Test(tcp_option, reuseport)
     cr_assert(tcp_validate(k.t));
 }
 
+/* A port that is chosen for a program is its own, shared or not (as Linux). */
+Test(tcp_option, reuseport_ephemeral)
+{
+    uint32_t slot, s[2];
+    struct sess_evt e[2];
+    kit_init(&k);
+    s[0] = kit_open(&k, 0, &slot);
+    s[1] = kit_open(&k, 0, &slot);
+    for (unsigned i = 0; i < 2; i++)
+        kit_set(&k, s[i], SOL_SOCKET, SO_REUSEPORT, 1);
+    for (uint32_t p = EPHEMERAL_FIRST; p <= EPHEMERAL_LAST; p++)
+        k.t->port_use[p] = p != 40000; /* all others are in use */
+    cr_assert_eq(kit_request(&k, s[0], (struct sess_req){.op = REQ_BIND}, &e[0]), 0);
+    cr_assert_eq(e[0].port, 40000);
+    cr_assert_eq(kit_request(&k, s[1], (struct sess_req){.op = REQ_BIND}, &e[1]), EADDRINUSE);
+    cr_assert_eq(kit_bind(&k, s[1], 0, 40000), 0, "but it can be asked for");
+}
+
 /* One that is bound to the address itself is asked before those of any address. */
 Test(tcp_option, reuseport_and_address)
 {
