@@ -182,6 +182,7 @@ Test(tcp_option, info)
     cr_assert_eq(o.tcpi_bytes_acked, 4000);
     cr_assert_eq(o.tcpi_delivered, 3);
     ns_t busy = o.tcpi_busy_time;
+    cr_assert_geq(busy, 1000000);
     kit_wait(&k, NS_S);
     cr_assert_eq(info(c.sess, 0).tcpi_busy_time, busy, "idle");
     conn_send(&k, &c, TCP_ACK, 10);
@@ -290,6 +291,11 @@ Test(tcp_option, quickack)
     kit_drop(&k);
     conn_send(&k, &c, TCP_ACK, 100);
     EXPECT_NONE(&k);
+    set_tcp(c.sess, TCP_QUICKACK, 1);
+    kit_step(&k, NULL, 0);
+    EXPECT_ACK(&k, &c);
+    conn_send(&k, &c, TCP_ACK, 100); /* and the next at once, late as it is */
+    EXPECT_ACK(&k, &c);
 }
 
 Test(tcp_option, syn_count)
