@@ -248,8 +248,11 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
 static void
 take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
 {
-    if (c->h.rcv_nxt != s->seq + s->len || (c->h.bits & H_FIN_RCVD))
+    if (c->h.rcv_nxt != s->seq + s->len || (c->h.bits & H_FIN_RCVD)) {
+        c->ack_now = true; /* a gap before it: RFC 5681 4.2 */
+        work_add(t, c);
         return;
+    }
     c->h.rcv_nxt++;
     c->h.rcv_adv = max_u64(c->h.rcv_adv, c->h.rcv_nxt);
     c->h.bits |= H_FIN_RCVD;
