@@ -87,6 +87,10 @@ tests_unit_test_tcp_data_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_tcp_path
 tests_unit_test_tcp_path_SOURCES = tests/unit/test_tcp_path.c $(TCP_KIT)
 tests_unit_test_tcp_path_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_model
+tests_unit_test_tcp_model_SOURCES = tests/unit/test_tcp_model.c tests/unit/tcp_model.c \
+	tests/unit/tcp_model.h $(TCP_KIT)
+tests_unit_test_tcp_model_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_tcp_rtt
 tests_unit_test_tcp_rtt_SOURCES = tests/unit/test_tcp_rtt.c $(TCP_KIT)
 tests_unit_test_tcp_rtt_LDADD = $(UNIT_LIBS)
