@@ -7,6 +7,8 @@
 #include <poll.h>
 
 #include "load.h"
+#include "wire/csum.h"
+#include "wire/wire.h"
 
 #define HEAD 8u /* side, number */
 #define PATTERN(side, number) ((side)*100000u + (number)*7919u)
@@ -44,6 +46,16 @@ soft_error(struct load *l, struct load_udp *u)
     return true;
 }
 
+/* Each fragment may be corrupted for itself, and once in 65536 times that two are, their errors
+ * cancel out in the checksum: no receiver can know. */
+static bool
+sums_differ(struct load *l, const struct load_udp *o, const uint8_t *got, const uint8_t *want,
+            size_t n)
+{
+    return l->w->cfg.wire[o->side].corrupt == 0 || n + UDP_HEADER <= 576 - IP4_HEADER ||
+           csum_fold(csum_bytes(got, n)) != csum_fold(csum_bytes(want, n));
+}
+
 bool
 dgram_receive(struct load *l, struct load_udp *u)
 {
@@ -65,7 +77,9 @@ dgram_receive(struct load *l, struct load_udp *u)
         world_fail(l->w, "a datagram that was not sent");
     if ((uint32_t)n != o->size[number])
         world_fail(l->w, "a datagram of %u bytes came with %zd", o->size[number], n);
-    if (memcmp(buf + HEAD, load_pattern(PATTERN(side, number), 0), (size_t)n - HEAD) != 0)
+    const uint8_t *want = load_pattern(PATTERN(side, number), 0);
+    if (memcmp(buf + HEAD, want, (size_t)n - HEAD) != 0 &&
+        sums_differ(l, o, buf + HEAD, want, (size_t)n - HEAD))
         world_fail(l->w, "a datagram came with other bytes");
     if (u->n_got[number] != 0 && !l->dup_ok)
         world_fail(l->w, "a datagram came twice");
