@@ -243,6 +243,8 @@ load_run(struct load *l, struct world *w, const struct load_config *c)
     for (unsigned i = 0; i < 2; i++) {
         l->timeouts_ok |= w->cfg.wire[i].loss > 80000 || w->cfg.wire[i].corrupt > 80000;
         l->dup_ok |= w->cfg.wire[i].dup != 0;
+        const struct stack_config *s = &w->cfg.stack[i];
+        l->cookies_ok |= s->cookies == TCP_COOKIES_ALWAYS || s->half_open < c->flows;
     }
     open_all(l);
     flow_setup(l);

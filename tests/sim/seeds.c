@@ -89,7 +89,8 @@ stall_bound(const struct world_config *w, uint32_t flows)
         const struct wire_profile *p = &w->wire[i];
         rtt += p->latency + p->jitter + (p->late != 0 ? p->late_by : 0);
         if (p->bits_per_s != 0)
-            rtt += (uint64_t)flows * w->stack[i].sndbuf * 8 * NS_S / p->bits_per_s;
+            rtt += (uint64_t)flows * max_u32(w->stack[i].sndbuf, w->stack[i].buffer_max) * 8 *
+                   NS_S / p->bits_per_s;
         worst = max_u32(worst, p->loss + p->corrupt);
         extra += p->burst != 0 ? 30 * NS_S : 0;
         extra += p->mtu_silent ? 120 * NS_S : 0;
@@ -99,6 +100,21 @@ stall_bound(const struct world_config *w, uint32_t flows)
                 : worst <= 80000 ? 120 * NS_S
                                  : 1200 * NS_S;
     return most + extra + 8 * rtt;
+}
+
+/* What came later: drawn by itself, so that seeds keep their meaning. */
+static void
+random_more(uint64_t seed, struct world_config *w)
+{
+    struct rng r = {seed ^ 0x400d};
+    for (unsigned i = 0; i < 2; i++) {
+        struct stack_config *c = &w->stack[i];
+        c->cookies = rng_percent(&r, 15) ? TCP_COOKIES_ALWAYS : TCP_COOKIES_AUTO;
+        if (rng_percent(&r, 15)) /* SYNs are answered by cookie when this is used up */
+            c->half_open = rng_below(&r, 4);
+        if (rng_percent(&r, 25))
+            c->buffer_max = max_u32(c->sndbuf, c->rcvbuf) << rng_below(&r, 6);
+    }
 }
 
 void
@@ -125,6 +141,7 @@ seeds_world(uint64_t seed, struct world_config *w, struct load_config *l)
         }
     w->start += rng_next(&r) % (100000 * NS_S);
     l->flows = rng_range(&r, 1, 8);
+    random_more(seed, w);
     l->stall = stall_bound(w, l->flows);
 }
 

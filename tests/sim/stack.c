@@ -50,6 +50,7 @@ configure(struct stack *s)
         .isn_fixed = c->isn_fixed,
         .ecn = c->ecn,
         .congestion = c->congestion,
+        .cookies = c->cookies,
         .pacing = c->pacing,
     };
     s->udp_cfg = (struct udp_config){

@@ -27,7 +27,7 @@ struct stack_config {
     uint32_t buffer_max;     /* that they grow to by themselves */
     uint32_t udp_buf;        /* of datagrams, each way */
     uint32_t isn_fixed;      /* as in tcp_config, and so are these */
-    uint8_t ecn, congestion;
+    uint8_t ecn, congestion, cookies;
     bool pacing;
     uint32_t batch;       /* received frames that one turn takes, 1 to BATCH_MAX */
     ns_t tx_time;         /* the NIC keeps a frame so long at most */
