@@ -137,7 +137,7 @@ rexmt_fire(struct tcp *t, struct tcb *c)
         c->snd_nxt = 0;
     else if (c->snd_nxt > c->h.snd_una)
         recovery_timeout(t, c);
-    c->backoff++;
+    c->backoff = (uint8_t)min_u32(c->backoff + 1u, UINT8_MAX);
     rexmt_arm(t, c);
     work_add(t, c);
 }
