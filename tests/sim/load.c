@@ -153,8 +153,9 @@ all_over(void *ctx)
         if (o->state != END_OVER)
             return false;
         /* Not accepted: the opener aborted so early that nobody heard of it, or timed out. */
-        bool unheard = a->state == END_NONE &&
-                       (o->plan != PLAN_ORDERLY || l->timeouts_ok || l->dead[a->side]);
+        bool unheard =
+            a->state == END_NONE && (o->plan != PLAN_ORDERLY || l->timeouts_ok ||
+                                     (l->cookies_ok && o->err != 0) || l->dead[a->side]);
         if (a->state != END_OVER && !unheard)
             return false;
     }

@@ -91,8 +91,10 @@ struct load {
     struct rng rng;
     bool timeouts_ok; /* the wire is so bad that a connection may time out */
     bool dup_ok;      /* the wire repeats frames: datagrams may come twice */
-    bool cookies_ok;  /* SYNs may be answered by cookie, and ACKs be taken for a handshake's */
-    bool broken_ok;   /* datagrams may be lost by a crash */
+    /* SYNs may be answered by cookie. Then an old ACK may be taken for a handshake's, and one
+     * that overtakes the handshake's for a stranger's, which a RST answers. */
+    bool cookies_ok;
+    bool broken_ok; /* datagrams may be lost by a crash */
     struct flow flow[LOAD_FLOWS];
     struct load_listener listener[2];
     struct load_udp udp[2];
