@@ -34,7 +34,7 @@ over(struct model *m)
 }
 
 /* 3.10.7.1 and .2: nobody, or a listener. */
-static enum answer
+static enum model_answer
 no_connection(struct model *m, const struct model_seg *s)
 {
     if (s->flags & TCP_RST)
@@ -51,7 +51,7 @@ no_connection(struct model *m, const struct model_seg *s)
 }
 
 /* 3.10.7.3 */
-static enum answer
+static enum model_answer
 syn_sent(struct model *m, const struct model_seg *s)
 {
     bool ack = s->flags & TCP_ACK;
@@ -100,7 +100,7 @@ acknowledge(struct model *m, int64_t ack)
     }
 }
 
-static enum answer
+static enum model_answer
 not_acceptable(struct model *m, const struct model_seg *s)
 {
     const uint8_t kind = s->flags & (TCP_SYN | TCP_ACK | TCP_RST);
@@ -137,10 +137,10 @@ takes_text(const struct model *m)
 }
 
 /* Sixth to eighth. */
-static enum answer
+static enum model_answer
 text_and_fin(struct model *m, const struct model_seg *s)
 {
-    enum answer a = ANSWER_NONE;
+    enum model_answer a = ANSWER_NONE;
     if (s->len != 0 && m->closed && s->seq + s->len > m->rcv) { /* RFC 2525 2.17, 9293 3.6.1 */
         over(m);
         return ANSWER_RST;
@@ -164,7 +164,7 @@ text_and_fin(struct model *m, const struct model_seg *s)
 
 /* TIME-WAIT: RST is not taken (RFC 1337); a SYN beyond everything begins anew if somebody
  * listens (RFC 9293 3.6.1, 3.10.7.4); our choice: an ACK alone needs no answer. */
-static enum answer
+static enum model_answer
 time_wait(struct model *m, const struct model_seg *s)
 {
     if (s->flags & TCP_RST)
@@ -177,7 +177,7 @@ time_wait(struct model *m, const struct model_seg *s)
     return s->len != 0 || (s->flags & (TCP_SYN | TCP_FIN)) ? ANSWER_ACK : ANSWER_FREE;
 }
 
-enum answer
+enum model_answer
 model_arrives(struct model *m, const struct model_seg *s)
 {
     if (m->state == TCPS_CLOSED || m->state == TCPS_LISTEN)
@@ -234,7 +234,7 @@ model_sent(struct model *m, const struct model_seg *s)
     return true;
 }
 
-enum answer
+enum model_answer
 model_close(struct model *m)
 {
     int64_t bytes = m->rcv - 1 - (m->fin_at != 0);

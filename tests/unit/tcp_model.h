@@ -17,7 +17,7 @@
 /* How a segment is answered: not at all; with an ACK of what is expected next; with a RST; with
  * a SYN and an ACK; or in one of the first two ways. Data and FIN may go along with any but a
  * RST. */
-enum answer { ANSWER_NONE, ANSWER_ACK, ANSWER_RST, ANSWER_SYNACK, ANSWER_FREE };
+enum model_answer { ANSWER_NONE, ANSWER_ACK, ANSWER_RST, ANSWER_SYNACK, ANSWER_FREE };
 
 struct model {
     enum tcp_state state; /* TCPS_LISTEN, TCPS_CLOSED: there is no connection */
@@ -38,11 +38,11 @@ struct model_seg {
 };
 
 /* A segment from the peer. */
-enum answer model_arrives(struct model *m, const struct model_seg *s);
+enum model_answer model_arrives(struct model *m, const struct model_seg *s);
 /* One from the stack: what it chose to do. False: it may not do that. */
 bool model_sent(struct model *m, const struct model_seg *s);
 /* The program closes. */
-enum answer model_close(struct model *m);
+enum model_answer model_close(struct model *m);
 /* Twice the MSL goes by. */
 void model_wait(struct model *m);
 

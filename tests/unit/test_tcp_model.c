@@ -57,7 +57,7 @@ connection(void)
 
 /* Look at all that was sent: tell the model, and see whether it is an answer as expected. */
 static void
-observe(enum answer expected)
+observe(enum model_answer expected)
 {
     unsigned acks = 0, resets = 0, syns = 0, other = 0;
     const struct out_seg *o;
@@ -168,7 +168,7 @@ arrives(const struct model_seg *s)
     bool fresh =
         (m.state == TCPS_LISTEN || m.state == TCPS_TIME_WAIT || m.state == TCPS_SYN_SENT);
     visits[m.state]++;
-    enum answer a = model_arrives(&m, s);
+    enum model_answer a = model_arrives(&m, s);
     if (a == ANSWER_SYNACK && fresh) {
         irs += (uint32_t)s->seq;
         have_iss &= !m.passive;
@@ -223,7 +223,7 @@ program(void)
     struct conn c = {.client = 0, .sess = sess, .slot = slot};
     uint8_t buf[MODEL_BYTES];
     bool open = sess != SESS_NONE && m.state >= TCPS_ESTABLISHED && !m.closed;
-    enum answer a = ANSWER_FREE;
+    enum model_answer a = ANSWER_FREE;
     if (!open)
         return;
     switch (below(8)) {
