@@ -186,6 +186,13 @@ model_arrives(struct model *m, const struct model_seg *s)
         return syn_sent(m, s);
     if (m->state == TCPS_TIME_WAIT)
         return time_wait(m, s);
+    struct model_seg ack = *s;
+    if (m->state == TCPS_SYN_RCVD && s->seq == 0 && s->ack == 1 &&
+        (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK)) {
+        ack.seq = 1; /* figure 7; our choice: also to a listener, it knows our number */
+        ack.flags &= (uint8_t)~TCP_SYN;
+        s = &ack;
+    }
     if (!acceptable(m, s))
         return not_acceptable(m, s);
     if (s->flags & TCP_RST) { /* second: RFC 5961 section 3 */
