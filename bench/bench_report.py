@@ -78,7 +78,7 @@ def show(result, stacks):
            " (modified)" if h["modified"] else "", h["date"]))
     s = result["settings"]
     print("MTU 1500, one flow, %d MiB a transfer, %d messages a size, %d rounds, %s congestion "
-          "control in the kernel, nothing pinned" %
+          "control in every sender, domains placed by default" %
           (s["bytes"] >> 20, s["count"], s["rounds"], s["congestion_control"]))
     ratios = [r for r in ("factored/monolithic", "factored/kernel", "monolithic/kernel")
               if all(x in stacks for x in r.split("/"))]

@@ -96,7 +96,7 @@ sup_conf_init(struct sup_conf *c)
         .uid_base = UID_BASE_DEFAULT,
     };
     for (unsigned d = 0; d < DOM_COUNT; d++)
-        c->cpu[d] = -1;
+        c->cpu[d] = CPU_AUTO;
 }
 
 bool

@@ -18,6 +18,8 @@ enum composition { COMP_FACTORED, COMP_MONOLITHIC };
  * 65535) and the default of /etc/subuid (from 100000) hand out. */
 #define UID_BASE_DEFAULT 70000u
 
+#define CPU_AUTO (-2) /* by the number of processors */
+
 struct sup_conf {
     char interface[16];
     struct ipaddr addr; /* none: not given */
@@ -36,7 +38,7 @@ struct sup_conf {
     uint32_t sndbuf, rcvbuf, buffer_max; /* bytes */
     uint32_t congestion;                 /* enum cc_alg of new sessions */
     int32_t spin_us;                     /* -1: by the number of processors */
-    int32_t cpu[DOM_COUNT];              /* -1: anywhere */
+    int32_t cpu[DOM_COUNT];              /* -1: anywhere; CPU_AUTO */
     uint32_t probes, probe_interval_ms;
     uint32_t uid_base;
 };
