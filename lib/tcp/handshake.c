@@ -191,3 +191,51 @@ syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s)
     c->snd_nxt = 0;
     work_add(t, c);
 }
+
+/* RFC 9293 figure 7: their SYN comes again, and acknowledges ours. It has no number that is
+ * new, but says all that an ACK would. */
+void
+simultaneous_open(const struct tcb *c, struct seg *s)
+{
+    const uint8_t kind = TCP_SYN | TCP_ACK;
+    if (c->h.state != TCPS_SYN_RCVD || (s->h.flags & (kind | TCP_RST)) != kind || s->seq != 0 ||
+        s->ack != 1 || c->h.rcv_nxt != 1 || c->h.snd_max != 1)
+        return;
+    s->h.flags &= (uint8_t)~TCP_SYN;
+    s->seq = 1;
+    s->unscaled = true;
+}
+
+/* RFC 9293 3.10.7.4, fifth, in SYN-RECEIVED. */
+bool
+handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    if (s->ack == 0 || s->ack > c->h.snd_max || c->h.snd_max == 0) {
+        output_reset_for(t, s);
+        return false;
+    }
+    /* TCP_DEFER_ACCEPT: not before there is something to read, or it took too long. */
+    if (c->opt.defer > c->backoff && (c->h.bits & H_PASSIVE) && s->len == 0 &&
+        !(s->h.flags & TCP_FIN)) {
+        c->deferred = true;
+        return false;
+    }
+    struct client *cl = tcb_client(t, c);
+    if (c->link.slot == SESS_NONE) {
+        /* The program's queue is full, or it has no slot left: as if the ACK was lost. */
+        const struct tcb *l = c->parent != SESS_NONE ? &t->tcb[c->parent] : NULL;
+        if (cl == NULL || l == NULL || l->n_accept > l->backlog || !slot_attach(t, c, cl)) {
+            stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+            return false;
+        }
+    }
+    rtt_of_syn(t, c);
+    c->h.snd_una = max_u64(c->h.snd_una, 1);
+    c->snd_nxt = max_u64(c->snd_nxt, 1);
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    c->h.snd_wnd = (uint32_t)s->h.wnd << (s->unscaled ? 0 : c->h.snd_wscale);
+    c->max_wnd = max_u32(c->max_wnd, c->h.snd_wnd);
+    tcb_established(t, c);
+    return true;
+}

@@ -6,6 +6,7 @@ libproto_la_SOURCES += \
 	lib/tcp/cc_cubic.c \
 	lib/tcp/cc_reno.c \
 	lib/tcp/cc_vegas.c \
+	lib/tcp/client.c \
 	lib/tcp/cookie.c \
 	lib/tcp/demux.c \
 	lib/tcp/ecn.c \
@@ -36,6 +37,7 @@ libproto_la_SOURCES += \
 	lib/tcp/sent.c \
 	lib/tcp/slot.c \
 	lib/tcp/tcb.c \
+	lib/tcp/tcb.h \
 	lib/tcp/tcp.c \
 	lib/tcp/tcp.h \
 	lib/tcp/timer.c \

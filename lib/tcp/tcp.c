@@ -210,9 +210,6 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     return t;
 }
 
-int tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
-                   const struct sess_limits *limits);
-
 /* A client comes, or comes back with the sessions that it had before a crash. */
 int
 tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
