@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * many_conns HOST PORT N BYTES: N connections at once through Bulkhead to an echo server; each
- * sends BYTES of a pattern of its own while it reads them back and compares every byte, then
- * shuts down and waits for the end of the stream. Exit 0 if all N came to a clean end.
+ * many_conns HOST PORT N BYTES [ROUNDS]: N connections at once through Bulkhead to an echo
+ * server; each sends BYTES of a pattern of its own while it reads them back and compares every
+ * byte, then shuts down and waits for the end of the stream; all of it ROUNDS times. Exit 0 if
+ * all came to a clean end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -123,18 +124,20 @@ run(struct conn *c, size_t n, size_t bytes)
 int
 main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: %s HOST PORT N BYTES\n", argv[0]);
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: %s HOST PORT N BYTES [ROUNDS]\n", argv[0]);
         return 2;
     }
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((unsigned short)atoi(argv[2]))};
     size_t n = strtoul(argv[3], NULL, 10), bytes = strtoul(argv[4], NULL, 10);
+    size_t rounds = argc == 6 ? strtoul(argv[5], NULL, 10) : 1;
     if (inet_pton(AF_INET, argv[1], &to.sin_addr) != 1 || n == 0)
         return 2;
     struct conn *c = calloc(n, sizeof *c);
-    if (c == NULL || open_all(c, n, &to) != 0 || run(c, n, bytes) != 0)
-        return 1;
-    printf("%zu connections, %zu bytes each way, all equal\n", n, bytes);
+    for (size_t i = 0; i < rounds; i++)
+        if (c == NULL || open_all(c, n, &to) != 0 || run(c, n, bytes) != 0)
+            return 1;
+    printf("%zu times %zu connections, %zu bytes each way, all equal\n", rounds, n, bytes);
     return 0;
 }
