@@ -148,7 +148,7 @@ protolat_serve(const struct protolat *p)
         setrlimit(RLIMIT_NOFILE, &r);
     }
     s.via = p->via;
-    s.listener = p->tcp ? tool_listen(p->via, SOCK_STREAM | SOCK_NONBLOCK, &at, 1024) : -1;
+    s.listener = p->tcp ? tool_listen(p->via, SOCK_STREAM | SOCK_NONBLOCK, &at, 16384) : -1;
     s.udp = p->udp ? tool_listen(p->via, SOCK_DGRAM, &at, 0) : -1;
     add(&s, s.listener);
     add(&s, s.udp);

@@ -9,6 +9,8 @@ set -u
 net_need
 net_lock
 net_up
+# The server's kernel must not be what connections fail for.
+in_b sysctl -qw net.core.somaxconn=16384 net.ipv4.tcp_max_syn_backlog=16384
 LAT=$(tool bulkhead-protolat)
 MANY=$build/tests/netns/many_conns
 
