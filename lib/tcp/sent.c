@@ -112,7 +112,8 @@ sent_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
     }
     struct run *r =
         runs_insert(&t->runs, &c->sent, true, runs_used(t, c), c->sent.tail, left, right);
-    if (r == NULL && tail->flags == flags) { /* as if all of it was sent only now */
+    if (r == NULL && tail != NULL &&
+        tail->flags == flags) { /* as if all of it was sent only now */
         tail->at = t->now;
         tail->right = right;
         return;
@@ -121,6 +122,8 @@ sent_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
         squeeze(t, c);
         r = runs_insert(&t->runs, &c->sent, true, runs_used(t, c), c->sent.tail, left, right);
     }
+    if (r == NULL) /* never: two runs are promised */
+        return;
     r->at = t->now;
     r->flags = flags;
 }
