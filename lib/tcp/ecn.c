@@ -52,6 +52,7 @@ ecn_echoed(struct tcp *t, struct tcb *c, const struct seg *s, uint32_t flight)
     if (c->ca != CA_OPEN) /* it has slowed down already */
         return;
     stat_inc(t->stats, STAT_tcp_ecn_reduced);
+    c->undo.marker = 0; /* whatever was undone, this stands */
     cc_ops_of(c->cc.alg)->mark(&c->cc, flight, t->now);
     c->ecn_cwr = true;
 }

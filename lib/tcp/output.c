@@ -50,6 +50,7 @@ static void
 sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end)
 {
     pace_sent(t, c, (uint32_t)(end - seq));
+    plp_sent(t, c, seq, end, end > c->snd_nxt && seq >= c->h.snd_max);
     bool again = seq < c->h.snd_max;
     bool fresh = end > c->snd_nxt;
     recovery_sent(t, c, (uint32_t)(end - seq), again);

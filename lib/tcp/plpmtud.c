@@ -79,7 +79,7 @@ uint32_t
 plp_probe(struct tcp *t, struct tcb *c, uint64_t queued, uint64_t room)
 {
     struct plp *p = &c->plp;
-    if (c->ooo.n != 0 || t->now < p->next || c->ca != CA_OPEN || p->right != 0 ||
+    if (sack_mss(c) != c->h.mss || t->now < p->next || c->ca != CA_OPEN || p->right != 0 ||
         c->lost != 0 || c->backoff != 0)
         return 0;
     uint32_t size = next_size(p, c->h.mss, mss_limit(t, c));
@@ -95,6 +95,20 @@ plp_probe(struct tcp *t, struct tcb *c, uint64_t queued, uint64_t room)
     p->right = c->snd_nxt + size;
     p->size = (uint16_t)size;
     return size;
+}
+
+/* A probe's bytes that go in any other way (there was no frame for all of it, or they are
+ * repaired with others) prove nothing when they arrive. */
+void
+plp_sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end, bool fresh)
+{
+    struct plp *p = &c->plp;
+    if (p->right == 0 || seq >= p->right || end <= p->left)
+        return;
+    if (fresh && seq == p->left && end == p->right)
+        return;
+    p->right = 0;
+    p->next = t->now + NS_S;
 }
 
 /* After an ACK: did a probe arrive, or was it lost? True: what was lost is the probe alone,

@@ -124,6 +124,8 @@ void sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right,
                  struct delivery *d);
 /* Mark [left, right) lost, as far as it is not SACKed. Returns the bytes. */
 uint32_t sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
+/* The same of one run. */
+uint32_t sent_run_lost(struct tcp *t, struct tcb *c, uint32_t number);
 /* The peer dropped what it had SACKed, or lies. */
 void sent_unsack(struct tcp *t, struct tcb *c);
 /* Nothing is lost after all. */
@@ -181,6 +183,8 @@ void pace_sent(struct tcp *t, struct tcb *c, uint32_t bytes);
 uint32_t mss_limit(const struct tcp *t, const struct tcb *c);
 void mss_set(struct tcb *c, uint32_t mss);
 void plp_timeout(struct tcp *t, struct tcb *c);
+/* [seq, end) goes out; fresh: for the first time. */
+void plp_sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end, bool fresh);
 uint32_t plp_probe(struct tcp *t, struct tcb *c, uint64_t queued, uint64_t room);
 bool plp_acked(struct tcp *t, struct tcb *c, uint32_t lost);
 /* ---- prr.c: RFC 6937 ---- */

@@ -19,7 +19,7 @@ rack_delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right
                const struct delivery *d)
 {
     struct rack *k = &c->rack;
-    bool again = r->flags & RUN_REXMT;
+    bool again = r->flags & (RUN_REXMT | RUN_VAGUE);
     ns_t rtt = t->now - r->at;
     /* Was it the first transmission that arrived? Then this says nothing of the second. */
     if (again && d->ts && (int32_t)(d->ts_ecr - (ts_clock(r->at) + c->h.ts_offset)) < 0)
@@ -80,10 +80,12 @@ rack_detect(struct tcp *t, struct tcb *c)
         if ((r->flags & (RUN_SACKED | RUN_LOST)) || !sent_after(k->at, k->end, r->at, r->right))
             continue;
         ns_t due = r->at + k->rtt + window;
-        if (due <= t->now)
-            lost += sent_lost(t, c, r->left, r->right);
-        else
+        if (due <= t->now) {
+            lost += sent_run_lost(t, c, i);
+            c->lost_beyond |= c->ca == CA_RECOVERY && r->left >= c->recover;
+        } else {
             wait = max_u64(wait, due - t->now);
+        }
     }
     if (wait != 0) {
         c->tlp_due = false;
@@ -103,7 +105,7 @@ rack_timeout(struct tcp *t, struct tcb *c)
     for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
         const struct run *r = &t->runs.run[i];
         if (r->left == una || r->at + old <= t->now)
-            (void)sent_lost(t, c, r->left, r->right);
+            (void)sent_run_lost(t, c, i);
     }
 }
 
@@ -140,11 +142,12 @@ void
 tlp_fire(struct tcp *t, struct tcb *c)
 {
     c->tlp_due = false;
-    if (c->tlp_end != 0 || c->snd_nxt <= c->h.snd_una)
+    if (c->tlp_end != 0 || c->snd_nxt <= c->h.snd_una || c->ca != CA_OPEN || c->sacked != 0 ||
+        c->lost != 0 || c->sent.n == 0)
         return;
     bool fresh = output_one_new(t, c);
     if (!fresh) {
-        uint64_t left = max_u64(c->h.snd_una, 1), mss = c->h.mss;
+        uint64_t left = t->runs.run[c->sent.tail].left, mss = sack_mss(c);
         left = c->snd_nxt - left > mss ? c->snd_nxt - mss : left;
         if (output_again(t, c, left, c->snd_nxt) == 0)
             return;

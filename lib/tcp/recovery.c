@@ -21,7 +21,11 @@ begin(struct tcp *t, struct tcb *c)
     undo_begin(c);
     c->ca = CA_RECOVERY;
     c->recover = c->snd_nxt;
+    c->lost_beyond = false;
     c->tlp_end = 0;
+    if (c->tlp_due)
+        c->timer[T_LOSS] = NS_NEVER;
+    c->tlp_due = false;
     c->ecn_cwr = c->h.bits & H_ECN; /* RFC 3168 6.1.2: for any reduction */
     cc_ops_of(c->cc.alg)->loss(&c->cc, out_bytes(c), t->now);
     prr_begin(c);
@@ -106,8 +110,11 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
         rack_reorder_window(c, d->dsack, false);
     if (undo_check(t, c, d))
         return;
-    if (c->ca != CA_OPEN && c->h.snd_una >= c->recover)
+    bool next = false; /* of the flight after the one that is repaired, some is lost too */
+    if (c->ca != CA_OPEN && c->h.snd_una >= c->recover) {
+        next = c->lost_beyond;
         end(t, c);
+    }
     if (sack)
         d->lost = d->bytes != 0 ? rack_detect(t, c) : 0;
     else if (d->advanced)
@@ -115,7 +122,7 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
     else if (duplicate)
         newreno_duplicate(t, c, d);
     bool probe = plp_acked(t, c, d->lost);
-    if (c->ca == CA_OPEN && d->lost != 0 && !probe)
+    if (c->ca == CA_OPEN && (next || (d->lost != 0 && !probe)))
         begin(t, c);
     if (c->ca == CA_RECOVERY)
         prr_ack(c, d);
@@ -154,11 +161,11 @@ recovery_timeout(struct tcp *t, struct tcb *c)
         c->ecn_cwr = c->h.bits & H_ECN;
         cc_ops_of(c->cc.alg)->timeout(&c->cc, out_bytes(c), t->now);
     }
-    c->cc.cwnd = c->h.mss;
     if (c->h.bits & H_SACK)
         rack_timeout(t, c);
     else
         (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
+    c->cc.cwnd = pipe_of(c) + c->h.mss; /* what is too young to be lost does not hold it up */
     c->ca = CA_LOSS;
     c->recover = c->snd_nxt; /* RFC 6582 section 4 */
     c->tlp_end = 0;

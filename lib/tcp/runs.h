@@ -21,6 +21,7 @@
 
 #define RUN_SACKED 1u /* the peer has it; it may still change its mind (RFC 2018 section 8) */
 #define RUN_LOST 2u   /* to be sent again */
+#define RUN_VAGUE 8u  /* some of it was sent earlier than `at` says */
 #define RUN_REXMT 4u  /* was sent more than once */
 
 struct run {

@@ -106,15 +106,15 @@ sent_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
 {
     struct run *tail = run_at(t, c->sent.tail);
     uint32_t flags = left < c->h.snd_max ? RUN_REXMT : 0; /* before a crash, or as a probe */
-    if (tail != NULL && tail->at == t->now && tail->flags == flags) {
+    if (tail != NULL && tail->at == t->now && (tail->flags & ~RUN_VAGUE) == flags) {
         tail->right = right;
         return;
     }
     struct run *r =
         runs_insert(&t->runs, &c->sent, true, runs_used(t, c), c->sent.tail, left, right);
-    if (r == NULL && tail != NULL &&
-        tail->flags == flags) { /* as if all of it was sent only now */
-        tail->at = t->now;
+    if (r == NULL && tail != NULL && (tail->flags & ~RUN_VAGUE) == flags) {
+        tail->at = t->now; /* as if all of it was sent only now */
+        tail->flags |= RUN_VAGUE;
         tail->right = right;
         return;
     }
@@ -172,7 +172,7 @@ static void
 delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right, struct delivery *d)
 {
     d->bytes += (uint32_t)(right - r->left);
-    if (!(r->flags & RUN_REXMT)) {
+    if (!(r->flags & (RUN_REXMT | RUN_VAGUE))) {
         ns_t rtt = max_u64(t->now - r->at, 1);
         d->rtt_first = max_u64(d->rtt_first, rtt);
         d->rtt = d->rtt == 0 ? rtt : min_u64(d->rtt, rtt);
@@ -203,6 +203,14 @@ sent_acked(struct tcp *t, struct tcb *c, uint64_t ack, struct delivery *d)
         d->rtt = d->rtt_first = 0;
 }
 
+/* A peer that reports every second byte would have us keep, and send, single bytes. */
+static bool
+worth_split(const struct run *r, uint64_t at)
+{
+    return at <= r->left || at >= r->right ||
+           (at - r->left >= MSS_MIN && r->right - at >= MSS_MIN);
+}
+
 void
 sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right, struct delivery *d)
 {
@@ -210,13 +218,13 @@ sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right, struct 
     while (r != NULL && r->left < right) {
         bool fresh = !(r->flags & RUN_SACKED);
         if (fresh && r->left < left) {
-            if (!split(t, c, r, left))
+            if (!worth_split(r, left) || !split(t, c, r, left))
                 return;
             prev = r;
             r = run_at(t, r->next);
         }
         if (fresh) {
-            if (!split(t, c, r, right))
+            if (!worth_split(r, right) || !split(t, c, r, right))
                 return;
             delivered(t, c, r, r->right, d);
             d->sacked = true;
@@ -251,6 +259,17 @@ sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
         sums_with(c, r);
     }
     return c->lost - before;
+}
+
+uint32_t
+sent_run_lost(struct tcp *t, struct tcb *c, uint32_t number)
+{
+    struct run *r = run_at(t, number);
+    if (r->flags & (RUN_SACKED | RUN_LOST))
+        return 0;
+    r->flags |= RUN_LOST;
+    sums_with(c, r);
+    return length(r);
 }
 
 static void

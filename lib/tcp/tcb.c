@@ -97,7 +97,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->rack = (struct rack){.mult = 1};
     c->undo = (struct undo){0};
     c->tlp_end = c->dsack_l = c->dsack_r = c->delivered = 0;
-    c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;
+    c->lost_beyond = c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;
     c->ecn_until = c->pace_next = c->limited = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};

@@ -192,6 +192,7 @@ struct tcb {
         uint32_t delivered, out, fs;
     } prr;
     struct undo {        /* the state before the repair, if that turns out unneeded */
+        uint64_t end;    /* snd_nxt then */
         uint64_t marker; /* snd_una then; 0: nothing to undo */
         uint32_t cwnd, ssthresh;
         uint32_t rexmt; /* segments sent again and not yet reported as duplicates */
@@ -234,6 +235,7 @@ struct tcb {
     uint8_t ack_segs;  /* full segments received since the last ACK */
     bool hashed, working, ack_now, probing, dirty, on_tw, sent_window_zero;
     bool rst_due;              /* a RST is owed; the block lives until it is sent */
+    bool lost_beyond;          /* beyond recover, found while that was repaired */
     bool ecn_echo, ecn_cwr;    /* ECE and CWR are owed */
     bool tlp_due;              /* T_LOSS is for a tail loss probe */
     bool deferred;             /* SYN-RECEIVED: acknowledged, and waiting for data */

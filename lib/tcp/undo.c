@@ -9,8 +9,10 @@
 void
 undo_begin(struct tcb *c)
 {
-    c->undo = (struct undo){
-        .marker = max_u64(c->h.snd_una, 1), .cwnd = c->cc.cwnd, .ssthresh = c->cc.ssthresh};
+    c->undo = (struct undo){.end = c->snd_nxt,
+                            .marker = max_u64(c->h.snd_una, 1),
+                            .cwnd = c->cc.cwnd,
+                            .ssthresh = c->cc.ssthresh};
 }
 
 /* What was thought lost is acknowledged, and it was the first transmission: nothing else was
@@ -31,7 +33,7 @@ undo_check(struct tcp *t, struct tcb *c, const struct delivery *d)
     if (u->marker == 0)
         return false;
     bool all_twice = false;
-    if (d->dsack && d->dsack_l >= u->marker && u->rexmt != 0)
+    if (d->dsack && d->dsack_l >= u->marker && d->dsack_r <= u->end && u->rexmt != 0)
         all_twice = --u->rexmt == 0;
     if (!all_twice && !eifel(c, d))
         return false;
