@@ -153,6 +153,7 @@ uint32_t rack_detect(struct tcp *t, struct tcb *c);
 /* After a timeout (6.3). */
 void rack_timeout(struct tcp *t, struct tcb *c);
 void tlp_arm(struct tcp *t, struct tcb *c);
+void tlp_disarm(struct tcb *c);
 void tlp_fire(struct tcp *t, struct tcb *c);
 void tlp_acked(struct tcp *t, struct tcb *c, const struct seg *s, const struct delivery *d);
 /* ---- recovery.c ---- */

@@ -111,6 +111,14 @@ rack_timeout(struct tcp *t, struct tcb *c)
 
 /* ---- tail loss probes, section 7 ---- */
 
+void
+tlp_disarm(struct tcb *c)
+{
+    if (c->tlp_due)
+        c->timer[T_LOSS] = NS_NEVER;
+    c->tlp_due = false;
+}
+
 /* 7.2: when to send one, after new data or an ACK that moved snd_una. */
 void
 tlp_arm(struct tcp *t, struct tcb *c)
@@ -119,18 +127,14 @@ tlp_arm(struct tcp *t, struct tcb *c)
     if (!(c->h.bits & H_SACK) || c->ca != CA_OPEN || c->sacked != 0 || c->lost != 0 ||
         flight == 0 || c->tlp_end != 0 || c->srtt == 0 || c->timer[T_REXMT] == NS_NEVER ||
         c->h.snd_wnd == 0) {
-        if (c->tlp_due)
-            c->timer[T_LOSS] = NS_NEVER;
-        c->tlp_due = false;
+        tlp_disarm(c);
         return;
     }
     ns_t pto = 2 * c->srtt + TLP_SLACK;
     if (flight <= c->h.mss) /* the peer may hold its ACK back */
         pto += RTO_MIN;
     if (t->now + pto >= c->timer[T_REXMT]) { /* the timeout comes first */
-        if (c->tlp_due)
-            c->timer[T_LOSS] = NS_NEVER;
-        c->tlp_due = false;
+        tlp_disarm(c);
         return;
     }
     c->tlp_due = true;

@@ -23,9 +23,7 @@ begin(struct tcp *t, struct tcb *c)
     c->recover = c->snd_nxt;
     c->lost_beyond = false;
     c->tlp_end = 0;
-    if (c->tlp_due)
-        c->timer[T_LOSS] = NS_NEVER;
-    c->tlp_due = false;
+    tlp_disarm(c);
     c->ecn_cwr = c->h.bits & H_ECN; /* RFC 3168 6.1.2: for any reduction */
     cc_ops_of(c->cc.alg)->loss(&c->cc, out_bytes(c), t->now);
     prr_begin(c);

@@ -243,6 +243,17 @@ sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right, struct 
 }
 
 uint32_t
+sent_run_lost(struct tcp *t, struct tcb *c, uint32_t number)
+{
+    struct run *r = run_at(t, number);
+    if (r->flags & (RUN_SACKED | RUN_LOST))
+        return 0;
+    r->flags |= RUN_LOST;
+    sums_with(c, r);
+    return length(r);
+}
+
+uint32_t
 sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
 {
     uint32_t before = c->lost;
@@ -254,22 +265,9 @@ sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
         if (r->left < left && split(t, c, r, left))
             continue;
         (void)split(t, c, r, right);
-        sums_without(c, r);
-        r->flags |= RUN_LOST;
-        sums_with(c, r);
+        (void)sent_run_lost(t, c, run_number(t, r));
     }
     return c->lost - before;
-}
-
-uint32_t
-sent_run_lost(struct tcp *t, struct tcb *c, uint32_t number)
-{
-    struct run *r = run_at(t, number);
-    if (r->flags & (RUN_SACKED | RUN_LOST))
-        return 0;
-    r->flags |= RUN_LOST;
-    sums_with(c, r);
-    return length(r);
 }
 
 static void
