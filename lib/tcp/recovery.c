@@ -165,6 +165,7 @@ recovery_timeout(struct tcp *t, struct tcb *c)
         (void)sent_lost(t, c, max_u64(c->h.snd_una, 1), c->snd_nxt);
     c->cc.cwnd = pipe_of(c) + c->h.mss; /* what is too young to be lost does not hold it up */
     c->ca = CA_LOSS;
+    c->lost_beyond = false;  /* the timeout has answered for all that was out */
     c->recover = c->snd_nxt; /* RFC 6582 section 4 */
     c->tlp_end = 0;
     c->tlp_due = false;

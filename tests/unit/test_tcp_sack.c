@@ -151,6 +151,27 @@ Test(tcp_sack, hole_is_repaired)
     EXPECT_NONE(&k);
 }
 
+/* A loss behind a repair is a second event, but not when a timeout has come in between: that
+ * has taken the window down already (RFC 5681 3.1). */
+Test(tcp_sack, timeout_answers_for_all)
+{
+    struct conn c = up(false);
+    struct tcb *b = conn_tcb(&k, &c);
+    send_n(&c, 10);
+    k.now += RTT;
+    uint32_t blocks[1][2] = {{AT(1), AT(6)}};
+    conn_sack(&k, &c, 1, 1, blocks);
+    cr_assert_eq(b->ca, CA_RECOVERY);
+    b->lost_beyond = true;
+    while (k.stats.v[STAT_tcp_rto] == 0)
+        kit_until_sent(&k, NS_S);
+    kit_drop(&k);
+    cr_assert_eq(b->ca, CA_LOSS);
+    conn_ack(&k, &c, 1 + (uint32_t)(b->h.snd_max - 1));
+    cr_assert_eq(b->ca, CA_OPEN);
+    cr_assert_eq(k.stats.v[STAT_tcp_fast_retransmit], 1);
+}
+
 /* RFC 8985: a retransmission that is lost too is found by time, without a timeout. */
 Test(tcp_sack, lost_retransmission)
 {
