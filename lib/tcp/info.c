@@ -66,10 +66,9 @@ static uint32_t
 retransmitted(const struct tcp *t, const struct tcb *c)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
+    for (uint32_t i = c->flight.oldest; i != RUN_NONE; i = t->runs.run[i].newer) {
         const struct run *r = &t->runs.run[i];
-        if ((r->flags & (RUN_REXMT | RUN_SACKED | RUN_LOST)) == RUN_REXMT)
-            bytes += r->right - r->left;
+        bytes += r->flags & RUN_REXMT ? r->right - r->left : 0;
     }
     return segments(c, bytes);
 }

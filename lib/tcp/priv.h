@@ -125,13 +125,13 @@ void sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right,
 /* Mark [left, right) lost, as far as it is not SACKed. Returns the bytes. */
 uint32_t sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
 /* The same of one run. */
-uint32_t sent_run_lost(struct tcp *t, struct tcb *c, uint32_t number);
-/* The peer dropped what it had SACKed, or lies. */
-void sent_unsack(struct tcp *t, struct tcb *c);
+uint32_t sent_run_lost(struct tcp *t, struct tcb *c, struct run *r);
+/* The peer dropped what it had SACKed, or lies: that is lost too. */
+void sent_renege(struct tcp *t, struct tcb *c);
 /* Nothing is lost after all. */
 void sent_unlose(struct tcp *t, struct tcb *c);
 /* The first lost run; NULL: none. */
-const struct run *sent_first_lost(const struct tcp *t, const struct tcb *c);
+const struct run *sent_first_lost(const struct tcp *t, struct tcb *c);
 void sent_forget(struct tcp *t, struct tcb *c);
 bool sent_valid(const struct tcp *t, const struct tcb *c);
 /* ---- sack.c ---- */

@@ -66,31 +66,33 @@ reorder_window(const struct tcb *c)
     return min_u64(max_u32(k->mult, 1) * (rtt_min(c) / 4), c->srtt);
 }
 
-/* Step 5. */
+/* Step 5. What was sent last is younger than all the rest of the queue, so the first that may
+ * still arrive ends the search; the timer is for that one (the RFC has one timer for all). */
 uint32_t
 rack_detect(struct tcp *t, struct tcb *c)
 {
     const struct rack *k = &c->rack;
     ns_t wait = 0, window = reorder_window(c);
-    uint32_t lost = 0;
-    if (k->end == 0)
-        return 0;
-    for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
-        const struct run *r = &t->runs.run[i];
-        if ((r->flags & (RUN_SACKED | RUN_LOST)) || !sent_after(k->at, k->end, r->at, r->right))
+    uint32_t lost = 0, next;
+    for (uint32_t i = c->flight.oldest; k->end != 0 && i != RUN_NONE; i = next) {
+        struct run *r = &t->runs.run[i];
+        next = r->newer;
+        if (r->at > k->at)
+            break;
+        if (!sent_after(k->at, k->end, r->at, r->right))
             continue;
         ns_t due = r->at + k->rtt + window;
-        if (due <= t->now) {
-            lost += sent_run_lost(t, c, i);
-            c->lost_beyond |= c->ca == CA_RECOVERY && r->left >= c->recover;
-        } else {
-            wait = max_u64(wait, due - t->now);
+        if (due > t->now) {
+            wait = due - t->now;
+            break;
         }
+        lost += sent_run_lost(t, c, r);
+        c->lost_beyond |= c->ca == CA_RECOVERY && r->left >= c->recover;
     }
     if (wait != 0) {
         c->tlp_due = false;
         timer_set(t, c, T_LOSS, t->now + wait);
-    } else if (!c->tlp_due) {
+    } else if (k->end != 0 && !c->tlp_due) {
         c->timer[T_LOSS] = NS_NEVER;
     }
     return lost;
@@ -101,12 +103,11 @@ void
 rack_timeout(struct tcp *t, struct tcb *c)
 {
     ns_t old = c->rack.rtt + reorder_window(c);
-    uint64_t una = max_u64(c->h.snd_una, 1);
-    for (uint32_t i = c->sent.head; i != RUN_NONE; i = t->runs.run[i].next) {
-        const struct run *r = &t->runs.run[i];
-        if (r->left == una || r->at + old <= t->now)
-            (void)sent_run_lost(t, c, i);
-    }
+    struct run *r = run_at(&t->runs, c->sent.head);
+    if (r != NULL)
+        (void)sent_run_lost(t, c, r);
+    while ((r = run_at(&t->runs, c->flight.oldest)) != NULL && r->at + old <= t->now)
+        (void)sent_run_lost(t, c, r);
 }
 
 /* ---- tail loss probes, section 7 ---- */

@@ -23,22 +23,14 @@ place(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t from, uint64_t
     return from + got;
 }
 
-static struct run *
-run_at(struct tcp *t, uint32_t i)
-{
-    return i != RUN_NONE ? &t->runs.run[i] : NULL;
-}
-
 /* Write what is missing of [left, right), run by run. Returns the end of what is now there
  * without a gap from left on, or left if nothing is. */
 static uint64_t
 fill(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t left, uint64_t right)
 {
     uint64_t at = left;
-    for (struct run *r = run_at(t, c->ooo.head); at < right;
-         r = r != NULL ? run_at(t, r->next) : NULL) {
-        if (r != NULL && r->right <= at)
-            continue;
+    for (struct run *r = runs_find(&t->runs, &c->ooo, left); at < right;
+         r = r != NULL ? run_at(&t->runs, r->next) : NULL) {
         uint64_t stop = r != NULL ? min_u64(r->left, right) : right;
         if (at < stop) {
             uint64_t got = place(t, c, s, at, stop);
@@ -52,52 +44,48 @@ fill(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t left, uint64_t 
     return at;
 }
 
-/* The last run that ends before `left`, RUN_NONE: none does. */
-static uint32_t
-run_before(struct tcp *t, const struct tcb *c, uint64_t left)
+/* The run that [left, right) overlaps or touches, the first; NULL: none. */
+static struct run *
+touched(struct tcp *t, const struct tcb *c, uint64_t left, uint64_t right)
 {
-    uint32_t prev = RUN_NONE, i = c->ooo.head;
-    while (i != RUN_NONE && t->runs.run[i].right < left) {
-        prev = i;
-        i = t->runs.run[i].next;
-    }
-    return prev;
+    struct run *r = runs_find(&t->runs, &c->ooo, left - 1);
+    return r != NULL && r->left <= right ? r : NULL;
 }
 
-/* Note that [left, right) is there. False: no memory, and it does not touch a run. */
-static bool
+static void
+run_drop(struct tcp *t, struct tcb *c, struct run *r)
+{
+    queue_take(&t->runs, &c->recent, r);
+    runs_remove(&t->runs, &c->ooo, false, runs_used(t, c), r);
+}
+
+/* Note that [left, right) is there, as what came last. */
+static void
 run_add(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
 {
-    uint32_t prev = run_before(t, c, left);
-    uint32_t i = prev == RUN_NONE ? c->ooo.head : t->runs.run[prev].next;
-    struct run *r = run_at(t, i);
-    if (r == NULL || r->left > right) {
-        if (c->ooo.n < OOO_RANGES)
-            r = runs_insert(&t->runs, &c->ooo, false, runs_used(t, c), prev, left, right);
-        else
-            r = NULL;
-        if (r == NULL)
-            return false;
-    } else { /* touches: join, and with what follows */
+    struct run *r = touched(t, c, left, right), *next;
+    if (r != NULL) { /* join, and with what follows */
         r->left = min_u64(r->left, left);
         r->right = max_u64(r->right, right);
-        for (struct run *next; (next = run_at(t, r->next)) != NULL && next->left <= r->right;) {
+        while ((next = run_at(&t->runs, r->next)) != NULL && next->left <= r->right) {
             r->right = max_u64(r->right, next->right);
-            runs_remove(&t->runs, &c->ooo, false, runs_used(t, c), i);
+            run_drop(t, c, next);
         }
+        queue_take(&t->runs, &c->recent, r);
+    } else {
+        r = runs_insert(&t->runs, &c->ooo, false, runs_used(t, c), left, right);
+        if (r == NULL) /* never: room was checked */
+            return;
     }
-    r->at = ++t->arrivals;
-    return true;
+    queue_push(&t->runs, &c->recent, r);
 }
 
 /* May a run be added that does not touch another, or does this one touch? */
 static bool
 run_fits(struct tcp *t, const struct tcb *c, uint64_t left, uint64_t right)
 {
-    uint32_t prev = run_before(t, c, left);
-    const struct run *r = run_at(t, prev == RUN_NONE ? c->ooo.head : t->runs.run[prev].next);
-    return (r != NULL && r->left <= right) ||
-           (c->ooo.n < OOO_RANGES && runs_left(&t->runs, &c->ooo, false, *runs_used(t, c)));
+    return touched(t, c, left, right) != NULL ||
+           runs_left(&t->runs, &c->ooo, false, *runs_used(t, c));
 }
 
 /* rcv_nxt moved: runs that it reached are part of the stream now. */
@@ -105,9 +93,9 @@ static void
 advance(struct tcp *t, struct tcb *c)
 {
     struct run *r;
-    while ((r = run_at(t, c->ooo.head)) != NULL && r->left <= c->h.rcv_nxt) {
+    while ((r = run_at(&t->runs, c->ooo.head)) != NULL && r->left <= c->h.rcv_nxt) {
         c->h.rcv_nxt = max_u64(c->h.rcv_nxt, r->right);
-        runs_remove(&t->runs, &c->ooo, false, runs_used(t, c), RUN_NONE);
+        run_drop(t, c, r);
     }
 }
 
@@ -115,6 +103,7 @@ void
 reasm_forget(struct tcp *t, struct tcb *c)
 {
     runs_clear(&t->runs, &c->ooo, false, runs_used(t, c));
+    c->recent = run_queue_none();
 }
 
 bool
@@ -122,12 +111,16 @@ reasm_valid(const struct tcp *t, const struct tcb *c)
 {
     uint64_t edge = c->h.rcv_nxt;
     uint32_t n = 0;
+    if (!runs_valid(&t->runs, &c->ooo))
+        return false;
     for (uint32_t i = c->ooo.head; i != RUN_NONE; i = t->runs.run[i].next) {
-        const struct run *r = &t->runs.run[i];
-        if (r->left <= edge || r->right <= r->left || ++n > c->ooo.n)
+        if (t->runs.run[i].left <= edge)
             return false;
-        edge = r->right;
+        edge = t->runs.run[i].right;
     }
+    for (uint32_t i = c->recent.oldest; i != RUN_NONE && n <= c->ooo.n;
+         i = t->runs.run[i].newer)
+        n++;
     return n == c->ooo.n && (n == 0 || edge <= c->h.rcv_adv);
 }
 
@@ -180,12 +173,9 @@ report_duplicate(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
         sack_duplicate(c, left, min_u64(right, c->h.rcv_nxt));
         return;
     }
-    for (const struct run *r = run_at(t, c->ooo.head); r != NULL && r->left < right;
-         r = run_at(t, r->next))
-        if (r->right > left) {
-            sack_duplicate(c, max_u64(left, r->left), min_u64(right, r->right));
-            return;
-        }
+    const struct run *r = runs_find(&t->runs, &c->ooo, left);
+    if (r != NULL && r->left < right)
+        sack_duplicate(c, max_u64(left, r->left), min_u64(right, r->right));
 }
 
 bool
@@ -217,6 +207,6 @@ reasm_data(struct tcp *t, struct tcb *c, struct seg *s)
     }
     uint64_t got = fill(t, c, s, left, right);
     if (got > left)
-        (void)run_add(t, c, left, got); /* room was checked */
+        run_add(t, c, left, got);
     return false;
 }

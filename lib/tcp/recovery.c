@@ -147,9 +147,9 @@ recovery_lost(struct tcp *t, struct tcb *c)
 void
 recovery_timeout(struct tcp *t, struct tcb *c)
 {
-    const struct run *head = c->sent.n != 0 ? &t->runs.run[c->sent.head] : NULL;
+    const struct run *head = run_at(&t->runs, c->sent.head);
     if (head != NULL && (head->flags & RUN_SACKED)) /* it is not there any more: RFC 2018 (8) */
-        sent_unsack(t, c);
+        sent_renege(t, c);
     c->dup_bytes = 0;
     c->dupacks = 0;
     plp_timeout(t, c);

@@ -33,19 +33,8 @@ sack_emit(struct tcp *t, struct tcb *c, struct tcp_hdr *h)
         h->sack[n++] = wire_block(c, c->dsack_l, c->dsack_r);
         c->dsack_l = c->dsack_r = 0;
     }
-    ns_t below = NS_NEVER; /* arrival of the last one told */
-    while (n < room) {
-        const struct run *best = NULL;
-        for (uint32_t i = c->ooo.head; i != RUN_NONE; i = t->runs.run[i].next) {
-            const struct run *r = &t->runs.run[i];
-            if (r->at < below && (best == NULL || r->at > best->at))
-                best = r;
-        }
-        if (best == NULL)
-            break;
-        h->sack[n++] = wire_block(c, best->left, best->right);
-        below = best->at;
-    }
+    for (uint32_t i = c->recent.newest; i != RUN_NONE && n < room; i = t->runs.run[i].older)
+        h->sack[n++] = wire_block(c, t->runs.run[i].left, t->runs.run[i].right);
     h->n_sack = (uint8_t)n;
 }
 

@@ -68,7 +68,6 @@ enum tcp_state {
 /* What rounding to the window scale may promise too much. */
 #define WINDOW_SLACK (1u << WSCALE)
 _Static_assert((FIFO_MAX - 2 * FIFO_PAGE) >> WSCALE <= UINT16_MAX, "RFC 7323 2.2");
-#define OOO_RANGES 256u         /* runs received out of order, a session */
 #define PAGE_SWEEP (20 * NS_MS) /* how often a client without pages is searched for some */
 #define ORPHAN_TIME                                                                            \
     (600 * NS_S)                  /* how long the session of a dead program may go on sending  \
@@ -170,7 +169,11 @@ struct tcb {
     uint64_t told_adv;         /* right edge in the last ACK that was sent */
     uint64_t snd_wl1, snd_wl2; /* extended */
     struct run_list sent;      /* tiles [max(snd_una, 1), snd_nxt) */
+    struct run_queue flight;   /* of sent, by time: neither SACKed nor lost */
+    struct run_queue gone;     /* lost, the same */
+    uint32_t first_lost;       /* no lost run lies before this one; RUN_NONE: there is none */
     struct run_list ooo;       /* received beyond rcv_nxt */
+    struct run_queue recent;   /* of ooo, by arrival */
     uint32_t sacked, lost;     /* bytes of sent that are so */
     uint32_t dup_bytes;        /* what duplicate ACKs without SACK say has arrived */
     uint64_t delivered;        /* bytes acknowledged or SACKed so far */
@@ -284,7 +287,6 @@ struct tcp {
     struct wheel wheel;
     struct run_pool runs;
     uint32_t runs_used[CLIENTS_MAX + 1]; /* beyond the promised; the last: of no client */
-    uint32_t arrivals;                   /* counts segments out of order */
     struct clients *clients;
     uint32_t *free; /* session numbers */
     uint32_t n_free;

@@ -9,6 +9,7 @@
 
 #include "pair.h"
 #include "session/dir.h"
+#include "tcp/cc.h"
 
 #define BUFFER (16 << 20)
 #define RATE 1000000000ull /* bits/s */
@@ -160,6 +161,33 @@ Test(sim_large, buffers_grow)
     cr_assert_eq(bh_getsockopt(fd[0], SOL_SOCKET, SO_RCVBUF, &idle, &len), 0);
     cr_assert_eq(idle, 1000000);
     end();
+}
+
+/* Slow start overruns the queue of a long path: every other segment of a window is lost, some
+ * thousand runs on both sides. All are repaired within a few round trips, without a timeout,
+ * and what was not lost is not sent again. */
+Test(sim_large, overrun)
+{
+    for (uint8_t alg = 0; alg < CC_ALGS; alg++) {
+        setup();
+        for (unsigned i = 0; i < 2; i++) {
+            c.wire[i].bits_per_s = RATE / 4;
+            c.wire[i].queue_bytes = (uint32_t)(RATE / 4 / 8 * 2 * DELAY / NS_S);
+            c.stack[i].congestion = alg;
+        }
+        sends[1] = false;
+        begin();
+        world_pass(&w, 10 * NS_S);
+        const char *name = cc_ops_of(alg)->name;
+        uint64_t lost = w.wire[0].n_lost, again = world_stat(&w, 0, STAT_tcp_retransmit);
+        cr_log_info("%s: %lu lost, %lu sent again, %lu bytes", name, lost, again, got[1]);
+        cr_expect_eq(world_stat(&w, 0, STAT_tcp_rto), 0, "%s: a timeout", name);
+        cr_expect_leq(again, lost + lost / 50, "%s: %lu lost, %lu sent again", name, lost,
+                      again);
+        cr_expect_gt(got[1] * 8, 6 * RATE / 4, "%s: %lu bytes in 10 s", name, got[1]);
+        cr_expect(alg != CC_RENO || lost > 1000, "only %lu lost", lost);
+        end();
+    }
 }
 
 /* Both ways at once. Acknowledgments now come in clusters, behind the other direction's data,
