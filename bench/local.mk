@@ -29,7 +29,7 @@ libbadwire_la_SOURCES = \
 	bench/wire/conf.c bench/wire/conf.h bench/wire/dice.h bench/wire/frame.c \
 	bench/wire/frame.h bench/wire/line.c bench/wire/line.h bench/wire/way.c bench/wire/way.h
 libbadwire_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
-libbadwire_la_LIBADD = libproto.la $(CONFUSE_LIBS)
+libbadwire_la_LIBADD = libproto.la $(CONFFILE_LIBS)
 
 noinst_PROGRAMS += bulkhead-wire
 bulkhead_wire_SOURCES = \

@@ -60,6 +60,12 @@ domains/xdp_prog_object.c: domains/xdp_prog.bpf.o domains/embed.awk
 		mv -f $@.tmp $@
 CLEANFILES += domains/xdp_prog.bpf.o domains/xdp_prog_object.c
 
+# Configuration files; bench/wire reads its profiles with it too.
+noinst_LTLIBRARIES += libconffile.la
+libconffile_la_SOURCES = domains/conf_file.c domains/conf_file.h
+libconffile_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
+CONFFILE_LIBS = libconffile.la $(CONFUSE_LIBS)
+
 # The supervisor, and what asks it.
 sbin_PROGRAMS += bulkheadd
 bulkheadd_SOURCES = \
@@ -73,7 +79,7 @@ nodist_bulkheadd_SOURCES = domains/syscalls.c policy/accounts_text.h
 bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadd_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
-bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFUSE_LIBS) $(JANSSON_LIBS)
+bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS)
 
 bin_PROGRAMS += bulkheadctl
 bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h

@@ -8,33 +8,17 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <confuse.h>
-
 #include "base/exit_codes.h"
+#include "conf_file.h"
 #include "session/ops.h"
 
 /* policy/accounts.conf, as it was when this was built. */
 static const char builtin_accounts[] =
 #include "policy/accounts_text.h"
     ;
-
-/* Where on_error puts the first message; files are read one at a time, at start. */
-static const char *err_path;
-static char *err_buf;
-static size_t err_size;
-
-static void
-on_error(cfg_t *cfg, const char *fmt, va_list ap)
-{
-    char what[256];
-    vsnprintf(what, sizeof what, fmt, ap);
-    if (err_buf[0] == '\0')
-        snprintf(err_buf, err_size, "%s:%d: %s", err_path, cfg->line, what);
-}
 
 static bool
 parse_id(const char *text, uint32_t *id)
@@ -143,29 +127,17 @@ accounts_read(struct accounts *as, const char *path, char *err, size_t err_len)
     cfg_opt_t opts[] = {
         CFG_SEC("account", account, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES), CFG_END()};
     *as = (struct accounts){0};
-    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-    if (cfg == NULL) {
-        snprintf(err, err_len, "accounts: out of memory");
+    cfg_t *cfg = conf_open(opts, path != NULL ? path : "accounts", err, err_len);
+    if (cfg == NULL)
         return EXIT_CONFIG;
-    }
-    err[0] = '\0';
-    err_path = path != NULL ? path : "accounts";
-    err_buf = err;
-    err_size = err_len;
-    cfg_set_error_function(cfg, on_error);
     cfg_set_validate_func(cfg, "account|uids", validate_id);
     cfg_set_validate_func(cfg, "account|gids", validate_id);
     cfg_set_validate_func(cfg, "account|arena", validate_bytes);
     cfg_set_validate_func(cfg, "account|sessions", validate_count);
     cfg_set_validate_func(cfg, "account|half_open", validate_count);
     cfg_set_validate_func(cfg, "account|clients", validate_count);
-    errno = 0;
-    int rc = path != NULL ? cfg_parse(cfg, path) : cfg_parse_buf(cfg, builtin_accounts);
-    if (rc == CFG_FILE_ERROR && err[0] == '\0')
-        snprintf(err, err_len, "%s: %s", path, strerror(errno));
-    else if (rc != CFG_SUCCESS && err[0] == '\0')
-        snprintf(err, err_len, "%s: cannot be parsed", path ? path : "accounts");
-    if (rc == CFG_SUCCESS) {
+    bool ok = conf_read(cfg, path != NULL ? NULL : builtin_accounts);
+    if (ok) {
         as->n = cfg_size(cfg, "account");
         as->a = calloc(as->n + 1, sizeof *as->a);
         if (as->a == NULL)
@@ -174,7 +146,7 @@ accounts_read(struct accounts *as, const char *path, char *err, size_t err_len)
             take_account(&as->a[i], cfg_getnsec(cfg, "account", i));
     }
     cfg_free(cfg);
-    return rc == CFG_SUCCESS ? 0 : EXIT_CONFIG;
+    return ok ? 0 : EXIT_CONFIG;
 }
 
 void

@@ -7,13 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <confuse.h>
-
 #include "base/exit_codes.h"
+#include "conf_file.h"
 #include "session/session.h"
 #include "tcp/cc.h"
 #include "tcp/tcp.h"
@@ -253,21 +251,6 @@ sup_conf_set(struct sup_conf *c, const char *key, const char *value)
     return "is no such key";
 }
 
-/* libconfuse gives its callbacks no argument of ours: where the message goes while a file
- * is read. The supervisor reads files one at a time, before anything else runs. */
-static const char *err_path;
-static char *err_buf;
-static size_t err_size;
-
-static void
-on_error(cfg_t *cfg, const char *fmt, va_list ap)
-{
-    char what[256];
-    vsnprintf(what, sizeof what, fmt, ap);
-    if (err_buf[0] == '\0') /* the first one is the cause */
-        snprintf(err_buf, err_size, "%s:%d: %s", err_path, cfg->line, what);
-}
-
 static const struct number *
 number_find(const char *section, const char *name)
 {
@@ -375,16 +358,9 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                         CFG_SEC("cpu", cpu, CFGF_NONE),
                         CFG_SEC("tcp", tcp, CFGF_NONE),
                         CFG_END()};
-    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-    if (cfg == NULL) {
-        snprintf(err, err_len, "%s: out of memory", path);
+    cfg_t *cfg = conf_open(opts, path, err, err_len);
+    if (cfg == NULL)
         return EXIT_CONFIG;
-    }
-    err[0] = '\0';
-    err_path = path;
-    err_buf = err;
-    err_size = err_len;
-    cfg_set_error_function(cfg, on_error);
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         cfg_set_validate_func(cfg, strings[i], validate_string);
     cfg_set_validate_func(cfg, "tcp|congestion", validate_string);
@@ -395,16 +371,11 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                  numbers[i].name);
         cfg_set_validate_func(cfg, name, validate_number);
     }
-    errno = 0;
-    int rc = cfg_parse(cfg, path);
-    if (rc == CFG_FILE_ERROR && err[0] == '\0')
-        snprintf(err, err_len, "%s: %s", path, strerror(errno));
-    else if (rc != CFG_SUCCESS && err[0] == '\0')
-        snprintf(err, err_len, "%s: cannot be parsed", path);
-    if (rc == CFG_SUCCESS)
+    bool ok = conf_read(cfg, NULL);
+    if (ok)
         take_values(c, cfg);
     cfg_free(cfg);
-    return rc == CFG_SUCCESS ? 0 : EXIT_CONFIG;
+    return ok ? 0 : EXIT_CONFIG;
 }
 
 int

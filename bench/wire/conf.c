@@ -5,13 +5,11 @@
 #include "bench/wire/conf.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <confuse.h>
-
 #include "base/exit_codes.h"
+#include "domains/conf_file.h"
 
 #define MINUTE (60.0 * NS_S)
 #define S(name, kind, max, help)                                                               \
@@ -129,21 +127,6 @@ wire_number(const char *text, uint64_t *v)
     return errno == 0 && *end == '\0';
 }
 
-/* libconfuse gives its callbacks no argument of ours: where the message goes while the one
- * profile is read. */
-static const char *err_path;
-static char *err_buf;
-static size_t err_size;
-
-static void
-on_error(cfg_t *cfg, const char *fmt, va_list ap)
-{
-    char what[256];
-    vsnprintf(what, sizeof what, fmt, ap);
-    if (err_buf[0] == '\0') /* the first one is the cause */
-        snprintf(err_buf, err_size, "%s:%d: %s", err_path, cfg->line, what);
-}
-
 static int
 validate(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -198,16 +181,9 @@ wire_profile(struct wire_conf *c, const char *path, char *err, size_t err_len)
     opts[n++] = (cfg_opt_t)CFG_STR("seed", NULL, CFGF_NODEFAULT);
     opts[n] = end;
 
-    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-    if (cfg == NULL) {
-        snprintf(err, err_len, "%s: out of memory", path);
+    cfg_t *cfg = conf_open(opts, path, err, err_len);
+    if (cfg == NULL)
         return EXIT_CONFIG;
-    }
-    err[0] = '\0';
-    err_path = path;
-    err_buf = err;
-    err_size = err_len;
-    cfg_set_error_function(cfg, on_error);
     for (size_t i = 0; i <= SETTINGS; i++) {
         static const char *const where[] = {"", "to_right|", "to_left|"};
         for (size_t j = 0; j < (i < SETTINGS ? ARRAY_LEN(where) : 1); j++) {
@@ -217,14 +193,9 @@ wire_profile(struct wire_conf *c, const char *path, char *err, size_t err_len)
             cfg_set_validate_func(cfg, name, validate);
         }
     }
-    errno = 0;
-    int rc = cfg_parse(cfg, path);
-    if (rc == CFG_FILE_ERROR && err[0] == '\0')
-        snprintf(err, err_len, "%s: %s", path, strerror(errno));
-    else if (rc != CFG_SUCCESS && err[0] == '\0')
-        snprintf(err, err_len, "%s: cannot be parsed", path);
-    if (rc == CFG_SUCCESS)
+    bool ok = conf_read(cfg, NULL);
+    if (ok)
         take_all(c, cfg);
     cfg_free(cfg);
-    return rc == CFG_SUCCESS ? 0 : EXIT_CONFIG;
+    return ok ? 0 : EXIT_CONFIG;
 }

@@ -26,7 +26,7 @@ UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_account.c \
 	domains/sup_config.c policy/topology.c
 nodist_tests_unit_test_config_SOURCES = policy/accounts_text.h
-tests_unit_test_config_LDADD = $(UNIT_LIBS) $(CONFUSE_LIBS)
+tests_unit_test_config_LDADD = $(UNIT_LIBS) $(CONFFILE_LIBS)
 UNIT_TESTS += tests/unit/test_http
 tests_unit_test_http_LDADD = libhttp.la $(CRITERION_LIBS)
 BADWIRE_LIBS = libbadwire.la libproto.la $(CONFUSE_LIBS) $(CRITERION_LIBS)
