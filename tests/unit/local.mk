@@ -24,7 +24,7 @@ UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_account.c \
-	domains/sup_config.c policy/topology.c
+	domains/sup_config.c domains/sup_value.c policy/topology.c
 nodist_tests_unit_test_config_SOURCES = policy/accounts_text.h
 tests_unit_test_config_LDADD = $(UNIT_LIBS) $(CONFFILE_LIBS)
 UNIT_TESTS += tests/unit/test_http
