@@ -4,11 +4,11 @@
  * says, lets clients in, and restarts what dies. It is the only process with privilege, is
  * off the data path, and maps nothing but the statistics.
  *
- * One thread, one libevent loop. Files: sup_main.c (from the command line to the loop and
- * back), sup_host.c (what the host must be like), sup_topology.c (regions, links, what a
- * domain is told), sup_domain.c (life and death of a domain), sup_link.c
- * (neighbours), sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and
- * sup_attach.c (clients), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
+ * One thread, one libevent loop. Files: sup_main.c (from start to loop and back), sup_options.c
+ * (what it is told), sup_host.c (what the host must be like), sup_topology.c (regions, links,
+ * what a domain is told), sup_domain.c (life and death of a domain), sup_link.c (neighbours),
+ * sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and sup_attach.c
+ * (clients), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
  */
 #ifndef DOMAINS_SUP_H
 #define DOMAINS_SUP_H
@@ -150,6 +150,12 @@ ns_t sup_now(void);
 /* Ends the loop in good order with this exit code (the first one counts). */
 void sup_stop(struct sup *s, int exit_code);
 bool sup_present(const struct sup *s, unsigned dom);
+
+/* ---- sup_options.c ---- */
+/* Fill conf and accounts from the command line and the files that it names; --help and
+ * --version end the process. Returns 0, or an exit code with a message in err, or already told.
+ */
+must_check int sup_options(struct sup *s, int argc, char **argv, char *err, size_t err_len);
 
 /* ---- sup_host.c: each returns 0, or an exit code with a message in err ---- */
 must_check int sup_host_check(struct sup *s, char *err, size_t err_len);
