@@ -77,4 +77,13 @@ cc_initial_window(const struct cc *cc)
     return min_u32(10 * cc->mss, max_u32(2 * cc->mss, 14600));
 }
 
+/* ---- what algorithms have in common; none of it touches the private words ---- */
+
+/* For `start`: a new session's windows; one that changes its algorithm keeps those it has. */
+void cc_begin(struct cc *cc);
+/* A loss: half of what was in flight (RFC 5681 equation 4). */
+void cc_halve(struct cc *cc, uint32_t flight);
+/* An `undo` where nothing but the windows has to come back: what they have grown to stays. */
+void cc_raise(struct cc *cc, uint32_t cwnd, uint32_t ssthresh, ns_t now);
+
 #endif

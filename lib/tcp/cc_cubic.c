@@ -164,10 +164,7 @@ cubic_start(struct cc *cc, ns_t now)
 {
     (void)now;
     memset(cc->priv, 0, sizeof cc->priv);
-    if (cc->ssthresh == 0)
-        cc->ssthresh = SSTHRESH_NONE;
-    if (cc->cwnd == 0)
-        cc->cwnd = cc_initial_window(cc);
+    cc_begin(cc);
 }
 
 /* RFC 5681 4.1: the restart window. What follows is slow start and then a new stage, so nothing

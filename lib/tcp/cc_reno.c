@@ -11,10 +11,7 @@ static void
 reno_start(struct cc *cc, ns_t now)
 {
     (void)now;
-    if (cc->ssthresh == 0)
-        cc->ssthresh = SSTHRESH_NONE;
-    if (cc->cwnd == 0)
-        cc->cwnd = cc_initial_window(cc);
+    cc_begin(cc);
     cc->priv[0] = 0;
 }
 
@@ -53,7 +50,7 @@ static void
 reno_loss(struct cc *cc, uint32_t flight, ns_t now)
 {
     (void)now;
-    cc->ssthresh = max_u32(flight / 2, 2 * cc->mss); /* RFC 5681 equation 4 */
+    cc_halve(cc, flight);
     cc->priv[0] = 0;
 }
 
@@ -79,14 +76,6 @@ reno_recovered(struct cc *cc, ns_t now)
     cc->priv[0] = 0;
 }
 
-static void
-reno_undo(struct cc *cc, uint32_t cwnd, uint32_t ssthresh, ns_t now)
-{
-    (void)now;
-    cc->cwnd = max_u32(cc->cwnd, cwnd);
-    cc->ssthresh = max_u32(cc->ssthresh, ssthresh);
-}
-
 const struct cc_ops cc_reno = {
     .name = "reno",
     .start = reno_start,
@@ -96,5 +85,5 @@ const struct cc_ops cc_reno = {
     .mark = reno_mark,
     .timeout = reno_timeout,
     .recovered = reno_recovered,
-    .undo = reno_undo,
+    .undo = cc_raise,
 };

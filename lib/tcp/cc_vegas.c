@@ -145,10 +145,7 @@ vegas_start(struct cc *cc, ns_t now)
 {
     (void)now;
     memset(cc->priv, 0, sizeof cc->priv);
-    if (cc->ssthresh == 0)
-        cc->ssthresh = SSTHRESH_NONE;
-    if (cc->cwnd == 0)
-        cc->cwnd = cc_initial_window(cc);
+    cc_begin(cc);
 }
 
 /* What was going on in the round is cut short. */
@@ -201,7 +198,7 @@ static void
 vegas_loss(struct cc *cc, uint32_t flight, ns_t now)
 {
     (void)now;
-    cc->ssthresh = max_u32(flight / 2, 2 * cc->mss); /* RFC 5681 equation 4 */
+    cc_halve(cc, flight);
     stop_round(cc);
 }
 
@@ -227,14 +224,6 @@ vegas_recovered(struct cc *cc, ns_t now)
     stop_round(cc);
 }
 
-static void
-vegas_undo(struct cc *cc, uint32_t cwnd, uint32_t ssthresh, ns_t now)
-{
-    (void)now;
-    cc->cwnd = max_u32(cc->cwnd, cwnd);
-    cc->ssthresh = max_u32(cc->ssthresh, ssthresh);
-}
-
 const struct cc_ops cc_vegas = {
     .name = "vegas",
     .start = vegas_start,
@@ -244,5 +233,5 @@ const struct cc_ops cc_vegas = {
     .mark = vegas_mark,
     .timeout = vegas_timeout,
     .recovered = vegas_recovered,
-    .undo = vegas_undo,
+    .undo = cc_raise,
 };
