@@ -4,26 +4,16 @@
  * with the message, the rest is the datagram. What is accepted must be usable without a
  * further look: as an index, as a size, as a text.
  */
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "ipc/ctl.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void
 use_sessions(const struct ctl_sessions *s)
 {
-    must(s->n <= ARRAY_LEN(s->s));
+    expect(s->n <= ARRAY_LEN(s->s));
     for (uint32_t i = 0; i < s->n; i++) {
-        must(s->s[i].state < CTL_STATE_MAX);
-        must(s->s[i].client < CLIENTS_MAX || s->s[i].client == SESS_NONE);
+        expect(s->s[i].state < CTL_STATE_MAX);
+        expect(s->s[i].client < CLIENTS_MAX || s->s[i].client == SESS_NONE);
     }
 }
 
@@ -33,43 +23,43 @@ use(const struct ctl_msg *m)
     switch (m->type) {
     case CTL_CONFIG: {
         struct frames f = {0};
-        must(m->config.domain < DOM_COUNT);
-        must(strlen(m->config.instance) < sizeof m->config.instance);
+        expect(m->config.domain < DOM_COUNT);
+        expect(strlen(m->config.instance) < sizeof m->config.instance);
         frames_layout(&f, m->config.n_frames);
         for (unsigned p = 1; p < PART_COUNT; p++)
-            must(f.off[p] == f.off[p - 1] + f.size[p - 1] && f.off[p] >= f.off[p - 1]);
+            expect(f.off[p] == f.off[p - 1] + f.size[p - 1] && f.off[p] >= f.off[p - 1]);
         break;
     }
     case CTL_REGION:
-        must(m->region.role < REGION_ROLES && m->region.size > 0);
+        expect(m->region.role < REGION_ROLES && m->region.size > 0);
         break;
     case CTL_LINK:
-        must(m->link.peer < DOM_COUNT && m->link.kind < 2 && m->link.side < 2);
+        expect(m->link.peer < DOM_COUNT && m->link.kind < 2 && m->link.side < 2);
         break;
     case CTL_PEER_UP:
     case CTL_PEER_DOWN:
     case CTL_ACK:
-        must(m->peer < DOM_COUNT);
+        expect(m->peer < DOM_COUNT);
         break;
     case CTL_CLIENT_ADD:
     case CTL_WELCOME:
-        must(m->client.id < CLIENTS_MAX && arena_client_bytes(&m->client.g) > 0);
+        expect(m->client.id < CLIENTS_MAX && arena_client_bytes(&m->client.g) > 0);
         break;
     case CTL_CLIENT_GONE:
     case CTL_CLIENT_FREE:
-        must(m->client.id < CLIENTS_MAX);
+        expect(m->client.id < CLIENTS_MAX);
         break;
     case CTL_POISONED:
     case CTL_NOTICE:
     case CTL_DENIED:
-        must(strlen(m->text.text) < sizeof m->text.text);
+        expect(strlen(m->text.text) < sizeof m->text.text);
         break;
     case CTL_SESSION_LIST:
         use_sessions(&m->sessions);
         break;
     case CTL_HELLO:
-        must(arena_domain_bytes(&m->hello.g) > 0);
-        must(strlen(m->hello.program) < sizeof m->hello.program);
+        expect(arena_domain_bytes(&m->hello.g) > 0);
+        expect(strlen(m->hello.program) < sizeof m->hello.program);
         break;
     default:
         break;
@@ -88,7 +78,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&m, data + 1, len < sizeof m ? len : sizeof m);
     if (ctl_check(&m, len, nfds) != 0)
         return 0;
-    must(len == ctl_bytes(m.type) && nfds == ctl_fds(m.type));
+    expect(len == ctl_bytes(m.type) && nfds == ctl_fds(m.type));
     use(&m);
     return 0;
 }

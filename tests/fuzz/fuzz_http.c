@@ -4,32 +4,23 @@
  * within the input, a known refusal or "more"; an accepted name stays below the root; and what
  * was accepted is accepted again when only its own bytes are there.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/http.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool ok)
-{
-    if (!ok)
-        abort();
-}
+#include "fuzz.h"
 
 /* No empty segment, no "." and no "..", no slash at either end. */
 static void
 check_path(const char *p)
 {
     size_t len = strlen(p);
-    must(len < HTTP_PATH_MAX);
+    expect(len < HTTP_PATH_MAX);
     while (*p) {
         size_t n = strcspn(p, "/");
-        must(n > 0);
-        must(!(n == 1 && p[0] == '.'));
-        must(!(n == 2 && p[0] == '.' && p[1] == '.'));
-        must(!p[n] || p[n + 1]);
+        expect(n > 0);
+        expect(!(n == 1 && p[0] == '.'));
+        expect(!(n == 2 && p[0] == '.' && p[1] == '.'));
+        expect(!p[n] || p[n + 1]);
         p += n + (p[n] == '/');
     }
 }
@@ -39,9 +30,9 @@ check_range(const struct http_range *r, uint64_t size)
 {
     uint64_t first, len;
     int status = http_apply_range(r, size, &first, &len);
-    must(status == 200 || status == 206 || status == 416);
-    must(first <= size && len <= size - first);
-    must(status != 206 || len > 0);
+    expect(status == 200 || status == 206 || status == 416);
+    expect(first <= size && len <= size - first);
+    expect(status != 206 || len > 0);
 }
 
 int
@@ -52,20 +43,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int n = http_parse((const char *)data, size, &r);
 
     if (n <= 0) {
-        must(n == 0 || n == -400 || n == -405 || n == -414 || n == -431 || n == -501 ||
-             n == -505);
-        must(n != 0 || size < HTTP_HEAD_MAX);
+        expect(n == 0 || n == -400 || n == -405 || n == -414 || n == -431 || n == -501 ||
+               n == -505);
+        expect(n != 0 || size < HTTP_HEAD_MAX);
         return 0;
     }
-    must((size_t)n <= size && (size_t)n <= HTTP_HEAD_MAX);
+    expect((size_t)n <= size && (size_t)n <= HTTP_HEAD_MAX);
     check_path(r.path);
     check_range(&r.range, 0);
     check_range(&r.range, 1);
     check_range(&r.range, 1000);
     check_range(&r.range, UINT64_MAX);
-    must(http_encode_path(r.path, encoded, sizeof encoded) >= strlen(r.path));
-    must(!strpbrk(encoded, "\r\n ?#"));
-    must(http_parse((const char *)data, (size_t)n, &again) == n);
-    must(!strcmp(r.path, again.path) && r.keep_alive == again.keep_alive);
+    expect(http_encode_path(r.path, encoded, sizeof encoded) >= strlen(r.path));
+    expect(!strpbrk(encoded, "\r\n ?#"));
+    expect(http_parse((const char *)data, (size_t)n, &again) == n);
+    expect(!strcmp(r.path, again.path) && r.keep_alive == again.keep_alive);
     return 0;
 }

@@ -14,6 +14,7 @@
  */
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "ip/ip.h"
 #include "ip/priv.h"
 #include "wire/csum.h"
@@ -21,13 +22,6 @@
 #define N_RX 256u
 #define N_TX 64u
 #define CAP 128u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
 
 static struct world {
     struct frames f;
@@ -41,22 +35,6 @@ static struct world {
     uint32_t freed[N_RX], done[IP_UPS][N_TX];
     uint32_t next_rx, next_tx;
 } w;
-
-static void
-expect(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-static uint32_t
-take(struct input *in, size_t n)
-{
-    uint32_t v = 0;
-    for (; n > 0 && in->left > 0; n--, in->left--)
-        v = v << 8 | *in->p++;
-    return v;
-}
 
 static void
 start(unsigned how)

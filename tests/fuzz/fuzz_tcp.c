@@ -8,36 +8,14 @@
  * ours to give; in the end, with the clients gone and time gone by, nothing may be left.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "../unit/tcp_kit.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
+#include "fuzz.h"
+#include "scribble.h"
 
 static struct kit k;
 static struct out_seg synack; /* the last one, for who answers it: a cookie, perhaps */
-
-static void
-expect(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-static uint32_t
-take(struct input *in, size_t n)
-{
-    uint32_t v = 0;
-    for (; n > 0 && in->left > 0; n--, in->left--)
-        v = v << 8 | *in->p++;
-    return v;
-}
 
 /* A value that is often near a bound. */
 static uint64_t
@@ -209,20 +187,6 @@ ask(struct input *in)
     r.name = what % 16 == 15 ? (int32_t)take(in, 1) : option[what % ARRAY_LEN(option)][1];
     r.value = r.op == REQ_SHUTDOWN ? what % 4 : edge(in);
     kit_request(&k, sess, r, &e);
-}
-
-/* A word of the client's half that says where bytes are: of the directory, or of a page, which
- * may be a map. */
-static void
-scribble_page(const struct arena_view *v, struct slot_client *c, uint32_t i, uint32_t word)
-{
-    uint32_t n = v->g.n_tx_pages;
-    if (i < FIFO_DIR)
-        c->tx_dir.page[i] = word;
-    else if (i < FIFO_DIR + FIFO_MAPS)
-        c->tx_dir.map[i - FIFO_DIR] = word;
-    else
-        ((uint32_t *)(void *)v->tx_page)[i % n * FIFO_MAP + i / n] = word;
 }
 
 /* What a client can do to its own half, and what an honest one does. */

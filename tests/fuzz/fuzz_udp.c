@@ -6,33 +6,10 @@
  * must hold, what goes down must be a well-formed chain of frames that were ours to give, and
  * at the end every frame must come back.
  */
-#include <stdlib.h>
-
 #include "../unit/udp_kit.h"
+#include "fuzz.h"
+#include "scribble.h"
 #include "wire/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-
-static void
-expect(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-static uint32_t
-take(struct input *in, size_t n)
-{
-    uint32_t v = 0;
-    for (; n > 0 && in->left > 0; n--, in->left--)
-        v = v << 8 | *in->p++;
-    return v;
-}
 
 /* A value that is often near a bound. */
 static uint64_t
@@ -130,20 +107,6 @@ ask(struct kit *k, struct input *in)
     r.name = (int32_t)take(in, 1) % 64;
     r.value = r.op == REQ_SHUTDOWN ? what % 4 : edge(in);
     kit_request(k, sess, r, &e);
-}
-
-/* A word of the client's half that says where bytes are: of the directory, or of a page, which
- * may be a map. */
-static void
-scribble_page(const struct arena_view *v, struct slot_client *c, uint32_t i, uint32_t word)
-{
-    uint32_t n = v->g.n_tx_pages;
-    if (i < FIFO_DIR)
-        c->tx_dir.page[i] = word;
-    else if (i < FIFO_DIR + FIFO_MAPS)
-        c->tx_dir.map[i - FIFO_DIR] = word;
-    else
-        ((uint32_t *)(void *)v->tx_page)[i % n * FIFO_MAP + i / n] = word;
 }
 
 /* What a client can do to its own half. */

@@ -6,17 +6,9 @@
  */
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "wire/csum.h"
 #include "wire/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-expect(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void
 fuzz_eth(const uint8_t *p, size_t len)

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INPUT_MAX 65536u
+#include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define INPUT_MAX 65536u
 
 static const uint8_t *current;
 static size_t current_size;
