@@ -12,6 +12,7 @@
 #define LOAD_DGRAMS 64u /* that each side sends */
 #define LOAD_PORT 5000u
 #define LOAD_UDP_PORT 7000u
+#define LOAD_CHUNK_MAX 20000u /* bytes a call */
 
 enum thing_kind { THING_LISTENER = 1, THING_END, THING_UDP };
 
@@ -114,6 +115,12 @@ struct load_config load_usual(void);
 /* Two programs on a world that was just made: run everything to the end and check it. */
 void load_run(struct load *l, struct world *w, const struct load_config *c);
 
+static inline struct end *
+end_peer(struct end *e)
+{
+    return &e->flow->e[!e->side];
+}
+
 /* load_flow.c */
 void flow_setup(struct load *l);
 void flow_listen(struct load *l, struct program *p);
@@ -123,6 +130,13 @@ bool end_work(struct load *l, struct end *e, short revents);
 void flow_killed(struct load *l, unsigned side);
 bool end_resume(struct load *l, struct end *e);
 void flow_check(struct load *l, const struct flow *f);
+/* The connection was reset, or timed out: only if there is a reason for it. */
+void end_failed(struct load *l, struct end *e, int err);
+/* load_bytes.c */
+/* One read. True: something came, or the end did. */
+bool end_read(struct load *l, struct end *e);
+/* One write. True: something went, or the connection is over. */
+bool end_write(struct load *l, struct end *e);
 /* load_stall.c */
 void stall_check(struct load *l);
 /* load_dgram.c */

@@ -8,14 +8,13 @@ SIM_TESTS =
 # The world, what lives in it, and the composition; all of it in every program.
 check_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
-	domains/join.c domains/serve.c domains/serve_told.c \
-	domains/join.c domains/serve.c tests/sim/bulk.c tests/sim/bulk.h \
-	tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c tests/sim/load.c \
-	tests/sim/load.h tests/sim/load_dgram.c tests/sim/load_flow.c tests/sim/load_stall.c \
-	tests/sim/pair.c tests/sim/pair.h tests/sim/rng.h \
-	tests/sim/seeds.c tests/sim/seeds.h tests/sim/seeds_kept.c \
-	tests/sim/stack.c tests/sim/stack.h tests/sim/trace.c tests/sim/wire.c tests/sim/wire.h tests/sim/wire_path.c \
-	tests/sim/world.c tests/sim/world.h
+	domains/join.c domains/serve.c domains/serve_told.c tests/sim/bulk.c \
+	tests/sim/bulk.h tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c \
+	tests/sim/load.c tests/sim/load.h tests/sim/load_bytes.c tests/sim/load_dgram.c \
+	tests/sim/load_flow.c tests/sim/load_stall.c tests/sim/pair.c tests/sim/pair.h \
+	tests/sim/rng.h tests/sim/seeds.c tests/sim/seeds.h tests/sim/seeds_kept.c \
+	tests/sim/stack.c tests/sim/stack.h tests/sim/trace.c tests/sim/wire.c \
+	tests/sim/wire.h tests/sim/wire_path.c tests/sim/world.c tests/sim/world.h
 SIM_LIBS = libsim.la libclient.la $(UNIT_LIBS)
 
 SIM_TESTS += tests/sim/test_sim_transfer
