@@ -124,13 +124,19 @@ conn_connect(struct kit *k, struct conn *c)
     return o != NULL && o->h.flags == TCP_ACK;
 }
 
+void
+conn_up_as(struct kit *k, struct conn *c)
+{
+    kit_init(k);
+    if (kit_listen(k, c->lport, 5, NULL) == SESS_NONE || !conn_accept(k, c))
+        abort();
+}
+
 struct conn
 conn_up(struct kit *k)
 {
     struct conn c = conn_default();
-    kit_init(k);
-    if (kit_listen(k, KIT_PORT, 5, NULL) == SESS_NONE || !conn_accept(k, &c))
-        abort();
+    conn_up_as(k, &c);
     return c;
 }
 

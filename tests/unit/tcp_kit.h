@@ -158,6 +158,8 @@ void conn_sack(struct kit *k, struct conn *c, uint32_t rcv, unsigned n,
                const uint32_t blocks[][2]);
 /* kit_init, a listener, and one connection to it; ends the process if that fails. */
 struct conn conn_up(struct kit *k);
+/* The same for a peer whose SYN is as c says. */
+void conn_up_as(struct kit *k, struct conn *c);
 struct tcb *conn_tcb(struct kit *k, const struct conn *c);
 unsigned conn_state(struct kit *k, const struct conn *c);
 /* Bring a connection that is ESTABLISHED to one of the later states, nothing in the queue. */

@@ -25,9 +25,7 @@ up_in(enum tcp_state s, bool ts)
 {
     struct conn c = conn_default();
     c.ts = ts;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     conn_to(&k, &c, s);
     EXPECT_STATE(&k, &c, s);
     kit_wait(&k, 10 * NS_MS);
@@ -169,9 +167,7 @@ Test(tcp_attack, data_needs_an_ack_in_range)
     struct conn c = conn_default();
     uint8_t evil[10] = "evilevile";
     c.wnd = 2000;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     for (unsigned i = 0; i < 5; i++) {
         kit_write(&k, &c, 1000);
         conn_ack(&k, &c, c.rcv + 1000);
@@ -509,9 +505,7 @@ Test(tcp_attack, duplicate_ack_flood)
     for (unsigned sack = 0; sack < 2; sack++) {
         struct conn c = conn_default();
         c.sack = sack != 0;
-        kit_init(&k);
-        kit_listen(&k, KIT_PORT, 5, NULL);
-        cr_assert(conn_accept(&k, &c));
+        conn_up_as(&k, &c);
         kit_write(&k, &c, 40 * MSS);
         const struct tcb *b = conn_tcb(&k, &c);
         uint32_t flight = kit_pending(&k), before = b->cc.cwnd;

@@ -173,9 +173,7 @@ Test(tcp_data, window_never_shrinks)
     struct conn c = conn_default();
     c.ws = true;
     c.wscale = 3;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     uint32_t edge = 0;
     for (unsigned i = 0; i < 200; i++) {
         conn_send(&k, &c, TCP_ACK, 1 + i * 37 % 700);
@@ -203,9 +201,7 @@ Test(tcp_data, rounding_does_not_add_up)
 {
     struct conn c = conn_default();
     c.ws = true;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     uint32_t edge = c.snd + 60000;
     for (unsigned i = 0; i < 12000 && c.snd < edge; i++) {
         conn_send(&k, &c, TCP_ACK, edge - c.snd > 3000 ? 1400 : 1);

@@ -16,9 +16,7 @@ up_ts(void)
 {
     struct conn c = conn_default();
     c.ts = true;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     return c;
 }
 

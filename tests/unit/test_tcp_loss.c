@@ -165,9 +165,7 @@ Test(tcp_loss, timestamp_sample)
 {
     struct conn c = conn_default();
     c.ts = true;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     kit_write(&k, &c, 100);
     kit_until_sent(&k, 10 * NS_S);
     c.ts_ecr = kit_take(&k)->h.ts_val;

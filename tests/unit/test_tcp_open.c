@@ -102,9 +102,7 @@ Test(tcp_open, peer_with_options)
     struct conn c = conn_default();
     c.ws = c.ts = true;
     c.wscale = 200;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     const struct tcb *b = conn_tcb(&k, &c);
     cr_assert_eq(b->h.snd_wscale, 14);
     cr_assert_eq(b->h.snd_wnd, 65535u << 14);

@@ -17,9 +17,7 @@ age_is_no_rtt(bool ts)
 {
     struct conn c = conn_default();
     c.ts = ts;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     struct tcb *b = conn_tcb(&k, &c);
     kit_write(&k, &c, 5 * MSS);
     kit_wait(&k, 10 * NS_MS);
@@ -56,9 +54,7 @@ Test(tcp_rtt, answer_to_a_duplicate_is_no_round_trip)
 {
     struct conn c = conn_default();
     c.ts = c.sack = true;
-    kit_init(&k);
-    kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     struct tcb *b = conn_tcb(&k, &c);
     for (uint32_t at = 1; at < 2000; at += 100) { /* a path of 10 ms */
         kit_write(&k, &c, 100);

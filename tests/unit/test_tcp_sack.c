@@ -22,9 +22,7 @@ up(bool ts)
     c.ws = true;
     c.wscale = 4;
     c.ts = ts;
-    kit_init(&k);
-    cr_assert_neq(kit_listen(&k, KIT_PORT, 5, NULL), SESS_NONE);
-    cr_assert(conn_accept(&k, &c));
+    conn_up_as(&k, &c);
     struct tcb *b = conn_tcb(&k, &c);
     b->srtt = b->min_rtt[0] = RTT;
     b->rttvar = RTT / 2;
