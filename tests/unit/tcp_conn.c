@@ -18,9 +18,8 @@ conn_default(void)
                          .ts_val = 0xfffffff0u};
 }
 
-void
-conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack,
-         const void *data, uint32_t len)
+struct in_seg
+conn_seg(const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack)
 {
     struct in_seg s = {.h = {.sport = c->rport,
                              .dport = c->lport,
@@ -30,15 +29,23 @@ conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint3
                              .wnd = c->wnd,
                              .has_ts = c->ts,
                              .ts_val = c->ts_val,
-                             .ts_ecr = c->ts_ecr},
-                       .data = data,
-                       .len = len};
+                             .ts_ecr = c->ts_ecr}};
     if (flags & TCP_SYN) {
         s.h.mss = c->mss;
         s.h.has_wscale = c->ws;
         s.h.sack_ok = c->sack;
         s.h.wscale = c->wscale;
     }
+    return s;
+}
+
+void
+conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack,
+         const void *data, uint32_t len)
+{
+    struct in_seg s = conn_seg(c, flags, seq, ack);
+    s.data = data;
+    s.len = len;
     kit_inject(k, &s);
 }
 
@@ -64,63 +71,93 @@ void
 conn_sack(struct kit *k, struct conn *c, uint32_t rcv, unsigned n, const uint32_t blocks[][2])
 {
     c->rcv = rcv;
-    struct in_seg s = {.h = {.sport = c->rport,
-                             .dport = c->lport,
-                             .seq = c->iss + c->snd,
-                             .ack = c->irs + rcv,
-                             .flags = TCP_ACK,
-                             .wnd = c->wnd,
-                             .has_ts = c->ts,
-                             .ts_val = c->ts_val,
-                             .ts_ecr = c->ts_ecr,
-                             .n_sack = (uint8_t)n}};
+    struct in_seg s = conn_seg(c, TCP_ACK, c->snd, rcv);
+    s.h.n_sack = (uint8_t)n;
     for (unsigned i = 0; i < n; i++)
         s.h.sack[i] = (struct tcp_sack){c->irs + blocks[i][0], c->irs + blocks[i][1]};
     kit_inject(k, &s);
 }
 
-bool
-conn_accept(struct kit *k, struct conn *c)
+void
+conn_icmp(struct kit *k, const struct conn *c, uint32_t seq, int err, uint32_t mtu)
 {
-    struct sess_evt e;
-    conn_raw(k, c, TCP_SYN, 0, 0, NULL, 0);
+    struct pkt p = {.kind = PKT_ICMP,
+                    .proto = WIRE_PROTO_TCP,
+                    .err = (uint8_t)err,
+                    .aux = mtu,
+                    .src = ipaddr_v4_u32(KIT_OWN),
+                    .dst = ipaddr_v4_u32(KIT_PEER),
+                    .sport = c->lport,
+                    .dport = c->rport,
+                    .seq = c->irs + seq};
+    kit_step(k, &p, 1);
+}
+
+const struct out_seg *
+conn_syn(struct kit *k, struct conn *c, uint8_t flags)
+{
+    conn_raw(k, c, (uint8_t)(TCP_SYN | flags), 0, 0, NULL, 0);
     const struct out_seg *o = kit_take(k);
-    if (o == NULL || o->h.flags != (TCP_SYN | TCP_ACK))
-        return false;
+    if (o == NULL)
+        return NULL;
     c->irs = o->h.seq;
     c->ts_ecr = o->h.ts_val;
-    c->snd = 1;
-    conn_ack(k, c, 1);
+    c->snd = c->rcv = 1;
+    return o;
+}
+
+bool
+conn_accepted(struct kit *k, struct conn *c)
+{
+    struct sess_evt e;
     do
         if (!kit_event(k, 0, &e))
             return false;
-    while (e.kind != EVT_ACCEPT);
+    while (e.kind != EVT_ACCEPT || e.port != c->rport);
     (void)kit_do(k, k->listener, REQ_ACCEPTED, 0);
     c->client = 0;
     c->sess = e.cookie;
     c->slot = (uint32_t)e.value;
+    return true;
+}
+
+bool
+conn_accept(struct kit *k, struct conn *c)
+{
+    const struct out_seg *o = conn_syn(k, c, 0);
+    if (o == NULL || o->h.flags != (TCP_SYN | TCP_ACK))
+        return false;
+    conn_ack(k, c, 1);
+    if (!conn_accepted(k, c))
+        return false;
     kit_step(k, NULL, 0);
+    return true;
+}
+
+bool
+conn_connecting(struct kit *k, struct conn *c)
+{
+    c->sess = kit_open(k, c->client, &c->slot);
+    if (c->sess == SESS_NONE || kit_connect(k, c->sess, KIT_PEER, c->rport) != 0)
+        return false;
+    kit_step(k, NULL, 0);
+    const struct out_seg *o = kit_take(k);
+    if (o == NULL || o->h.flags != TCP_SYN)
+        return false;
+    c->lport = o->h.sport;
+    c->irs = o->h.seq;
+    c->ts_ecr = o->h.ts_val;
     return true;
 }
 
 bool
 conn_connect(struct kit *k, struct conn *c)
 {
-    struct sess_evt e;
-    c->sess = kit_open(k, c->client, &c->slot);
-    struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(KIT_PEER), .port = c->rport};
-    if (c->sess == SESS_NONE || kit_request(k, c->sess, r, &e) != 0)
+    if (!conn_connecting(k, c))
         return false;
-    c->lport = e.port;
-    kit_step(k, NULL, 0);
-    const struct out_seg *o = kit_take(k);
-    if (o == NULL || o->h.flags != TCP_SYN)
-        return false;
-    c->irs = o->h.seq;
-    c->ts_ecr = o->h.ts_val;
     conn_raw(k, c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0);
     c->snd = c->rcv = 1;
-    o = kit_take(k);
+    const struct out_seg *o = kit_take(k);
     return o != NULL && o->h.flags == TCP_ACK;
 }
 

@@ -144,9 +144,19 @@ bool kit_done(struct kit *k);
 struct conn conn_default(void);
 /* The peer connects to a listener of client 0; the accept is taken. False: it failed. */
 bool conn_accept(struct kit *k, struct conn *c);
-/* Client 0 connects to the peer. */
+/* The parts of it: a SYN with more flags, whose answer gives c its numbers (returned; NULL:
+ * none came); and the accept of this peer. False: there is none. */
+const struct out_seg *conn_syn(struct kit *k, struct conn *c, uint8_t flags);
+bool conn_accepted(struct kit *k, struct conn *c);
+/* The client connects to the peer. */
 bool conn_connect(struct kit *k, struct conn *c);
-/* A segment from the peer; seq and ack are counted from iss and irs. A step. */
+/* The same up to its SYN. */
+bool conn_connecting(struct kit *k, struct conn *c);
+/* A segment from the peer, to be changed and injected; seq and ack are counted from iss and
+ * irs.
+ */
+struct in_seg conn_seg(const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack);
+/* The same with data, injected. A step. */
 void conn_raw(struct kit *k, const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack,
               const void *data, uint32_t len);
 /* The same at its place in the stream; snd moves. Data is kit_byte of the stream. */
@@ -156,6 +166,8 @@ void conn_ack(struct kit *k, struct conn *c, uint32_t rcv);
 /* The same, with blocks: pairs of numbers counted from irs. */
 void conn_sack(struct kit *k, struct conn *c, uint32_t rcv, unsigned n,
                const uint32_t blocks[][2]);
+/* An ICMP error for a segment of ours with this number, counted from irs. A step. */
+void conn_icmp(struct kit *k, const struct conn *c, uint32_t seq, int err, uint32_t mtu);
 /* kit_init, a listener, and one connection to it; ends the process if that fails. */
 struct conn conn_up(struct kit *k);
 /* The same for a peer whose SYN is as c says. */

@@ -396,21 +396,6 @@ Test(tcp_attack, isn_and_timestamp)
 
 /* ---- ICMP ---- */
 
-static void
-icmp(const struct conn *c, uint32_t seq, int err, uint32_t mtu)
-{
-    struct pkt p = {.kind = PKT_ICMP,
-                    .proto = WIRE_PROTO_TCP,
-                    .err = (uint8_t)err,
-                    .aux = mtu,
-                    .src = ipaddr_v4_u32(KIT_OWN),
-                    .dst = ipaddr_v4_u32(KIT_PEER),
-                    .sport = c->lport,
-                    .dport = c->rport,
-                    .seq = c->irs + seq};
-    kit_step(&k, &p, 1);
-}
-
 /* RFC 5927 5.2, RFC 5461: what RFC 1122 calls hard errors is soft in every synchronized state,
  * and for a handshake that a listener answers. */
 Test(tcp_attack, no_icmp_error_ends_a_connection)
@@ -420,16 +405,15 @@ Test(tcp_attack, no_icmp_error_ends_a_connection)
     for (unsigned i = 0; i < ARRAY_LEN(synchronized); i++) {
         struct conn c = up_in(synchronized[i], false);
         for (unsigned j = 0; j < ARRAY_LEN(hard); j++)
-            icmp(&c, (uint32_t)conn_tcb(&k, &c)->h.snd_una, hard[j], 0);
+            conn_icmp(&k, &c, (uint32_t)conn_tcb(&k, &c)->h.snd_una, hard[j], 0);
         EXPECT_STATE(&k, &c, synchronized[i]);
         kit_end(&k);
     }
     struct conn c = conn_default();
     kit_init(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
-    icmp(&c, 0, ECONNREFUSED, 0);
+    conn_syn(&k, &c, 0);
+    conn_icmp(&k, &c, 0, ECONNREFUSED, 0);
     cr_assert_eq(k.t->n_half_open, 1);
 }
 
@@ -440,14 +424,14 @@ Test(tcp_attack, forged_path_mtu)
     struct conn c = conn_up(&k);
     kit_write(&k, &c, 3000);
     kit_drop(&k);
-    icmp(&c, 0, EMSGSIZE, 600);
-    icmp(&c, 3001, EMSGSIZE, 600);
-    icmp(&c, 0u - 1000, EMSGSIZE, 600);
-    icmp(&c, 1, EMSGSIZE, 1500);
-    icmp(&c, 1, EMSGSIZE, UINT32_MAX);
+    conn_icmp(&k, &c, 0, EMSGSIZE, 600);
+    conn_icmp(&k, &c, 3001, EMSGSIZE, 600);
+    conn_icmp(&k, &c, 0u - 1000, EMSGSIZE, 600);
+    conn_icmp(&k, &c, 1, EMSGSIZE, 1500);
+    conn_icmp(&k, &c, 1, EMSGSIZE, UINT32_MAX);
     cr_assert_eq(conn_tcb(&k, &c)->h.mss, MSS);
     EXPECT_NONE(&k);
-    icmp(&c, 1, EMSGSIZE, 68);
+    conn_icmp(&k, &c, 1, EMSGSIZE, 68);
     cr_assert_eq(conn_tcb(&k, &c)->h.mss, 536);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 536);
 }

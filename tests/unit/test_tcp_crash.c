@@ -61,11 +61,8 @@ Test(tcp_crash, handshake)
     kit_init(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     kit_restart(&k);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, &c, 0);
     cr_assert(o != NULL && o->h.flags == (TCP_SYN | TCP_ACK));
-    c.irs = o->h.seq;
-    c.snd = 1;
     kit_restart(&k);
     cr_assert_eq(k.t->n_half_open, 1);
     conn_ack(&k, &c, 1);
@@ -166,9 +163,7 @@ Test(tcp_crash, listener_twice_in_work)
     struct conn c = conn_default(), d = conn_default();
     kit_init(&k);
     uint32_t l = kit_listen(&k, KIT_PORT, 5, NULL);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
-    c.snd = 1;
+    conn_syn(&k, &c, 0);
     conn_ack(&k, &c, 1);
     d.rport++;
     conn_raw(&k, &d, TCP_SYN, 0, 0, NULL, 0);
@@ -263,9 +258,7 @@ Test(tcp_crash, accepted_too_often)
     struct conn c = conn_default();
     kit_init(&k);
     uint32_t l = kit_listen(&k, KIT_PORT, 5, NULL);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
-    c.snd = 1;
+    conn_syn(&k, &c, 0);
     conn_ack(&k, &c, 1);
     for (unsigned i = 0; i < 3; i++)
         kit_do(&k, l, REQ_ACCEPTED, 0);

@@ -101,14 +101,9 @@ Test(tcp_data, duplicate_ack_for_each)
     uint8_t b[10] = {0};
     unsigned n = 0;
     for (uint32_t i = 1; i <= 4; i++) {
-        struct in_seg s = {.h = {.sport = c.rport,
-                                 .dport = c.lport,
-                                 .seq = c.iss + c.snd + 10 * i,
-                                 .ack = c.irs + c.rcv,
-                                 .flags = TCP_ACK,
-                                 .wnd = 65535},
-                           .data = b,
-                           .len = 10};
+        struct in_seg s = conn_seg(&c, TCP_ACK, c.snd + 10 * i, c.rcv);
+        s.data = b;
+        s.len = 10;
         n += kit_segment(&k, &s, p + n);
     }
     kit_step(&k, p, n);
@@ -126,14 +121,9 @@ Test(tcp_data, no_duplicate_ack_of_the_new)
     uint8_t b[10] = {0};
     unsigned n = 0;
     for (uint32_t i = 5; i-- > 0;) {
-        struct in_seg s = {.h = {.sport = c.rport,
-                                 .dport = c.lport,
-                                 .seq = c.iss + c.snd + 10 * i,
-                                 .ack = c.irs + c.rcv,
-                                 .flags = TCP_ACK,
-                                 .wnd = 65535},
-                           .data = b,
-                           .len = 10};
+        struct in_seg s = conn_seg(&c, TCP_ACK, c.snd + 10 * i, c.rcv);
+        s.data = b;
+        s.len = 10;
         n += kit_segment(&k, &s, p + n);
     }
     kit_step(&k, p, n);

@@ -160,15 +160,10 @@ Test(tcp_input, checksum)
 {
     struct conn c = conn_up(&k);
     uint8_t good[8] = "goodgood", bad[8] = "badbadba";
-    struct in_seg s = {.h = {.sport = c.rport,
-                             .dport = c.lport,
-                             .seq = c.iss + c.snd,
-                             .ack = c.irs + c.rcv,
-                             .flags = TCP_ACK,
-                             .wnd = 1000},
-                       .data = bad,
-                       .len = 8,
-                       .csum = CSUM_BAD};
+    struct in_seg s = conn_seg(&c, TCP_ACK, c.snd, c.rcv);
+    s.data = bad;
+    s.len = 8;
+    s.csum = CSUM_BAD;
     kit_inject(&k, &s);
     s.csum = CSUM_PARTIAL;
     kit_inject(&k, &s);
@@ -197,15 +192,10 @@ Test(tcp_input, chain)
     static const uint32_t cuts[] = {21, 100, 333, 1024, 1481};
     for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
         uint32_t len = min_u32(5000, cuts[i] * 40 - 20);
-        struct in_seg s = {.h = {.sport = c.rport,
-                                 .dport = c.lport,
-                                 .seq = c.iss + c.snd,
-                                 .ack = c.irs + c.rcv,
-                                 .flags = TCP_ACK,
-                                 .wnd = 1000},
-                           .data = data,
-                           .len = len,
-                           .cut = cuts[i]};
+        struct in_seg s = conn_seg(&c, TCP_ACK, c.snd, c.rcv);
+        s.data = data;
+        s.len = len;
+        s.cut = cuts[i];
         kit_inject(&k, &s);
         cr_assert_eq(kit_read(&k, &c, got, sizeof got), len, "cut %u", cuts[i]);
         cr_assert_eq(memcmp(got, data, len), 0);
@@ -226,8 +216,7 @@ Test(tcp_input, urgent_is_in_line)
 Test(tcp_input, no_segments)
 {
     struct conn c = conn_up(&k);
-    struct in_seg s = {
-        .h = {.sport = c.rport, .dport = c.lport, .seq = c.iss + c.snd, .flags = TCP_RST}};
+    struct in_seg s = conn_seg(&c, TCP_RST, c.snd, 0);
     struct pkt good, p;
     kit_segment(&k, &s, &good);
     static const uint32_t addr[] = {0xffffffffu, 0x80000000u,
@@ -274,36 +263,16 @@ Test(tcp_input, forged_tx_done)
 
 /* ---- ICMP ---- */
 
-static void
-icmp(const struct conn *c, uint32_t seq, int err, uint32_t mtu)
-{
-    struct pkt p = {.kind = PKT_ICMP,
-                    .proto = WIRE_PROTO_TCP,
-                    .err = (uint8_t)err,
-                    .aux = mtu,
-                    .src = ipaddr_v4_u32(KIT_OWN),
-                    .dst = ipaddr_v4_u32(KIT_PEER),
-                    .sport = c->lport,
-                    .dport = c->rport,
-                    .seq = c->irs + seq};
-    kit_step(&k, &p, 1);
-}
-
 /* RFC 5461 section 4: an error for the SYN ends the attempt with what a socket user expects. */
 Test(tcp_input, icmp_in_syn_sent)
 {
     struct conn c = conn_default();
     kit_init(&k);
-    c.sess = kit_open(&k, 0, &c.slot);
-    kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT);
-    kit_step(&k, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
-    c.irs = o->h.seq;
-    c.lport = o->h.sport;
-    icmp(&c, 1, EHOSTUNREACH, 0); /* RFC 5927 4.1: not a number in flight */
-    icmp(&c, 0u - 1, EHOSTUNREACH, 0);
+    cr_assert(conn_connecting(&k, &c));
+    conn_icmp(&k, &c, 1, EHOSTUNREACH, 0); /* RFC 5927 4.1: not a number in flight */
+    conn_icmp(&k, &c, 0u - 1, EHOSTUNREACH, 0);
     EXPECT_STATE(&k, &c, TCPS_SYN_SENT);
-    icmp(&c, 0, EHOSTUNREACH, 0);
+    conn_icmp(&k, &c, 0, EHOSTUNREACH, 0);
     EXPECT_STATE(&k, &c, TCPS_CLOSED);
     cr_assert_eq(kit_get(&k, c.sess, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);
 }
@@ -313,8 +282,8 @@ Test(tcp_input, icmp_is_soft)
 {
     struct conn c = conn_up(&k);
     kit_write(&k, &c, 10);
-    icmp(&c, 1, ECONNREFUSED, 0);
-    icmp(&c, 1, EHOSTUNREACH, 0);
+    conn_icmp(&k, &c, 1, ECONNREFUSED, 0);
+    conn_icmp(&k, &c, 1, EHOSTUNREACH, 0);
     EXPECT_STATE(&k, &c, TCPS_ESTABLISHED);
 }
 
@@ -325,13 +294,13 @@ Test(tcp_input, icmp_frag_needed)
     struct conn c = conn_up(&k);
     kit_write(&k, &c, 2000);
     kit_drop(&k);
-    icmp(&c, 5000, EMSGSIZE, 1000);
-    icmp(&c, 1, EMSGSIZE, 9000);
+    conn_icmp(&k, &c, 5000, EMSGSIZE, 1000);
+    conn_icmp(&k, &c, 1, EMSGSIZE, 9000);
     EXPECT_NONE(&k);
-    icmp(&c, 1, EMSGSIZE, 1000);
+    conn_icmp(&k, &c, 1, EMSGSIZE, 1000);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 960);
     EXPECT_SEG(&k, &c, TCP_ACK, 961, 1, 500); /* the rest of what was out */
     kit_drop(&k);
-    icmp(&c, 1, EMSGSIZE, 0);
+    conn_icmp(&k, &c, 1, EMSGSIZE, 0);
     cr_assert_geq(conn_tcb(&k, &c)->h.mss, 88);
 }

@@ -55,12 +55,7 @@ Test(tcp_open, simultaneous)
 {
     struct conn c = conn_default();
     kit_init(&k);
-    c.sess = kit_open(&k, 0, &c.slot);
-    cr_assert_eq(kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT), 0);
-    kit_step(&k, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
-    c.irs = o->h.seq;
-    c.lport = o->h.sport;
+    cr_assert(conn_connecting(&k, &c));
     conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
     EXPECT_STATE(&k, &c, TCPS_SYN_RCVD);
     EXPECT_SEG(&k, &c, TCP_SYN | TCP_ACK, 0, 1, 0);
@@ -80,17 +75,11 @@ Test(tcp_open, peer_without_options)
     c.mss = 0;
     kit_init(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, &c, 0);
     cr_assert_eq(o->h.mss, 1460);
     cr_assert(!o->h.has_ts && !o->h.has_wscale && !o->h.sack_ok);
-    c.irs = o->h.seq;
-    c.snd = 1;
     conn_ack(&k, &c, 1);
-    struct sess_evt e;
-    cr_assert(kit_event(&k, 0, &e));
-    c.sess = e.cookie;
-    c.slot = (uint32_t)e.value;
+    cr_assert(conn_accepted(&k, &c));
     kit_drop(&k);
     kit_write(&k, &c, 2000);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 536);
@@ -168,12 +157,7 @@ Test(tcp_open, refused)
 {
     struct conn c = conn_default();
     kit_init(&k);
-    c.sess = kit_open(&k, 0, &c.slot);
-    kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT);
-    kit_step(&k, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
-    c.irs = o->h.seq;
-    c.lport = o->h.sport;
+    cr_assert(conn_connecting(&k, &c));
     conn_raw(&k, &c, TCP_RST, 0, 0, NULL, 0);
     EXPECT_STATE(&k, &c, TCPS_SYN_SENT);
     conn_raw(&k, &c, TCP_RST | TCP_ACK, 0, 2, NULL, 0);
@@ -192,12 +176,7 @@ Test(tcp_open, half_open_peer)
 {
     struct conn c = conn_default();
     kit_init(&k);
-    c.sess = kit_open(&k, 0, &c.slot);
-    kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT);
-    kit_step(&k, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
-    c.irs = o->h.seq;
-    c.lport = o->h.sport;
+    cr_assert(conn_connecting(&k, &c));
     conn_raw(&k, &c, TCP_ACK, 0, 77, NULL, 0);
     EXPECT_SEG(&k, &c, TCP_RST, 77, 0u - c.iss, 0);
     EXPECT_STATE(&k, &c, TCPS_SYN_SENT);
@@ -242,8 +221,7 @@ Test(tcp_open, syn_received)
     struct conn c = conn_default();
     kit_init(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
+    conn_syn(&k, &c, 0);
     conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
     EXPECT_SEG(&k, &c, TCP_SYN | TCP_ACK, 0, 1, 0);
     conn_raw(&k, &c, TCP_ACK, 1, 2, NULL, 0);
@@ -267,10 +245,7 @@ Test(tcp_open, lost_syn_is_remembered)
     c.irs = conn_tcb(&k, &(struct conn){.sess = 1})->h.iss;
     c.snd = 1;
     conn_ack(&k, &c, 1);
-    struct sess_evt e;
-    cr_assert(kit_event(&k, 0, &e));
-    c.sess = e.cookie;
-    c.slot = (uint32_t)e.value;
+    cr_assert(conn_accepted(&k, &c));
     cr_assert_eq(conn_tcb(&k, &c)->rto, 3 * NS_S);
     kit_write(&k, &c, 5000);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 1460);
@@ -326,12 +301,8 @@ Test(tcp_open, accept_queue_full)
     for (unsigned i = 0; i < 3; i++) {
         c[i] = conn_default();
         c[i].rport = (uint16_t)(KIT_RPORT + i);
-        conn_raw(&k, &c[i], TCP_SYN, 0, 0, NULL, 0);
-        const struct out_seg *o = kit_take(&k);
-        if (o == NULL)
+        if (conn_syn(&k, &c[i], 0) == NULL)
             break; /* the third SYN may find the queue full already */
-        c[i].irs = o->h.seq;
-        c[i].snd = 1;
         if (i < 2)
             conn_ack(&k, &c[i], 1);
     }
@@ -355,9 +326,7 @@ Test(tcp_open, no_slot)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     s = kit_open(&k, 0, &slot);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
-    c.snd = 1;
+    conn_syn(&k, &c, 0);
     conn_ack(&k, &c, 1);
     struct sess_evt e;
     cr_assert_not(kit_event(&k, 0, &e));
@@ -380,9 +349,7 @@ Test(tcp_open, listener_closes)
     uint32_t lslot;
     kit_init(&k);
     uint32_t l = kit_listen(&k, KIT_PORT, 5, &lslot);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    c.irs = kit_take(&k)->h.seq;
-    c.snd = 1;
+    conn_syn(&k, &c, 0);
     conn_ack(&k, &c, 1);
     d.rport++;
     conn_raw(&k, &d, TCP_SYN, 0, 0, NULL, 0);

@@ -232,11 +232,8 @@ Test(tcp_option, window_clamp)
     struct conn c = conn_default();
     kit_init(&k);
     set_tcp(kit_listen(&k, KIT_PORT, 5, NULL), TCP_WINDOW_CLAMP, 5000);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, &c, 0);
     cr_assert_eq(o->h.wnd, 5000);
-    c.irs = o->h.seq;
-    c.snd = 1;
     conn_ack(&k, &c, 1);
     conn_send(&k, &c, TCP_ACK, 1000);
     o = kit_take(&k);
@@ -379,9 +376,7 @@ deferred_syn(struct conn *c)
     *c = conn_default();
     kit_init(&k);
     set_tcp(kit_listen(&k, KIT_PORT, 5, NULL), TCP_DEFER_ACCEPT, 3);
-    conn_raw(&k, c, TCP_SYN, 0, 0, NULL, 0);
-    c->irs = kit_take(&k)->h.seq;
-    c->snd = 1;
+    conn_syn(&k, c, 0);
     conn_ack(&k, c, 1);
 }
 
@@ -515,15 +510,10 @@ Test(tcp_option, urgent)
     kit_write(&k, &c, 20);
     cr_assert_not(kit_take(&k)->h.flags & TCP_URG);
 
-    struct in_seg in = {.h = {.sport = c.rport,
-                              .dport = c.lport,
-                              .seq = c.iss + 1,
-                              .ack = c.irs + 36,
-                              .flags = TCP_ACK | TCP_URG,
-                              .urg = 4,
-                              .wnd = 65535},
-                        .data = "abcdef",
-                        .len = 6};
+    struct in_seg in = conn_seg(&c, TCP_ACK | TCP_URG, 1, 36);
+    in.h.urg = 4;
+    in.data = "abcdef";
+    in.len = 6;
     kit_inject(&k, &in);
     cr_assert_eq(kit_readable(&k, &c), 6, "in line");
     cr_assert_eq(k.arena[0].d_slot[c.slot].urgent, 4, "'d' is the last urgent byte");

@@ -26,19 +26,11 @@ up(uint8_t ecn, uint8_t policy, uint8_t *answer)
     cr_assert_neq(kit_listen(&k, KIT_PORT, 5, NULL), SESS_NONE);
     c.sack = c.ws = true;
     c.wscale = 4;
-    conn_raw(&k, &c, (uint8_t)(TCP_SYN | ecn), 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, &c, ecn);
     cr_assert_not_null(o);
     *answer = o->h.flags & (TCP_ECE | TCP_CWR);
-    c.irs = o->h.seq;
-    c.snd = 1;
     conn_ack(&k, &c, 1);
-    struct sess_evt e;
-    while (kit_event(&k, 0, &e))
-        if (e.kind == EVT_ACCEPT) {
-            c.sess = e.cookie;
-            c.slot = (uint32_t)e.value;
-        }
+    cr_assert(conn_accepted(&k, &c));
     kit_step(&k, NULL, 0);
     struct tcb *b = conn_tcb(&k, &c);
     b->srtt = b->min_rtt[0] = RTT;
@@ -52,14 +44,9 @@ arrive_marked(struct conn *c, uint8_t flags, uint8_t tos)
     uint8_t data[100];
     for (uint32_t i = 0; i < sizeof data; i++)
         data[i] = kit_byte(c->snd - 1 + i);
-    struct in_seg s = {.h = {.sport = c->rport,
-                             .dport = c->lport,
-                             .seq = c->iss + c->snd,
-                             .ack = c->irs + c->rcv,
-                             .flags = (uint8_t)(TCP_ACK | flags),
-                             .wnd = c->wnd},
-                       .data = data,
-                       .len = sizeof data};
+    struct in_seg s = conn_seg(c, (uint8_t)(TCP_ACK | flags), c->snd, c->rcv);
+    s.data = data;
+    s.len = sizeof data;
     struct pkt p[4];
     unsigned n = kit_segment(&k, &s, p);
     p[0].tos = tos;

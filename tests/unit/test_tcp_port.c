@@ -221,19 +221,13 @@ Test(tcp_port, options_on_the_wire)
     kit_set(&k, l, IPPROTO_IP, IP_TTL, 7);
     kit_set(&k, l, IPPROTO_IP, IP_TOS, 0x13);
     kit_set(&k, l, IPPROTO_TCP, TCP_MAXSEG, 500);
-    conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, &c, 0);
     cr_assert_eq(o->h.mss, 500);
     cr_assert_eq(o->p.ttl, 7);
     cr_assert_eq(o->p.tos, 0x10, "the ECN bits are not the program's");
     cr_assert(o->p.flags & PKT_DF);
-    c.irs = o->h.seq;
-    c.snd = 1;
     conn_ack(&k, &c, 1);
-    struct sess_evt e;
-    cr_assert(kit_event(&k, 0, &e));
-    c.sess = e.cookie;
-    c.slot = (uint32_t)e.value;
+    cr_assert(conn_accepted(&k, &c));
     kit_write(&k, &c, 600);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 500);
 }

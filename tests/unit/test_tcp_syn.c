@@ -23,33 +23,12 @@ start(unsigned cookies)
 static bool
 syn(struct conn *c, uint8_t flags)
 {
-    conn_raw(&k, c, TCP_SYN | flags, 0, 0, NULL, 0);
-    const struct out_seg *o = kit_take(&k);
+    const struct out_seg *o = conn_syn(&k, c, flags);
     if (o == NULL)
         return false;
     cr_assert_eq(o->h.flags & ~TCP_ECE, TCP_SYN | TCP_ACK);
     cr_assert_eq(o->h.ack, c->iss + 1);
-    c->irs = o->h.seq;
-    c->ts_ecr = o->h.ts_val;
-    c->snd = 1;
-    c->rcv = 1;
     return true;
-}
-
-/* The accept of what the last ACK made. False: it made nothing. */
-static bool
-accepted(struct conn *c)
-{
-    struct sess_evt e;
-    while (kit_event(&k, 0, &e)) {
-        if (e.kind != EVT_ACCEPT || e.port != c->rport)
-            continue;
-        kit_do(&k, k.listener, REQ_ACCEPTED, 0);
-        c->sess = e.cookie;
-        c->slot = (uint32_t)e.value;
-        return true;
-    }
-    return false;
 }
 
 static struct conn
@@ -88,7 +67,7 @@ Test(tcp_syn, all_options_come_back)
     cr_assert(syn(&c, 0));
     cr_assert_eq(tcp_sessions(k.t), 1, "something was kept");
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     const struct tcb *b = conn_tcb(&k, &c);
     EXPECT_STATE(&k, &c, TCPS_ESTABLISHED);
     cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK | H_ECN), H_TS | H_WS | H_SACK);
@@ -121,7 +100,7 @@ Test(tcp_syn, only_what_was_offered)
         k.cfg.ecn = k.t->cfg.ecn = ECN_ANSWER;
         cr_assert(syn(&c, i & 4 ? TCP_ECE | TCP_CWR : 0));
         conn_ack(&k, &c, 1);
-        cr_assert(accepted(&c));
+        cr_assert(conn_accepted(&k, &c));
         const struct tcb *b = conn_tcb(&k, &c);
         uint32_t want = H_TS | (i & 1 ? H_WS : 0) | (i & 2 ? H_SACK : 0) | (i & 4 ? H_ECN : 0);
         cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK | H_ECN), want, "case %u", i);
@@ -142,14 +121,11 @@ Test(tcp_syn, without_timestamps)
         c.ws = c.sack = true;
         c.mss = mss[i][0];
         start(TCP_COOKIES_ALWAYS);
-        conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-        const struct out_seg *o = kit_take(&k);
+        const struct out_seg *o = conn_syn(&k, &c, 0);
         cr_assert(!o->h.has_ts && !o->h.has_wscale && !o->h.sack_ok);
         cr_assert_eq(o->h.mss, 1460);
-        c.irs = o->h.seq;
-        c.snd = 1;
         conn_ack(&k, &c, 1);
-        cr_assert(accepted(&c));
+        cr_assert(conn_accepted(&k, &c));
         const struct tcb *b = conn_tcb(&k, &c);
         cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK), 0);
         cr_assert_eq(b->h.mss, mss[i][1], "MSS %u", mss[i][0]);
@@ -166,13 +142,13 @@ Test(tcp_syn, text_and_fin_in_the_ack)
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     conn_send(&k, &c, TCP_ACK | TCP_PSH, 700);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     cr_assert_eq(kit_readable(&k, &c), 700);
     kit_step(&k, NULL, 0);
     EXPECT_ACK(&k, &c);
     cr_assert(syn(&d, 0));
     conn_send(&k, &d, TCP_ACK | TCP_FIN, 5);
-    cr_assert(accepted(&d));
+    cr_assert(conn_accepted(&k, &d));
     cr_assert_eq(kit_readable(&k, &d), 5);
     EXPECT_STATE(&k, &d, TCPS_CLOSE_WAIT);
     cr_assert(tcp_validate(k.t));
@@ -191,7 +167,7 @@ Test(tcp_syn, repeated_syn)
     cr_assert(syn(&c, 0));
     cr_assert_eq(c.irs, first);
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
 }
 
 /* The clock: a cookie is good for 64 s at least, over the turn of the generation too, and for
@@ -216,7 +192,7 @@ Test(tcp_syn, age)
         if (o[i].age < 4000)
             cr_assert(syn(&d, 0)); /* others are sent all the time */
         conn_ack(&k, &c, 1);
-        cr_assert_eq(accepted(&c), o[i].good, "case %u", i);
+        cr_assert_eq(conn_accepted(&k, &c), o[i].good, "case %u", i);
         if (!o[i].good)
             EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
         kit_end(&k);
@@ -247,14 +223,14 @@ Test(tcp_syn, forged)
             e.iss--;
         k.now += NS_S / 16;
         conn_ack(&k, &e, 1);
-        cr_assert_not(accepted(&e), "case %u", i);
+        cr_assert_not(conn_accepted(&k, &e), "case %u", i);
         cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
     }
     cr_assert_eq(tcp_sessions(k.t), 1);
     cr_assert_eq(count(STAT_tcp_cookie_refused), 73);
     cr_assert_eq(count(STAT_tcp_cookie_rx), 0);
     conn_ack(&k, &c, 1); /* and the honest one is still welcome */
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
 }
 
 /* ... nor for another address, in either direction. */
@@ -263,13 +239,8 @@ Test(tcp_syn, forged_address)
     struct conn c = peer(0);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
-    struct in_seg s = {.src = KIT_PEER + 1,
-                       .h = {.sport = c.rport,
-                             .dport = c.lport,
-                             .seq = c.iss + 1,
-                             .ack = c.irs + 1,
-                             .flags = TCP_ACK,
-                             .wnd = 1000}};
+    struct in_seg s = conn_seg(&c, TCP_ACK, 1, 1);
+    s.src = KIT_PEER + 1;
     kit_inject(&k, &s);
     cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
     cr_assert_eq(tcp_sessions(k.t), 1);
@@ -289,7 +260,7 @@ Test(tcp_syn, text_behind_a_lost_handshake)
     conn_raw(&k, &c, TCP_ACK, 101, 1, data + 100, 100);
     EXPECT_NONE(&k);
     conn_raw(&k, &c, TCP_ACK, 1, 1, data, 100);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     conn_raw(&k, &c, TCP_ACK, 101, 1, data + 100, 100);
     cr_assert_eq(kit_readable(&k, &c), 200);
 }
@@ -316,7 +287,7 @@ Test(tcp_syn, guesses_are_limited)
     cr_assert_eq(count(STAT_tcp_cookie_drop), 3000 - COOKIE_GUESSES);
     cr_assert(syn(&c, 0));
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     k.now += NS_S; /* the next second begins anew */
     kit_inject(&k, &s);
     cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
@@ -363,7 +334,7 @@ Test(tcp_syn, every_limit_leads_to_cookies)
         struct conn c = peer(0);
         cr_assert(syn(&c, 0));
         conn_ack(&k, &c, 1);
-        cr_assert(accepted(&c), "case %u", i);
+        cr_assert(conn_accepted(&k, &c), "case %u", i);
         cr_assert_eq(k.t->n_half_open, o[i].want);
         kit_wait(&k, 70 * NS_S);
         cr_assert_eq(k.t->n_half_open, 0);
@@ -382,7 +353,7 @@ Test(tcp_syn, no_eviction)
     cr_assert_eq(tcp_sessions(k.t), 2);
     flood(2000);
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     cr_assert_eq(count(STAT_tcp_cookie_rx), 0);
 }
 
@@ -422,12 +393,12 @@ Test(tcp_syn, accept_queue_full)
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
     cr_assert_eq(k.t->n_half_open, 1);
-    cr_assert(accepted(&d[0]));
-    cr_assert_not(accepted(&c));
+    cr_assert(conn_accepted(&k, &d[0]));
+    cr_assert_not(conn_accepted(&k, &c));
     kit_wait(&k, 1100 * NS_MS);
     EXPECT_SEG(&k, &c, TCP_SYN | TCP_ACK, 0, 1, 0);
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     conn_send(&k, &c, TCP_ACK, 10);
     cr_assert_eq(kit_readable(&k, &c), 10);
 }
@@ -450,7 +421,7 @@ Test(tcp_syn, accept_queue_full_under_flood)
     cr_assert_eq(k.t->n_half_open, 8);
     k.t->tcb[k.listener].backlog = 100;
     conn_send(&k, &c, TCP_ACK, 10);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     cr_assert_eq(kit_readable(&k, &c), 10);
 }
 
@@ -474,7 +445,7 @@ Test(tcp_syn, no_slot)
     cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_FREED);
     kit_do(&k, s, REQ_RELEASED, 0);
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
 }
 
 /* No session left for the client: nothing is made, and nothing said. */
@@ -505,7 +476,7 @@ Test(tcp_syn, crash_between)
     kit_restart(&k);
     k.now += NS_S;
     conn_send(&k, &c, TCP_ACK, 10);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     cr_assert_eq(kit_readable(&k, &c), 10);
     cr_assert_eq(conn_tcb(&k, &c)->h.bits & (H_TS | H_WS | H_SACK), H_TS | H_WS | H_SACK);
 }
@@ -531,7 +502,7 @@ Test(tcp_syn, crash_after)
     cr_assert(syn(&c, 0));
     conn_ack(&k, &c, 1);
     kit_restart(&k);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     kit_drop(&k);
     conn_send(&k, &c, TCP_ACK, 10);
     cr_assert_eq(kit_readable(&k, &c), 10);
@@ -580,7 +551,7 @@ Test(tcp_syn, served_under_flood)
     cr_assert(syn(&c, 0));
     flood(1000);
     conn_ack(&k, &c, 1);
-    cr_assert(accepted(&c));
+    cr_assert(conn_accepted(&k, &c));
     flood(1000);
     conn_send(&k, &c, TCP_ACK, 100);
     cr_assert_eq(kit_readable(&k, &c), 100);
