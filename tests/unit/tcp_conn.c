@@ -18,6 +18,14 @@ conn_default(void)
                          .ts_val = 0xfffffff0u};
 }
 
+struct conn
+conn_peer(unsigned i)
+{
+    struct conn c = conn_default();
+    c.rport = (uint16_t)(KIT_RPORT + i);
+    return c;
+}
+
 struct in_seg
 conn_seg(const struct conn *c, uint8_t flags, uint32_t seq, uint32_t ack)
 {

@@ -142,6 +142,8 @@ bool kit_done(struct kit *k);
 
 /* ---- a connection ---- */
 struct conn conn_default(void);
+/* The same from the i-th of the peer's ports. */
+struct conn conn_peer(unsigned i);
 /* The peer connects to a listener of client 0; the accept is taken. False: it failed. */
 bool conn_accept(struct kit *k, struct conn *c);
 /* The parts of it: a SYN with more flags, whose answer gives c its numbers (returned; NULL:

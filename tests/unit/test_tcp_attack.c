@@ -45,8 +45,7 @@ half_open(unsigned n, uint8_t key)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 4000, NULL);
     for (unsigned i = 0; i < n; i++) {
-        struct conn c = conn_default();
-        c.rport = (uint16_t)(KIT_RPORT + i);
+        struct conn c = conn_peer(i);
         conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
         kit_drop(&k);
     }
@@ -60,8 +59,7 @@ challenges(unsigned n, unsigned rounds)
     unsigned got = 0;
     for (unsigned r = 0; r < rounds; r++)
         for (unsigned i = 0; i < n; i++) {
-            struct conn c = conn_default();
-            c.rport = (uint16_t)(KIT_RPORT + i);
+            struct conn c = conn_peer(i);
             conn_raw(&k, &c, TCP_RST, 5, 0, NULL, 0);
             got += kit_pending(&k);
             kit_drop(&k);
@@ -567,8 +565,7 @@ Test(tcp_attack, sockstress)
         tr = (struct transport *)(void *)k.t;
         kit_listen(&k, KIT_PORT, 8, NULL);
         for (unsigned i = 0; i < ARRAY_LEN(c); i++) {
-            c[i] = conn_default();
-            c[i].rport = (uint16_t)(KIT_RPORT + i);
+            c[i] = conn_peer(i);
             cr_assert(conn_accept(&k, &c[i]));
             c[i].wnd = 0;
             conn_ack(&k, &c[i], 1);
@@ -619,8 +616,7 @@ Test(tcp_attack, orphans_are_bounded)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 8, NULL);
     for (unsigned i = 0; i < 7; i++) {
-        struct conn c = conn_default();
-        c.rport = (uint16_t)(KIT_RPORT + i);
+        struct conn c = conn_peer(i);
         cr_assert(conn_accept(&k, &c));
     }
     kit_drop(&k);

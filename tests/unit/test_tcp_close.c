@@ -251,8 +251,7 @@ Test(tcp_close, time_wait_makes_room)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     for (unsigned i = 0; i < 2; i++) {
-        c[i] = conn_default();
-        c[i].rport = (uint16_t)(KIT_RPORT + i);
+        c[i] = conn_peer(i);
         cr_assert(conn_accept(&k, &c[i]));
         conn_to(&k, &c[i], TCPS_TIME_WAIT);
     }
@@ -276,8 +275,7 @@ Test(tcp_close, time_wait_is_not_charged)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     for (unsigned i = 0; i < 15; i++) {
-        struct conn c = conn_default();
-        c.rport = (uint16_t)(KIT_RPORT + i);
+        struct conn c = conn_peer(i);
         cr_assert(conn_accept(&k, &c), "connection %u", i);
         close_it(&c);
         EXPECT_SEG(&k, &c, TCP_FIN | TCP_ACK, 1, 1, 0);
@@ -302,8 +300,7 @@ Test(tcp_close, orphan_limit)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     for (unsigned i = 0; i < 3; i++) {
-        c[i] = conn_default();
-        c[i].rport = (uint16_t)(KIT_RPORT + i);
+        c[i] = conn_peer(i);
         cr_assert(conn_accept(&k, &c[i]));
         close_it(&c[i]);
         EXPECT_SEG(&k, &c[i], TCP_ACK | (i < 2 ? TCP_FIN : TCP_RST), 1, 1, 0);

@@ -299,8 +299,7 @@ Test(tcp_open, accept_queue_full)
     kit_init(&k);
     uint32_t l = kit_listen(&k, KIT_PORT, 1, NULL);
     for (unsigned i = 0; i < 3; i++) {
-        c[i] = conn_default();
-        c[i].rport = (uint16_t)(KIT_RPORT + i);
+        c[i] = conn_peer(i);
         if (conn_syn(&k, &c[i], 0) == NULL)
             break; /* the third SYN may find the queue full already */
         if (i < 2)

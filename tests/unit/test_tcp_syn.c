@@ -31,20 +31,12 @@ syn(struct conn *c, uint8_t flags)
     return true;
 }
 
-static struct conn
-peer(unsigned i)
-{
-    struct conn c = conn_default();
-    c.rport = (uint16_t)(KIT_RPORT + i);
-    return c;
-}
-
 /* SYNs of strangers who never answer, each from another port. */
 static void
 flood(unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        struct conn c = peer(1000 + i);
+        struct conn c = conn_peer(1000 + i);
         conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
         kit_drop(&k);
     }
@@ -60,7 +52,7 @@ count(enum stat_id id)
  * SYN said: MSS, and through the time stamp window scale, SACK (RFC 7323, 2018). */
 Test(tcp_syn, all_options_come_back)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     c.ts = c.ws = c.sack = true;
     c.wscale = 7;
     start(TCP_COOKIES_ALWAYS);
@@ -91,7 +83,7 @@ Test(tcp_syn, all_options_come_back)
 Test(tcp_syn, only_what_was_offered)
 {
     for (unsigned i = 0; i < 8; i++) {
-        struct conn c = peer(i);
+        struct conn c = conn_peer(i);
         c.ts = true;
         c.ws = i & 1;
         c.sack = i & 2;
@@ -117,7 +109,7 @@ Test(tcp_syn, without_timestamps)
                                       {536, 536},   {1023, 536},  {1220, 1220}, {1400, 1380},
                                       {1459, 1440}, {1460, 1460}, {9000, 1460}, {65535, 1460}};
     for (unsigned i = 0; i < ARRAY_LEN(mss); i++) {
-        struct conn c = peer(i);
+        struct conn c = conn_peer(i);
         c.ws = c.sack = true;
         c.mss = mss[i][0];
         start(TCP_COOKIES_ALWAYS);
@@ -138,7 +130,7 @@ Test(tcp_syn, without_timestamps)
  * where the ACK was lost. */
 Test(tcp_syn, text_and_fin_in_the_ack)
 {
-    struct conn c = peer(0), d = peer(1);
+    struct conn c = conn_peer(0), d = conn_peer(1);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     conn_send(&k, &c, TCP_ACK | TCP_PSH, 700);
@@ -157,7 +149,7 @@ Test(tcp_syn, text_and_fin_in_the_ack)
 /* A SYN that is repeated is answered by the same number: the answers do not contradict. */
 Test(tcp_syn, repeated_syn)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     c.ts = true;
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
@@ -181,7 +173,7 @@ Test(tcp_syn, age)
              {1023, 64, true},   {1023, 66, false},  {1024, 127, true}, {1024, 129, false},
              {1000, 200, false}, {1024, 4096, false}};
     for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
-        struct conn c = peer(0), d = peer(1);
+        struct conn c = conn_peer(0), d = conn_peer(1);
         kit_prepare(&k);
         k.now = o[i].at * NS_S;
         k.cfg.cookies = TCP_COOKIES_ALWAYS;
@@ -203,7 +195,7 @@ Test(tcp_syn, age)
  * tuple can be another one. Blind guesses have 28 bits of MAC against them. */
 Test(tcp_syn, forged)
 {
-    struct conn c = peer(0), e;
+    struct conn c = conn_peer(0), e;
     c.ts = c.ws = true;
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
@@ -236,7 +228,7 @@ Test(tcp_syn, forged)
 /* ... nor for another address, in either direction. */
 Test(tcp_syn, forged_address)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     struct in_seg s = conn_seg(&c, TCP_ACK, 1, 1);
@@ -251,7 +243,7 @@ Test(tcp_syn, forged_address)
  * again. */
 Test(tcp_syn, text_behind_a_lost_handshake)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     uint8_t data[200];
@@ -269,7 +261,7 @@ Test(tcp_syn, text_behind_a_lost_handshake)
  * than that, and does not keep others from their handshake. */
 Test(tcp_syn, guesses_are_limited)
 {
-    struct conn c = peer(0), g = peer(7);
+    struct conn c = conn_peer(0), g = conn_peer(7);
     start(TCP_COOKIES_ALWAYS);
     unsigned answers = 0;
     struct in_seg s = {.src = KIT_PEER + 5,
@@ -297,7 +289,7 @@ Test(tcp_syn, guesses_are_limited)
 /* A listener that has sent no cookie believes none: its ACKs are those of RFC 9293 3.10.7.2. */
 Test(tcp_syn, only_who_sent_some_looks)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     kit_listen(&k, KIT_PORT + 1, 5, NULL);
     cr_assert(syn(&c, 0));
@@ -331,7 +323,7 @@ Test(tcp_syn, every_limit_leads_to_cookies)
         cr_assert_eq(k.t->n_half_open, o[i].want, "case %u: %u", i, k.t->n_half_open);
         cr_assert_eq(count(STAT_tcp_cookie_tx), 300 - o[i].want);
         cr_assert_eq(count(STAT_tcp_drop_syn_backlog), 0);
-        struct conn c = peer(0);
+        struct conn c = conn_peer(0);
         cr_assert(syn(&c, 0));
         conn_ack(&k, &c, 1);
         cr_assert(conn_accepted(&k, &c), "case %u", i);
@@ -347,7 +339,7 @@ Test(tcp_syn, every_limit_leads_to_cookies)
  * after it. */
 Test(tcp_syn, no_eviction)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_AUTO);
     cr_assert(syn(&c, 0));
     cr_assert_eq(tcp_sessions(k.t), 2);
@@ -361,7 +353,7 @@ Test(tcp_syn, no_eviction)
  */
 Test(tcp_syn, off)
 {
-    struct conn c = peer(0), d = peer(1);
+    struct conn c = conn_peer(0), d = conn_peer(1);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     k.t->cfg.cookies = TCP_COOKIES_OFF;
@@ -378,7 +370,7 @@ Test(tcp_syn, off)
  * another). */
 Test(tcp_syn, accept_queue_full)
 {
-    struct conn c = peer(0), d[2] = {peer(1), peer(2)}, late = peer(3);
+    struct conn c = conn_peer(0), d[2] = {conn_peer(1), conn_peer(2)}, late = conn_peer(3);
     kit_prepare(&k);
     k.cfg.cookies = TCP_COOKIES_ALWAYS;
     kit_start(&k);
@@ -407,7 +399,7 @@ Test(tcp_syn, accept_queue_full)
  * the peer's first text brings it again. */
 Test(tcp_syn, accept_queue_full_under_flood)
 {
-    struct conn c = peer(0), d = peer(1);
+    struct conn c = conn_peer(0), d = conn_peer(1);
     start(TCP_COOKIES_AUTO);
     cr_assert(syn(&d, 0));
     conn_ack(&k, &d, 1); /* waits to be accepted */
@@ -428,7 +420,7 @@ Test(tcp_syn, accept_queue_full_under_flood)
 /* No slot in the client's arena: the session waits half open. */
 Test(tcp_syn, no_slot)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     uint32_t slot, s;
     struct sess_evt e;
     kit_prepare(&k);
@@ -451,7 +443,7 @@ Test(tcp_syn, no_slot)
 /* No session left for the client: nothing is made, and nothing said. */
 Test(tcp_syn, no_session)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     uint32_t slot;
     kit_prepare(&k);
     k.limits.sessions = 3;
@@ -469,7 +461,7 @@ Test(tcp_syn, no_session)
  * domain it is good after it. */
 Test(tcp_syn, crash_between)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     c.ts = c.sack = c.ws = true;
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
@@ -484,7 +476,7 @@ Test(tcp_syn, crash_between)
 /* With another key (the supervisor began anew) it is refused, cleanly. */
 Test(tcp_syn, crash_with_another_key)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     k.cfg.key[7] ^= 1;
@@ -497,7 +489,7 @@ Test(tcp_syn, crash_with_another_key)
 /* The session that a cookie made is like any other to a crash right after it. */
 Test(tcp_syn, crash_after)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     cr_assert(syn(&c, 0));
     conn_ack(&k, &c, 1);
@@ -512,7 +504,7 @@ Test(tcp_syn, crash_after)
  * not begin beyond the old numbers (RFC 1122 4.2.2.13), so TIME-WAIT stays and answers. */
 Test(tcp_syn, time_wait_is_not_left_for_a_cookie)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_AUTO);
     cr_assert(conn_accept(&k, &c));
     conn_to(&k, &c, TCPS_TIME_WAIT);
@@ -525,7 +517,7 @@ Test(tcp_syn, time_wait_is_not_left_for_a_cookie)
 /* Out of transmit frames no cookie is sent, and none is thought to be. */
 Test(tcp_syn, no_frames)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     start(TCP_COOKIES_ALWAYS);
     k.hold = true;
     for (unsigned i = 0; i < KIT_FRAMES + 10; i++) {
@@ -544,7 +536,7 @@ Test(tcp_syn, no_frames)
  * its segments. */
 Test(tcp_syn, served_under_flood)
 {
-    struct conn c = peer(0);
+    struct conn c = conn_peer(0);
     c.ts = c.sack = c.ws = true;
     start(TCP_COOKIES_AUTO);
     flood(1000);
