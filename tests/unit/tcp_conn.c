@@ -185,6 +185,20 @@ conn_up(struct kit *k)
     return c;
 }
 
+struct conn
+conn_up_in(struct kit *k, enum tcp_state s, bool ts)
+{
+    struct conn c = conn_default();
+    c.ts = ts;
+    conn_up_as(k, &c);
+    conn_to(k, &c, s);
+    if (conn_state(k, &c) != (unsigned)s)
+        abort();
+    kit_wait(k, 10 * NS_MS);
+    kit_drop(k);
+    return c;
+}
+
 struct tcb *
 conn_tcb(struct kit *k, const struct conn *c)
 {

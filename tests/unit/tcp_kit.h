@@ -174,6 +174,8 @@ void conn_icmp(struct kit *k, const struct conn *c, uint32_t seq, int err, uint3
 struct conn conn_up(struct kit *k);
 /* The same for a peer whose SYN is as c says. */
 void conn_up_as(struct kit *k, struct conn *c);
+/* The same in a later state (conn_to), a moment ago, with time stamps or without. */
+struct conn conn_up_in(struct kit *k, enum tcp_state s, bool ts);
 struct tcb *conn_tcb(struct kit *k, const struct conn *c);
 unsigned conn_state(struct kit *k, const struct conn *c);
 /* Bring a connection that is ESTABLISHED to one of the later states, nothing in the queue. */
