@@ -115,6 +115,14 @@ conn_syn(struct kit *k, struct conn *c, uint8_t flags)
 }
 
 bool
+conn_half_open(struct kit *k, struct conn *c, uint8_t flags)
+{
+    const struct out_seg *o = conn_syn(k, c, flags);
+    return o != NULL && (o->h.flags & ~(flags & TCP_ECE)) == (TCP_SYN | TCP_ACK) &&
+           o->h.ack == c->iss + 1;
+}
+
+bool
 conn_accepted(struct kit *k, struct conn *c)
 {
     struct sess_evt e;
@@ -132,8 +140,7 @@ conn_accepted(struct kit *k, struct conn *c)
 bool
 conn_accept(struct kit *k, struct conn *c)
 {
-    const struct out_seg *o = conn_syn(k, c, 0);
-    if (o == NULL || o->h.flags != (TCP_SYN | TCP_ACK))
+    if (!conn_half_open(k, c, 0))
         return false;
     conn_ack(k, c, 1);
     if (!conn_accepted(k, c))

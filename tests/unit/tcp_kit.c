@@ -71,6 +71,16 @@ kit_init(struct kit *k)
 }
 
 void
+kit_start_cookies(struct kit *k, enum tcp_cookies how)
+{
+    kit_prepare(k);
+    k->cfg.cookies = (uint8_t)how;
+    kit_start(k);
+    if (kit_listen(k, KIT_PORT, 5, NULL) == SESS_NONE)
+        abort();
+}
+
+void
 kit_end(struct kit *k)
 {
     for (int i = 0; i < 2; i++) {

@@ -92,12 +92,19 @@ struct conn {
 void kit_prepare(struct kit *k);
 void kit_start(struct kit *k);
 void kit_init(struct kit *k);
+/* With this use of SYN cookies, and a listener. */
+void kit_start_cookies(struct kit *k, enum tcp_cookies how);
 void kit_end(struct kit *k);
 /* The process died: soft memory is lost, the store and the arenas stay. No client attached. */
 void kit_crash(struct kit *k);
 /* kit_crash, and both clients are attached again. */
 void kit_restart(struct kit *k);
 int kit_attach(struct kit *k, uint32_t client);
+static inline uint64_t
+kit_stat(const struct kit *k, enum stat_id id)
+{
+    return stat_get(&k->stats, id);
+}
 
 /* ---- a client ---- */
 uint32_t kit_open(struct kit *k, uint32_t client, uint32_t *slot);
@@ -150,6 +157,8 @@ bool conn_accept(struct kit *k, struct conn *c);
  * none came); and the accept of this peer. False: there is none. */
 const struct out_seg *conn_syn(struct kit *k, struct conn *c, uint8_t flags);
 bool conn_accepted(struct kit *k, struct conn *c);
+/* conn_syn; false: the answer was no SYN-ACK for it. */
+bool conn_half_open(struct kit *k, struct conn *c, uint8_t flags);
 /* The client connects to the peer. */
 bool conn_connect(struct kit *k, struct conn *c);
 /* The same up to its SYN. */

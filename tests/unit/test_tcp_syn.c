@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * SYN floods: the limits of half-open sessions, and SYN cookies (RFC 4987 section 3.6), which
- * serve who is honest while the limits are reached.
+ * SYN floods: the limits of half-open sessions and of what waits to be accepted, and how SYN
+ * cookies serve who is honest while they are reached. (What a cookie is: test_tcp_cookie.c.)
  */
 #include <criterion/criterion.h>
-#include <sys/socket.h>
 
 #include "tcp_kit.h"
 
 static struct kit k;
-
-static void
-start(unsigned cookies)
-{
-    kit_prepare(&k);
-    k.cfg.cookies = (uint8_t)cookies;
-    kit_start(&k);
-    cr_assert_neq(kit_listen(&k, KIT_PORT, 5, NULL), SESS_NONE);
-}
-
-/* The peer's SYN, and the number of the answer. False: none came. */
-static bool
-syn(struct conn *c, uint8_t flags)
-{
-    const struct out_seg *o = conn_syn(&k, c, flags);
-    if (o == NULL)
-        return false;
-    cr_assert_eq(o->h.flags & ~TCP_ECE, TCP_SYN | TCP_ACK);
-    cr_assert_eq(o->h.ack, c->iss + 1);
-    return true;
-}
 
 /* SYNs of strangers who never answer, each from another port. */
 static void
@@ -42,267 +20,9 @@ flood(unsigned n)
     }
 }
 
-static uint64_t
-count(enum stat_id id)
-{
-    return stat_get(&k.stats, id);
-}
-
-/* RFC 4987 3.6: nothing is kept of a SYN, and the ACK alone makes the session, with what the
- * SYN said: MSS, and through the time stamp window scale, SACK (RFC 7323, 2018). */
-Test(tcp_syn, all_options_come_back)
-{
-    struct conn c = conn_peer(0);
-    c.ts = c.ws = c.sack = true;
-    c.wscale = 7;
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    cr_assert_eq(tcp_sessions(k.t), 1, "something was kept");
-    conn_ack(&k, &c, 1);
-    cr_assert(conn_accepted(&k, &c));
-    const struct tcb *b = conn_tcb(&k, &c);
-    EXPECT_STATE(&k, &c, TCPS_ESTABLISHED);
-    cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK | H_ECN), H_TS | H_WS | H_SACK);
-    cr_assert_eq(b->h.snd_wscale, 7);
-    cr_assert_eq(b->h.snd_wnd, 65535u << 7);
-    cr_assert_eq(b->h.mss, 1448);
-    cr_assert_eq(count(STAT_tcp_cookie_tx), 1);
-    cr_assert_eq(count(STAT_tcp_cookie_rx), 1);
-    cr_assert_eq(count(STAT_tcp_accepted), 1);
-    conn_send(&k, &c, TCP_ACK, 1000);
-    cr_assert_eq(kit_readable(&k, &c), 1000);
-    kit_drop(&k);
-    kit_write(&k, &c, 3000);
-    const struct out_seg *o = kit_take(&k);
-    cr_assert_geq((int32_t)(o->h.ts_val - c.ts_ecr), 0, "our time went back");
-    cr_assert_eq(o->h.seq - c.irs, 1);
-    EXPECT_SEG(&k, &c, TCP_ACK, 1449, 1001, 1448);
-}
-
-/* The options that were not offered are not there, whatever the other bits of the stamp are. */
-Test(tcp_syn, only_what_was_offered)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        struct conn c = conn_peer(i);
-        c.ts = true;
-        c.ws = i & 1;
-        c.sack = i & 2;
-        c.wscale = 14;
-        start(TCP_COOKIES_ALWAYS);
-        k.cfg.ecn = k.t->cfg.ecn = ECN_ANSWER;
-        cr_assert(syn(&c, i & 4 ? TCP_ECE | TCP_CWR : 0));
-        conn_ack(&k, &c, 1);
-        cr_assert(conn_accepted(&k, &c));
-        const struct tcb *b = conn_tcb(&k, &c);
-        uint32_t want = H_TS | (i & 1 ? H_WS : 0) | (i & 2 ? H_SACK : 0) | (i & 4 ? H_ECN : 0);
-        cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK | H_ECN), want, "case %u", i);
-        cr_assert_eq(b->h.snd_wscale, i & 1 ? 14 : 0);
-        kit_end(&k);
-    }
-}
-
-/* Without time stamps there is no place for options: none is answered, none is in force. The
- * MSS is rounded down, never up (RFC 9293 3.7.1: the peer's limit). */
-Test(tcp_syn, without_timestamps)
-{
-    static const uint16_t mss[][2] = {{0, 536},     {1, 88},      {88, 88},     {535, 88},
-                                      {536, 536},   {1023, 536},  {1220, 1220}, {1400, 1380},
-                                      {1459, 1440}, {1460, 1460}, {9000, 1460}, {65535, 1460}};
-    for (unsigned i = 0; i < ARRAY_LEN(mss); i++) {
-        struct conn c = conn_peer(i);
-        c.ws = c.sack = true;
-        c.mss = mss[i][0];
-        start(TCP_COOKIES_ALWAYS);
-        const struct out_seg *o = conn_syn(&k, &c, 0);
-        cr_assert(!o->h.has_ts && !o->h.has_wscale && !o->h.sack_ok);
-        cr_assert_eq(o->h.mss, 1460);
-        conn_ack(&k, &c, 1);
-        cr_assert(conn_accepted(&k, &c));
-        const struct tcb *b = conn_tcb(&k, &c);
-        cr_assert_eq(b->h.bits & (H_TS | H_WS | H_SACK), 0);
-        cr_assert_eq(b->h.mss, mss[i][1], "MSS %u", mss[i][0]);
-        cr_assert_eq(b->h.snd_wnd, 65535);
-        kit_end(&k);
-    }
-}
-
-/* RFC 9293 3.10.7.4: text and FIN that come with the ACK are taken, and the first text serves
- * where the ACK was lost. */
-Test(tcp_syn, text_and_fin_in_the_ack)
-{
-    struct conn c = conn_peer(0), d = conn_peer(1);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    conn_send(&k, &c, TCP_ACK | TCP_PSH, 700);
-    cr_assert(conn_accepted(&k, &c));
-    cr_assert_eq(kit_readable(&k, &c), 700);
-    kit_step(&k, NULL, 0);
-    EXPECT_ACK(&k, &c);
-    cr_assert(syn(&d, 0));
-    conn_send(&k, &d, TCP_ACK | TCP_FIN, 5);
-    cr_assert(conn_accepted(&k, &d));
-    cr_assert_eq(kit_readable(&k, &d), 5);
-    EXPECT_STATE(&k, &d, TCPS_CLOSE_WAIT);
-    cr_assert(tcp_validate(k.t));
-}
-
-/* A SYN that is repeated is answered by the same number: the answers do not contradict. */
-Test(tcp_syn, repeated_syn)
-{
-    struct conn c = conn_peer(0);
-    c.ts = true;
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    uint32_t first = c.irs;
-    kit_wait(&k, NS_S);
-    c.ts_val += 1000;
-    cr_assert(syn(&c, 0));
-    cr_assert_eq(c.irs, first);
-    conn_ack(&k, &c, 1);
-    cr_assert(conn_accepted(&k, &c));
-}
-
-/* The clock: a cookie is good for 64 s at least, over the turn of the generation too, and for
- * 128 s at most, then it is answered as any ACK for a listener (RFC 9293 3.10.7.2). */
-Test(tcp_syn, age)
-{
-    static const struct {
-        unsigned at, age;
-        bool good;
-    } o[] = {{1000, 0, true},    {1000, 64, true},   {1023, 2, true},   {1024, 63, true},
-             {1023, 64, true},   {1023, 66, false},  {1024, 127, true}, {1024, 129, false},
-             {1000, 200, false}, {1024, 4096, false}};
-    for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
-        struct conn c = conn_peer(0), d = conn_peer(1);
-        kit_prepare(&k);
-        k.now = o[i].at * NS_S;
-        k.cfg.cookies = TCP_COOKIES_ALWAYS;
-        kit_start(&k);
-        kit_listen(&k, KIT_PORT, 5, NULL);
-        cr_assert(syn(&c, 0));
-        k.now += o[i].age * NS_S;
-        if (o[i].age < 4000)
-            cr_assert(syn(&d, 0)); /* others are sent all the time */
-        conn_ack(&k, &c, 1);
-        cr_assert_eq(conn_accepted(&k, &c), o[i].good, "case %u", i);
-        if (!o[i].good)
-            EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
-        kit_end(&k);
-    }
-}
-
-/* What was not sent is refused: no bit of the cookie, the peer's number, the options or the
- * tuple can be another one. Blind guesses have 28 bits of MAC against them. */
-Test(tcp_syn, forged)
-{
-    struct conn c = conn_peer(0), e;
-    c.ts = c.ws = true;
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    for (unsigned i = 0; i < 32 + 32 + 6 + 3; i++) {
-        e = c;
-        if (i < 32)
-            e.irs ^= 1u << i;
-        else if (i < 64)
-            e.iss ^= 1u << (i - 32);
-        else if (i < 70)
-            e.ts_ecr ^= 1u << (i - 64);
-        else if (i == 70)
-            e.rport++;
-        else if (i == 71)
-            e.ts = false;
-        else
-            e.iss--;
-        k.now += NS_S / 16;
-        conn_ack(&k, &e, 1);
-        cr_assert_not(conn_accepted(&k, &e), "case %u", i);
-        cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
-    }
-    cr_assert_eq(tcp_sessions(k.t), 1);
-    cr_assert_eq(count(STAT_tcp_cookie_refused), 73);
-    cr_assert_eq(count(STAT_tcp_cookie_rx), 0);
-    conn_ack(&k, &c, 1); /* and the honest one is still welcome */
-    cr_assert(conn_accepted(&k, &c));
-}
-
-/* ... nor for another address, in either direction. */
-Test(tcp_syn, forged_address)
-{
-    struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    struct in_seg s = conn_seg(&c, TCP_ACK, 1, 1);
-    s.src = KIT_PEER + 1;
-    kit_inject(&k, &s);
-    cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
-    cr_assert_eq(tcp_sessions(k.t), 1);
-}
-
-/* RFC 9293 3.10.7.2 has a RST for an ACK at a listener. Not here for one with text: behind a
- * handshake that was lost comes text with later numbers, and its sender will send the first
- * again. */
-Test(tcp_syn, text_behind_a_lost_handshake)
-{
-    struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    uint8_t data[200];
-    for (unsigned i = 0; i < sizeof data; i++)
-        data[i] = kit_byte(i);
-    conn_raw(&k, &c, TCP_ACK, 101, 1, data + 100, 100);
-    EXPECT_NONE(&k);
-    conn_raw(&k, &c, TCP_ACK, 1, 1, data, 100);
-    cr_assert(conn_accepted(&k, &c));
-    conn_raw(&k, &c, TCP_ACK, 101, 1, data + 100, 100);
-    cr_assert_eq(kit_readable(&k, &c), 200);
-}
-
-/* A flood of guesses: a source is heard COOKIE_GUESSES times a second, gets no more answers
- * than that, and does not keep others from their handshake. */
-Test(tcp_syn, guesses_are_limited)
-{
-    struct conn c = conn_peer(0), g = conn_peer(7);
-    start(TCP_COOKIES_ALWAYS);
-    unsigned answers = 0;
-    struct in_seg s = {.src = KIT_PEER + 5,
-                       .h = {.sport = 9, .dport = KIT_PORT, .flags = TCP_ACK, .wnd = 1000}};
-    cr_assert(syn(&g, 0));
-    for (unsigned i = 0; i < 3000; i++) {
-        s.h.ack = i * 2654435761u;
-        s.h.seq = i;
-        kit_inject(&k, &s);
-        answers += kit_pending(&k);
-        kit_drop(&k);
-    }
-    cr_assert_eq(answers, COOKIE_GUESSES);
-    cr_assert_eq(count(STAT_tcp_cookie_refused), COOKIE_GUESSES);
-    cr_assert_eq(count(STAT_tcp_cookie_drop), 3000 - COOKIE_GUESSES);
-    cr_assert(syn(&c, 0));
-    conn_ack(&k, &c, 1);
-    cr_assert(conn_accepted(&k, &c));
-    k.now += NS_S; /* the next second begins anew */
-    kit_inject(&k, &s);
-    cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
-    cr_assert_eq(tcp_sessions(k.t), 2);
-}
-
-/* A listener that has sent no cookie believes none: its ACKs are those of RFC 9293 3.10.7.2. */
-Test(tcp_syn, only_who_sent_some_looks)
-{
-    struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
-    kit_listen(&k, KIT_PORT + 1, 5, NULL);
-    cr_assert(syn(&c, 0));
-    c.lport++;
-    conn_ack(&k, &c, 1);
-    EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
-    cr_assert_eq(count(STAT_tcp_cookie_refused), 0);
-}
-
-/* Of the domain, of the client, of the listener (its backlog, or 64 if
- * that is shorter): the first half-open sessions are
- * real ones, the next SYN is answered by a cookie; and half-open sessions never take more than
- * half of the sessions that there are. */
+/* Of the domain, of the client, of the listener (its backlog, or 64 if that is shorter): the
+ * first half-open sessions are real ones, the next SYN is answered by a cookie; and half-open
+ * sessions never take more than half of the sessions that there are. */
 Test(tcp_syn, every_limit_leads_to_cookies)
 {
     static const struct {
@@ -321,10 +41,10 @@ Test(tcp_syn, every_limit_leads_to_cookies)
         kit_listen(&k, KIT_PORT, o[i].backlog, NULL);
         flood(300);
         cr_assert_eq(k.t->n_half_open, o[i].want, "case %u: %u", i, k.t->n_half_open);
-        cr_assert_eq(count(STAT_tcp_cookie_tx), 300 - o[i].want);
-        cr_assert_eq(count(STAT_tcp_drop_syn_backlog), 0);
+        cr_assert_eq(kit_stat(&k, STAT_tcp_cookie_tx), 300 - o[i].want);
+        cr_assert_eq(kit_stat(&k, STAT_tcp_drop_syn_backlog), 0);
         struct conn c = conn_peer(0);
-        cr_assert(syn(&c, 0));
+        cr_assert(conn_half_open(&k, &c, 0));
         conn_ack(&k, &c, 1);
         cr_assert(conn_accepted(&k, &c), "case %u", i);
         cr_assert_eq(k.t->n_half_open, o[i].want);
@@ -340,13 +60,13 @@ Test(tcp_syn, every_limit_leads_to_cookies)
 Test(tcp_syn, no_eviction)
 {
     struct conn c = conn_peer(0);
-    start(TCP_COOKIES_AUTO);
-    cr_assert(syn(&c, 0));
+    kit_start_cookies(&k, TCP_COOKIES_AUTO);
+    cr_assert(conn_half_open(&k, &c, 0));
     cr_assert_eq(tcp_sessions(k.t), 2);
     flood(2000);
     conn_ack(&k, &c, 1);
     cr_assert(conn_accepted(&k, &c));
-    cr_assert_eq(count(STAT_tcp_cookie_rx), 0);
+    cr_assert_eq(kit_stat(&k, STAT_tcp_cookie_rx), 0);
 }
 
 /* Switched off: beyond the limit there is silence, and nothing that looks like a cookie is one.
@@ -354,14 +74,14 @@ Test(tcp_syn, no_eviction)
 Test(tcp_syn, off)
 {
     struct conn c = conn_peer(0), d = conn_peer(1);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
+    kit_start_cookies(&k, TCP_COOKIES_ALWAYS);
+    cr_assert(conn_half_open(&k, &c, 0));
     k.t->cfg.cookies = TCP_COOKIES_OFF;
     conn_ack(&k, &c, 1);
     cr_assert_eq(kit_take(&k)->h.flags, TCP_RST);
     flood(20);
-    cr_assert_not(syn(&d, 0));
-    cr_assert_neq(count(STAT_tcp_drop_syn_backlog), 0);
+    cr_assert_null(conn_syn(&k, &d, 0));
+    cr_assert_neq(kit_stat(&k, STAT_tcp_drop_syn_backlog), 0);
 }
 
 /* A program that does not accept: SYNs are dropped, as a cookie would promise what is not
@@ -375,13 +95,13 @@ Test(tcp_syn, accept_queue_full)
     k.cfg.cookies = TCP_COOKIES_ALWAYS;
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 1, NULL);
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     for (unsigned i = 0; i < 2; i++) {
-        cr_assert(syn(&d[i], 0));
+        cr_assert(conn_half_open(&k, &d[i], 0));
         conn_ack(&k, &d[i], 1);
     }
     cr_assert_eq(k.t->tcb[k.listener].n_accept, 2);
-    cr_assert_not(syn(&late, 0));
+    cr_assert_null(conn_syn(&k, &late, 0));
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
     cr_assert_eq(k.t->n_half_open, 1);
@@ -400,13 +120,13 @@ Test(tcp_syn, accept_queue_full)
 Test(tcp_syn, accept_queue_full_under_flood)
 {
     struct conn c = conn_peer(0), d = conn_peer(1);
-    start(TCP_COOKIES_AUTO);
-    cr_assert(syn(&d, 0));
+    kit_start_cookies(&k, TCP_COOKIES_AUTO);
+    cr_assert(conn_half_open(&k, &d, 0));
     conn_ack(&k, &d, 1); /* waits to be accepted */
     k.t->tcb[k.listener].backlog = 100;
     flood(100);
     cr_assert_eq(k.t->n_half_open, 8);
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     k.t->tcb[k.listener].backlog = 0;
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
@@ -429,7 +149,7 @@ Test(tcp_syn, no_slot)
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     s = kit_open(&k, 0, &slot);
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
     cr_assert_eq(k.t->n_half_open, 1);
@@ -450,54 +170,11 @@ Test(tcp_syn, no_session)
     k.cfg.cookies = TCP_COOKIES_ALWAYS;
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     cr_assert(kit_open(&k, 0, &slot) != SESS_NONE && kit_open(&k, 0, &slot) != SESS_NONE);
     conn_ack(&k, &c, 1);
     EXPECT_NONE(&k);
     cr_assert_eq(tcp_sessions(k.t), 3);
-}
-
-/* Crash-only: what a cookie means is in the key and the clock. Sent before a crash of the
- * domain it is good after it. */
-Test(tcp_syn, crash_between)
-{
-    struct conn c = conn_peer(0);
-    c.ts = c.sack = c.ws = true;
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    kit_restart(&k);
-    k.now += NS_S;
-    conn_send(&k, &c, TCP_ACK, 10);
-    cr_assert(conn_accepted(&k, &c));
-    cr_assert_eq(kit_readable(&k, &c), 10);
-    cr_assert_eq(conn_tcb(&k, &c)->h.bits & (H_TS | H_WS | H_SACK), H_TS | H_WS | H_SACK);
-}
-
-/* With another key (the supervisor began anew) it is refused, cleanly. */
-Test(tcp_syn, crash_with_another_key)
-{
-    struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    k.cfg.key[7] ^= 1;
-    kit_restart(&k);
-    conn_ack(&k, &c, 1);
-    EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
-    cr_assert_eq(tcp_sessions(k.t), 1);
-}
-
-/* The session that a cookie made is like any other to a crash right after it. */
-Test(tcp_syn, crash_after)
-{
-    struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
-    cr_assert(syn(&c, 0));
-    conn_ack(&k, &c, 1);
-    kit_restart(&k);
-    cr_assert(conn_accepted(&k, &c));
-    kit_drop(&k);
-    conn_send(&k, &c, TCP_ACK, 10);
-    cr_assert_eq(kit_readable(&k, &c), 10);
 }
 
 /* The room is used up, and a SYN wants the place of a connection in TIME-WAIT: a cookie could
@@ -505,7 +182,7 @@ Test(tcp_syn, crash_after)
 Test(tcp_syn, time_wait_is_not_left_for_a_cookie)
 {
     struct conn c = conn_peer(0);
-    start(TCP_COOKIES_AUTO);
+    kit_start_cookies(&k, TCP_COOKIES_AUTO);
     cr_assert(conn_accept(&k, &c));
     conn_to(&k, &c, TCPS_TIME_WAIT);
     flood(100);
@@ -518,17 +195,17 @@ Test(tcp_syn, time_wait_is_not_left_for_a_cookie)
 Test(tcp_syn, no_frames)
 {
     struct conn c = conn_peer(0);
-    start(TCP_COOKIES_ALWAYS);
+    kit_start_cookies(&k, TCP_COOKIES_ALWAYS);
     k.hold = true;
     for (unsigned i = 0; i < KIT_FRAMES + 10; i++) {
         c.rport++;
         conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
     }
-    cr_assert_eq(count(STAT_tcp_cookie_tx), KIT_FRAMES);
+    cr_assert_eq(kit_stat(&k, STAT_tcp_cookie_tx), KIT_FRAMES);
     kit_drop(&k);
     cr_assert(kit_done(&k));
     k.hold = false;
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     cr_assert(tcp_validate(k.t));
 }
 
@@ -538,9 +215,9 @@ Test(tcp_syn, served_under_flood)
 {
     struct conn c = conn_peer(0);
     c.ts = c.sack = c.ws = true;
-    start(TCP_COOKIES_AUTO);
+    kit_start_cookies(&k, TCP_COOKIES_AUTO);
     flood(1000);
-    cr_assert(syn(&c, 0));
+    cr_assert(conn_half_open(&k, &c, 0));
     flood(1000);
     conn_ack(&k, &c, 1);
     cr_assert(conn_accepted(&k, &c));
