@@ -7,6 +7,7 @@
 #ifndef CLIENT_KIT_H
 #define CLIENT_KIT_H
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -90,5 +91,25 @@ void kit_state(struct kit *k, uint32_t slot, uint32_t set, uint32_t clear, int e
 uint32_t kit_only_slot(const struct kit *k);
 void kit_lock(struct kit *k);
 void kit_unlock(struct kit *k);
+
+/* ---- what tests do first ---- */
+/* The peer's address. */
+struct sockaddr_in kit_sin(uint16_t port);
+/* bh_connect to the peer; and a new stream socket for which that has begun (flags of bh_socket;
+ * ends the process if it cannot). */
+int kit_try_connect(int fd);
+int kit_connected(int flags);
+void kit_nap(long ms);
+/* By the kernel's poll, within so many ms. */
+bool kit_fd_readable(int fd, int ms);
+
+/* For Criterion tests: a call that must fail with this errno. */
+#define FAILS(expr, err)                                                                       \
+    do {                                                                                       \
+        errno = 0;                                                                             \
+        long fails_r = (long)(expr);                                                           \
+        cr_assert(fails_r == -1 && errno == (err), #expr ": %ld, %s", fails_r,                 \
+                  strerror(errno));                                                            \
+    } while (0)
 
 #endif

@@ -143,17 +143,15 @@ UNIT_TESTS += tests/unit/test_cc_vegas
 tests_unit_test_cc_vegas_LDADD = $(UNIT_LIBS)
 
 CLIENT_TEST_LIBS = libclient.la $(UNIT_LIBS)
+CLIENT_KIT = tests/unit/client_kit.c tests/unit/client_kit.h tests/unit/client_kit_run.c
 UNIT_TESTS += tests/unit/test_client
-tests_unit_test_client_SOURCES = \
-	tests/unit/test_client.c tests/unit/client_kit.c tests/unit/client_kit.h
+tests_unit_test_client_SOURCES = tests/unit/test_client.c $(CLIENT_KIT)
 tests_unit_test_client_LDADD = $(CLIENT_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_client_dgram
-tests_unit_test_client_dgram_SOURCES = \
-	tests/unit/test_client_dgram.c tests/unit/client_kit.c tests/unit/client_kit.h
+tests_unit_test_client_dgram_SOURCES = tests/unit/test_client_dgram.c $(CLIENT_KIT)
 tests_unit_test_client_dgram_LDADD = $(CLIENT_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_client_wait
-tests_unit_test_client_wait_SOURCES = \
-	tests/unit/test_client_wait.c tests/unit/client_kit.c tests/unit/client_kit.h
+tests_unit_test_client_wait_SOURCES = tests/unit/test_client_wait.c $(CLIENT_KIT)
 tests_unit_test_client_wait_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 

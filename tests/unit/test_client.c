@@ -20,39 +20,6 @@
 
 static struct kit k;
 
-static struct sockaddr_in
-peer(uint16_t port)
-{
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(KIT_PEER)};
-}
-
-static int
-try_connect(int fd)
-{
-    struct sockaddr_in sin = peer(80);
-    return bh_connect(fd, (struct sockaddr *)&sin, sizeof sin);
-}
-
-static int
-connected(int flags)
-{
-    int fd = bh_socket(AF_INET, SOCK_STREAM | flags, 0);
-    cr_assert(fd >= BH_FD_BASE, "socket: %s", strerror(errno));
-    int r = try_connect(fd);
-    cr_assert(r == 0 || errno == EINPROGRESS);
-    return fd;
-}
-
-/* A call that must fail with this errno. */
-#define FAILS(expr, err)                                                                       \
-    do {                                                                                       \
-        errno = 0;                                                                             \
-        long fails_r = (long)(expr);                                                           \
-        cr_assert(fails_r == -1 && errno == (err), #expr ": %ld, %s", fails_r,                 \
-                  strerror(errno));                                                            \
-    } while (0)
-
 static uint8_t
 pattern(uint64_t at)
 {
@@ -75,12 +42,6 @@ first_wrong(const uint8_t *p, uint64_t at, size_t n)
     return n;
 }
 
-static struct att *
-stream_att(void)
-{
-    return k.lib->att[0];
-}
-
 /* ---- the life of a socket ---- */
 
 /* Wrong arguments get the errno that the kernel gives. */
@@ -96,7 +57,7 @@ Test(client, socket_arguments)
     FAILS(bh_close(3), EBADF);
     FAILS(bh_close(-1), EBADF);
     int fd = bh_socket(AF_INET, SOCK_STREAM, IPPROTO_TCP);
-    struct sockaddr_in sin = peer(80);
+    struct sockaddr_in sin = kit_sin(80);
     FAILS(bh_connect(fd, (struct sockaddr *)&sin, 4), EINVAL);
     sin.sin_family = AF_INET6;
     FAILS(bh_connect(fd, (struct sockaddr *)&sin, sizeof sin), EAFNOSUPPORT);
@@ -115,7 +76,7 @@ Test(client, slots_are_given_back)
     char buf[100];
     kit_init(&k, IPPROTO_TCP, &g);
     for (int i = 0; i < 200; i++) {
-        int fd = connected(0);
+        int fd = kit_connected(0);
         cr_assert_eq(bh_send(fd, "hello", 5, 0), 5);
         cr_assert_eq(bh_recv(fd, buf, sizeof buf, 0), 5);
         cr_assert_eq(bh_close(fd), 0);
@@ -125,8 +86,8 @@ Test(client, slots_are_given_back)
     lib_drain(k.lib);
     lib_flush(k.lib);
     kit_step(&k);
-    cr_assert_eq(stream_att()->n_socks, 0);
-    cr_assert_eq(stream_att()->pages.n_free, g.n_tx_pages, "transmit pages leak");
+    cr_assert_eq(k.lib->att[0]->n_socks, 0);
+    cr_assert_eq(k.lib->att[0]->pages.n_free, g.n_tx_pages, "transmit pages leak");
     cr_assert_eq(k.pages.n_free, g.n_rx_pages, "receive pages leak");
     cr_assert_eq(k.seen[REQ_RELEASED], 200);
     kit_end(&k);
@@ -138,11 +99,11 @@ Test(client, slots_run_out)
     struct arena_geometry g = {
         .n_slots = 2, .n_tx_pages = 8, .n_rx_pages = 8, .n_req = 8, .n_evt = 8};
     kit_init(&k, IPPROTO_TCP, &g);
-    int a = connected(0), b = connected(0);
+    int a = kit_connected(0), b = kit_connected(0);
     FAILS(bh_socket(AF_INET, SOCK_STREAM, 0), EMFILE);
     cr_assert_eq(bh_close(a), 0);
     kit_step(&k);
-    int c = connected(0);
+    int c = kit_connected(0);
     cr_assert_neq(b, c);
     kit_end(&k);
 }
@@ -158,7 +119,7 @@ Test(client, stream_integrity)
     uint64_t sent = 0, got = 0;
     uint32_t x = 12345;
     kit_init(&k, IPPROTO_TCP, &g);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     while (got < TOTAL) {
         x = x * 1664525u + 1013904223u;
         size_t n = 1 + (x >> 8) % sizeof out;
@@ -190,7 +151,7 @@ Test(client, reading_opens_the_window)
     kit_init(&k, IPPROTO_TCP, &g);
     k.sndbuf = 1u << 18;
     fill(data, 0, sizeof data);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     cr_assert_eq(bh_send(fd, data, sizeof data, 0), (ssize_t)sizeof data);
     for (size_t got = 0; got < sizeof data;) {
         ssize_t n = bh_recv(fd, in, sizeof in, 0);
@@ -208,7 +169,7 @@ Test(client, vectors)
     struct iovec out[] = {{a, 3}, {NULL, 0}, {b, 5}};
     struct iovec in[] = {{x, 2}, {NULL, 0}, {y, 9}};
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     cr_assert_eq(bh_writev(fd, out, 3), 8);
     cr_assert_eq(bh_readv(fd, in, 3), 8);
     cr_assert(memcmp(x, "ab", 2) == 0 && memcmp(y, "cdefgh", 6) == 0);
@@ -227,8 +188,8 @@ Test(client, connect_nonblocking)
     k.connect = KIT_SILENT;
     int fd = bh_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     struct pollfd f = {.fd = fd, .events = POLLIN | POLLOUT};
-    FAILS(try_connect(fd), EINPROGRESS);
-    FAILS(try_connect(fd), EALREADY);
+    FAILS(kit_try_connect(fd), EINPROGRESS);
+    FAILS(kit_try_connect(fd), EALREADY);
     cr_assert_eq(bh_poll(&f, 1, 0), 0);
     FAILS(bh_send(fd, "x", 1, 0), EAGAIN);
     FAILS(bh_recv(fd, &f, 1, 0), EAGAIN);
@@ -239,8 +200,8 @@ Test(client, connect_nonblocking)
     socklen_t len = sizeof err;
     cr_assert_eq(bh_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len), 0);
     cr_assert_eq(err, 0);
-    cr_assert_eq(try_connect(fd), 0);
-    FAILS(try_connect(fd), EISCONN);
+    cr_assert_eq(kit_try_connect(fd), 0);
+    FAILS(kit_try_connect(fd), EISCONN);
     kit_end(&k);
 }
 
@@ -250,24 +211,24 @@ Test(client, connect_refused)
     kit_init(&k, IPPROTO_TCP, NULL);
     k.connect = KIT_REFUSES;
     int fd = bh_socket(AF_INET, SOCK_STREAM, 0);
-    FAILS(try_connect(fd), ECONNREFUSED);
+    FAILS(kit_try_connect(fd), ECONNREFUSED);
     int err = 1;
     socklen_t len = sizeof err;
     cr_assert_eq(bh_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len), 0);
     cr_assert_eq(err, 0, "told twice");
     bh_set_nonblocking(fd, 1);
     k.connect = KIT_SILENT;
-    FAILS(try_connect(fd), EINPROGRESS);
+    FAILS(kit_try_connect(fd), EINPROGRESS);
     kit_state(&k, 0, SLOT_DEAD, SLOT_CONNECTING, ECONNREFUSED);
     struct pollfd f = {.fd = fd, .events = POLLOUT};
     cr_assert_eq(bh_poll(&f, 1, 1000), 1);
     cr_assert(f.revents & POLLERR && f.revents & POLLHUP && f.revents & POLLOUT);
     cr_assert_eq(bh_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len), 0);
     cr_assert_eq(err, ECONNREFUSED);
-    FAILS(try_connect(fd), ECONNABORTED);
+    FAILS(kit_try_connect(fd), ECONNABORTED);
     k.connect = KIT_ACCEPTS;
     bh_set_nonblocking(fd, 0);
-    cr_assert_eq(try_connect(fd), 0);
+    cr_assert_eq(kit_try_connect(fd), 0);
     cr_assert_eq(bh_send(fd, "x", 1, 0), 1);
     kit_end(&k);
 }
@@ -281,7 +242,7 @@ Test(client, connect_timeout)
     struct timeval tv = {.tv_sec = 3};
     cr_assert_eq(bh_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv), 0);
     ns_t start = k.now;
-    FAILS(try_connect(fd), EINPROGRESS);
+    FAILS(kit_try_connect(fd), EINPROGRESS);
     cr_assert_eq(k.now - start, 3 * NS_S);
     kit_end(&k);
 }
@@ -291,7 +252,7 @@ Test(client, connect_timeout)
 Test(client, wait_is_bounded_by_the_world)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     char c;
     FAILS(bh_recv(fd, &c, 1, 0), EAGAIN);
     kit_end(&k);
@@ -304,7 +265,7 @@ Test(client, reset_after_data)
 {
     char buf[10];
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     kit_deliver(&k, 0, "tail", 4);
     kit_state(&k, 0, SLOT_DEAD, SLOT_CONNECTED, ECONNRESET);
     cr_assert_eq(bh_recv(fd, buf, 2, 0), 2);
@@ -327,7 +288,7 @@ Test(client, half_close)
 {
     char buf[10];
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     kit_deliver(&k, 0, "bye", 3);
     kit_state(&k, 0, SLOT_EOF, 0, 0);
     cr_assert_eq(bh_recv(fd, buf, 10, MSG_WAITALL), 3);
@@ -368,7 +329,7 @@ Test(client, receive_flags)
     char buf[16];
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(0), n;
+    int fd = kit_connected(0), n;
     FAILS(bh_recv(fd, buf, 1, MSG_DONTWAIT), EAGAIN);
     kit_deliver(&k, 0, "abcdef", 6);
     cr_assert_eq(bh_fionread(fd, &n), 0);
@@ -397,7 +358,7 @@ Test(client, send_timeout)
     static char data[100000];
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(0);
+    int fd = kit_connected(0);
     struct timeval tv = {.tv_sec = 1};
     bh_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
     cr_assert_eq(bh_send(fd, data, sizeof data, 0), k.sndbuf);
@@ -436,7 +397,7 @@ Test(client, accept_order_and_end)
     }
     kit_step(&k);
     cr_assert_eq(k.s[0].accepted, 2);
-    FAILS(try_connect(lfd), EISCONN);
+    FAILS(kit_try_connect(lfd), EISCONN);
     /* Nobody will accept the other two, nor what comes too late. */
     cr_assert_eq(bh_close(lfd), 0);
     cr_assert(k.s[s[2]].used && k.s[s[3]].used);
@@ -473,13 +434,13 @@ Test(client, full_request_ring)
     char c;
     kit_init(&k, IPPROTO_TCP, &g);
     for (int i = 0; i < 30; i++)
-        fd[i] = connected(0);
+        fd[i] = kit_connected(0);
     k.deaf = true;
     for (int i = 0; i < 30; i++)
         cr_assert_eq(bh_send(fd[i], "q", 1, 0), 1);
     for (int i = 20; i < 30; i++)
         bh_close(fd[i]);
-    cr_assert(!list_empty(&stream_att()->owing));
+    cr_assert(!list_empty(&k.lib->att[0]->owing));
     k.deaf = false;
     for (int i = 0; i < 20; i++)
         cr_assert_eq(bh_recv(fd[i], &c, 1, 0), 1, "socket %d: %s", i, strerror(errno));
@@ -489,7 +450,7 @@ Test(client, full_request_ring)
         struct waiter w = {.any = true};
         lib_wait(k.lib, &w, k.now + NS_MS, NULL, 0);
     }
-    cr_assert_eq(stream_att()->n_socks, 0);
+    cr_assert_eq(k.lib->att[0]->n_socks, 0);
     cr_assert_eq(k.seen[REQ_CLOSE], 30);
     cr_assert_eq(k.seen[REQ_RELEASED], 30);
     kit_end(&k);
@@ -499,7 +460,7 @@ Test(client, full_request_ring)
 Test(client, send_is_told_once)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     k.deaf = true;
     for (int i = 0; i < 10; i++)
         bh_send(fd, "q", 1, 0);
@@ -522,7 +483,7 @@ Test(client, lost_reply)
     int fd = bh_socket(AF_INET, SOCK_STREAM, 0);
     cr_assert(fd >= BH_FD_BASE);
     k.drop_replies = 1;
-    cr_assert_eq(try_connect(fd), 0);
+    cr_assert_eq(kit_try_connect(fd), 0);
     cr_assert_leq(k.now, 4 * NS_S);
     k.drop_replies = 1000;
     ns_t start = k.now;
@@ -535,7 +496,7 @@ Test(client, lost_reply)
 Test(client, lost_events)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(SOCK_NONBLOCK);
+    int fd = kit_connected(SOCK_NONBLOCK);
     int efd = bh_event_fd();
     struct bh_event ev[4];
     cr_assert(efd >= 0);
@@ -561,7 +522,7 @@ Test(client, pages_are_shared)
     kit_init(&k, IPPROTO_TCP, &g);
     k.mode = KIT_HOLD;
     k.sndbuf = 1u << 20;
-    int stuck = connected(SOCK_NONBLOCK), other = connected(SOCK_NONBLOCK);
+    int stuck = kit_connected(SOCK_NONBLOCK), other = kit_connected(SOCK_NONBLOCK);
     ssize_t n, sum = 0;
     while ((n = bh_send(stuck, data, sizeof data, 0)) > 0)
         sum += n;
@@ -591,10 +552,11 @@ Test(client, starved_sender)
     kit_init(&k, IPPROTO_TCP, &g);
     k.mode = KIT_HOLD;
     k.sndbuf = k.rcvbuf = 1u << 19;
-    int a = connected(SOCK_NONBLOCK), b = connected(SOCK_NONBLOCK), c = connected(0);
+    int a = kit_connected(SOCK_NONBLOCK), b = kit_connected(SOCK_NONBLOCK),
+        c = kit_connected(0);
     cr_assert(bh_send(a, data, 8192, 0) > 0);
     cr_assert(bh_send(b, data, 8192, 0) > 0);
-    cr_assert_eq(stream_att()->pages.n_free, 0);
+    cr_assert_eq(k.lib->att[0]->pages.n_free, 0);
     struct bh_event ev[4];
     bh_event_fd();
     bh_watch(c, POLLOUT, NULL);
@@ -615,7 +577,7 @@ Test(client, idle_holds_nothing)
     int fd[8];
     kit_init(&k, IPPROTO_TCP, &g);
     for (int i = 0; i < 8; i++) {
-        fd[i] = connected(0);
+        fd[i] = kit_connected(0);
         for (int r = 0; r < 3; r++) {
             cr_assert_eq(bh_send(fd[i], "12345", 5, 0), 5, "socket %d", i);
             cr_assert_eq(bh_recv(fd[i], c, 10, 0), 5);
@@ -629,7 +591,7 @@ Test(client, idle_holds_nothing)
 Test(client, zero_copy)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     uint64_t sent = 0, got = 0;
     while (got < 500000) {
         struct iovec iov[8];
@@ -684,7 +646,7 @@ Test(client, nonsense_in_the_slot)
     char buf[5000];
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(SOCK_NONBLOCK);
+    int fd = kit_connected(SOCK_NONBLOCK);
     struct slot_domain *d = &k.v.d_slot[0];
     bh_send(fd, "abc", 3, 0);
     atomic_store(&d->rx_tail, UINT64_MAX);
@@ -741,7 +703,7 @@ Test(client, freed_unasked)
 {
     char c;
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     k.v.evt[k.evt.my_tail++ & (k.g.n_evt - 1)] = (struct sess_evt){.kind = EVT_FREED};
     ring_submit(&k.evt);
     cr_assert_eq(bh_recv(fd, &c, 1, 0), 0);
@@ -750,7 +712,7 @@ Test(client, freed_unasked)
                   sizeof(struct sockaddr_in)),
           ENOTCONN);
     cr_assert_eq(bh_close(fd), 0);
-    cr_assert_eq(stream_att()->n_socks, 0);
+    cr_assert_eq(k.lib->att[0]->n_socks, 0);
     kit_end(&k);
 }
 
@@ -759,7 +721,7 @@ Test(client, freed_unasked)
 Test(client, options)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0), v = 0;
+    int fd = kit_connected(0), v = 0;
     socklen_t len = sizeof v;
     cr_assert_eq(bh_getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len), 0);
     cr_assert_eq(v, SOCK_STREAM);
@@ -790,7 +752,7 @@ Test(client, options)
 Test(client, congestion_name)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     char name[20] = "----";
     socklen_t len = sizeof name;
     cr_assert_eq(bh_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "vegasXXX", 5), 0);
@@ -810,7 +772,7 @@ Test(client, congestion_name)
 Test(client, answers)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     uint8_t info[600];
     socklen_t len = sizeof info;
     struct answer *a = &k.v.answer[21 % ARENA_ANSWERS];
@@ -842,7 +804,7 @@ Test(client, notsent_lowat)
     char buf[4096] = {0};
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(SOCK_NONBLOCK), v;
+    int fd = kit_connected(SOCK_NONBLOCK), v;
     uint32_t slot = kit_only_slot(&k);
     atomic_store(&k.v.d_slot[slot].notsent, 1000);
     struct pollfd p = {.fd = fd, .events = POLLOUT};
@@ -866,7 +828,7 @@ Test(client, receive_low_mark)
     char buf[100];
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(0);
+    int fd = kit_connected(0);
     uint32_t slot = kit_only_slot(&k);
     atomic_store(&k.v.d_slot[slot].rcvlowat, 10);
     struct timeval tv = {.tv_sec = 2};
@@ -899,7 +861,7 @@ Test(client, urgent)
     int v;
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(0);
+    int fd = kit_connected(0);
     uint32_t slot = kit_only_slot(&k);
     cr_assert_eq(bh_send(fd, "abc", 3, MSG_OOB), 3);
     kit_step(&k);
@@ -932,7 +894,7 @@ Test(client, ioctl)
     int v = -1, on = 1;
     kit_init(&k, IPPROTO_TCP, NULL);
     k.mode = KIT_HOLD;
-    int fd = connected(0);
+    int fd = kit_connected(0);
     kit_deliver(&k, kit_only_slot(&k), "12345", 5);
     cr_assert(bh_ioctl(fd, FIONREAD, &v) == 0 && v == 5);
     cr_assert_eq(bh_ioctl(fd, FIONBIO, &on), 0);
@@ -948,14 +910,14 @@ Test(client, linger)
 {
     kit_init(&k, IPPROTO_TCP, NULL);
     struct linger lg = {.l_onoff = 1, .l_linger = 5};
-    int a = connected(0), b = connected(0);
+    int a = kit_connected(0), b = kit_connected(0);
     bh_setsockopt(a, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
     bh_setsockopt(b, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
     ns_t start = k.now;
     k.stalled_until = k.now + 2 * NS_S;
     bh_close(a);
     cr_assert_eq(k.now - start, 2 * NS_S);
-    cr_assert_eq(stream_att()->n_socks, 1);
+    cr_assert_eq(k.lib->att[0]->n_socks, 1);
     k.deaf = true;
     start = k.now;
     bh_close(b);

@@ -14,25 +14,10 @@
 
 static struct kit k;
 
-#define FAILS(expr, err)                                                                       \
-    do {                                                                                       \
-        errno = 0;                                                                             \
-        long fails_r = (long)(expr);                                                           \
-        cr_assert(fails_r == -1 && errno == (err), #expr ": %ld, %s", fails_r,                 \
-                  strerror(errno));                                                            \
-    } while (0)
-
-static struct sockaddr_in
-peer(uint16_t port)
-{
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(KIT_PEER)};
-}
-
 static ssize_t
 to(int fd, const void *buf, size_t len, uint16_t port)
 {
-    struct sockaddr_in sin = peer(port);
+    struct sockaddr_in sin = kit_sin(port);
     return bh_sendto(fd, buf, len, 0, (struct sockaddr *)&sin, sizeof sin);
 }
 
@@ -128,7 +113,7 @@ Test(client_dgram, connect_and_errors)
     char c;
     kit_init(&k, IPPROTO_UDP, NULL);
     int fd = opened(0);
-    struct sockaddr_in sin = peer(53), got;
+    struct sockaddr_in sin = kit_sin(53), got;
     socklen_t len = sizeof got;
     cr_assert_eq(bh_connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
     cr_assert_eq(bh_send(fd, "q", 1, 0), 1);
@@ -190,7 +175,7 @@ Test(client_dgram, many_at_once)
     struct mmsghdr m[4];
     kit_init(&k, IPPROTO_UDP, NULL);
     int fd = opened(0);
-    struct sockaddr_in sin = peer(99);
+    struct sockaddr_in sin = kit_sin(99);
     bh_connect(fd, (struct sockaddr *)&sin, sizeof sin);
     char *text[] = {"a", "bb", "ccc"};
     memset(m, 0, sizeof m);
@@ -232,7 +217,7 @@ Test(client_dgram, shut_down)
     char c;
     kit_init(&k, IPPROTO_UDP, NULL);
     int fd = opened(0);
-    struct sockaddr_in sin = peer(99);
+    struct sockaddr_in sin = kit_sin(99);
     bh_connect(fd, (struct sockaddr *)&sin, sizeof sin);
     cr_assert_eq(bh_shutdown(fd, SHUT_WR), 0);
     FAILS(bh_send(fd, "x", 1, 0), EPIPE);

@@ -23,33 +23,6 @@
 
 static struct kit k;
 
-#define FAILS(expr, err)                                                                       \
-    do {                                                                                       \
-        errno = 0;                                                                             \
-        long fails_r = (long)(expr);                                                           \
-        cr_assert(fails_r == -1 && errno == (err), #expr ": %ld, %s", fails_r,                 \
-                  strerror(errno));                                                            \
-    } while (0)
-
-static int
-connected(int flags)
-{
-    struct sockaddr_in sin = {
-        .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(KIT_PEER)};
-    int fd = bh_socket(AF_INET, SOCK_STREAM | flags, 0);
-    cr_assert(fd >= BH_FD_BASE, "socket: %s", strerror(errno));
-    int r = bh_connect(fd, (struct sockaddr *)&sin, sizeof sin);
-    cr_assert(r == 0 || errno == EINPROGRESS, "connect: %s", strerror(errno));
-    return fd;
-}
-
-static void
-nap(long ms)
-{
-    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&ts, NULL);
-}
-
 /* ---- threads ---- */
 
 struct job {
@@ -87,7 +60,7 @@ Test(client_wait, threads)
     pthread_t t[N];
     kit_start(&k, IPPROTO_TCP, NULL);
     for (unsigned i = 0; i < N; i++) {
-        job[i] = (struct job){.fd = connected(0), .rounds = 300, .seed = i + 1};
+        job[i] = (struct job){.fd = kit_connected(0), .rounds = 300, .seed = i + 1};
         pthread_create(&t[i], NULL, echo_job, &job[i]);
     }
     for (unsigned i = 0; i < N; i++) {
@@ -106,7 +79,7 @@ Test(client_wait, threads_spinning)
     setenv("BULKHEAD_SPIN_US", "20", 1);
     kit_start(&k, IPPROTO_TCP, NULL);
     for (unsigned i = 0; i < N; i++) {
-        job[i] = (struct job){.fd = connected(0), .rounds = 200, .seed = i + 1};
+        job[i] = (struct job){.fd = kit_connected(0), .rounds = 200, .seed = i + 1};
         pthread_create(&t[i], NULL, echo_job, &job[i]);
     }
     for (unsigned i = 0; i < N; i++) {
@@ -136,7 +109,7 @@ Test(client_wait, one_socket_many_threads)
 {
     enum { ROUNDS = 400 };
     kit_start(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     struct job job[2] = {{.fd = fd, .rounds = ROUNDS, .seed = 1},
                          {.fd = fd, .rounds = ROUNDS, .seed = 2}};
     pthread_t t[2];
@@ -180,7 +153,7 @@ Test(client_wait, sends_stay_together)
     static uint8_t in[400000];
     kit_start(&k, IPPROTO_TCP, &g);
     k.sndbuf = k.rcvbuf = 800000;
-    int fd = connected(0);
+    int fd = kit_connected(0);
     struct job job[2] = {{.fd = fd, .seed = 1}, {.fd = fd, .seed = 2}};
     pthread_t t[2];
     for (int round = 0; round < 20; round++) {
@@ -220,9 +193,9 @@ Test(client_wait, close_wakes)
     pthread_t t[3];
     kit_start(&k, IPPROTO_TCP, NULL);
     for (unsigned i = 0; i < 3; i++) {
-        b[i] = (struct blocked){.fd = i == 1 ? b[0].fd : connected(0)};
+        b[i] = (struct blocked){.fd = i == 1 ? b[0].fd : kit_connected(0)};
         pthread_create(&t[i], NULL, block_in_recv, &b[i]);
-        nap(20);
+        kit_nap(20);
     }
     bh_close(b[0].fd);
     bh_close(b[2].fd);
@@ -242,15 +215,15 @@ Test(client_wait, lead_is_passed_on)
     pthread_t t[3];
     kit_start(&k, IPPROTO_TCP, NULL);
     for (unsigned i = 0; i < 3; i++) {
-        b[i] = (struct blocked){.fd = connected(0)};
+        b[i] = (struct blocked){.fd = kit_connected(0)};
         pthread_create(&t[i], NULL, block_in_recv, &b[i]);
-        nap(20);
+        kit_nap(20);
     }
     for (unsigned i = 0; i < 3; i++) {
         bh_send(b[i].fd, "x", 1, 0);
         pthread_join(t[i], NULL);
         cr_assert_eq(b[i].r, 1, "thread %u", i);
-        nap(20);
+        kit_nap(20);
     }
     kit_end(&k);
 }
@@ -259,10 +232,10 @@ Test(client_wait, lead_is_passed_on)
 Test(client_wait, shutdown_wakes)
 {
     kit_start(&k, IPPROTO_TCP, NULL);
-    struct blocked b = {.fd = connected(0)};
+    struct blocked b = {.fd = kit_connected(0)};
     pthread_t t;
     pthread_create(&t, NULL, block_in_recv, &b);
-    nap(20);
+    kit_nap(20);
     cr_assert_eq(bh_shutdown(b.fd, SHUT_RD), 0);
     pthread_join(t, NULL);
     cr_assert_eq(b.r, 0);
@@ -282,7 +255,7 @@ Test(client_wait, signals)
     struct itimerval it = {.it_value.tv_usec = 50000};
     kit_start(&k, IPPROTO_TCP, NULL);
     /* Only this thread is to be interrupted. */
-    int fd = connected(0);
+    int fd = kit_connected(0);
     char c;
     sigaction(SIGALRM, &sa, NULL);
     pthread_kill(k.thread, 0);
@@ -298,7 +271,7 @@ Test(client_wait, signals)
 Test(client_wait, timeout)
 {
     kit_start(&k, IPPROTO_TCP, NULL);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     struct timeval tv = {.tv_usec = 50000};
     struct timespec a, b;
     char c;
@@ -321,11 +294,11 @@ Test(client_wait, daemon_gone)
     kit_start(&k, IPPROTO_TCP, NULL);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
     k.lib->att[0]->fd_sup = sv[0];
-    int other = connected(0);
-    struct blocked b = {.fd = connected(0)};
+    int other = kit_connected(0);
+    struct blocked b = {.fd = kit_connected(0)};
     pthread_t t;
     pthread_create(&t, NULL, block_in_recv, &b);
-    nap(20);
+    kit_nap(20);
     close(sv[1]);
     pthread_join(t, NULL);
     cr_assert(b.r == -1 && b.err == ENETDOWN);
@@ -364,7 +337,7 @@ Test(client_wait, poll_mixed)
     char c;
     kit_start(&k, IPPROTO_TCP, NULL);
     cr_assert_eq(pipe(pfd), 0);
-    int fd = connected(0);
+    int fd = kit_connected(0);
     struct pollfd f[4] = {{.fd = pfd[0], .events = POLLIN},
                           {.fd = fd, .events = POLLIN},
                           {.fd = -1, .events = POLLIN, .revents = 7},
@@ -401,12 +374,12 @@ Test(client_wait, poll_beside_recv)
 {
     kit_start(&k, IPPROTO_TCP, NULL);
     for (int turn = 0; turn < 2; turn++) {
-        struct blocked b[2] = {{.fd = connected(0)}, {.fd = connected(0)}};
+        struct blocked b[2] = {{.fd = kit_connected(0)}, {.fd = kit_connected(0)}};
         pthread_t t[2];
         pthread_create(&t[0], NULL, turn ? poll_job : block_in_recv, &b[0]);
-        nap(20);
+        kit_nap(20);
         pthread_create(&t[1], NULL, turn ? block_in_recv : poll_job, &b[1]);
-        nap(20);
+        kit_nap(20);
         bh_send(b[1].fd, "a", 1, 0);
         pthread_join(t[1], NULL);
         cr_assert_eq(b[1].r, 1);
@@ -419,13 +392,6 @@ Test(client_wait, poll_beside_recv)
 
 /* ---- the event descriptor ---- */
 
-static bool
-readable(int fd, int ms)
-{
-    struct pollfd f = {.fd = fd, .events = POLLIN};
-    return poll(&f, 1, ms) == 1;
-}
-
 /* Level-triggered, quiet when nothing is ready, readable as long as something is. */
 Test(client_wait, event_descriptor)
 {
@@ -433,32 +399,32 @@ Test(client_wait, event_descriptor)
     char c;
     kit_start(&k, IPPROTO_TCP, NULL);
     int efd = bh_event_fd();
-    int fd = connected(SOCK_NONBLOCK), other = connected(SOCK_NONBLOCK);
+    int fd = kit_connected(SOCK_NONBLOCK), other = kit_connected(SOCK_NONBLOCK);
     cr_assert(efd >= 0 && bh_event_fd() == efd);
     bh_watch(fd, POLLIN, &fd);
     bh_watch(other, POLLIN, &other);
-    cr_assert(readable(efd, 0), "a new watch must be looked at");
+    cr_assert(kit_fd_readable(efd, 0), "a new watch must be looked at");
     cr_assert_eq(bh_ready_events(ev, 8), 0);
-    cr_assert(!readable(efd, 20), "nothing is ready");
+    cr_assert(!kit_fd_readable(efd, 20), "nothing is ready");
     bh_send(fd, "ab", 2, 0);
-    cr_assert(readable(efd, 5000));
+    cr_assert(kit_fd_readable(efd, 5000));
     cr_assert_eq(bh_ready_events(ev, 8), 1);
     cr_assert(ev[0].fd == fd && ev[0].arg == &fd && ev[0].revents == POLLIN);
-    cr_assert(readable(efd, 0), "still ready");
+    cr_assert(kit_fd_readable(efd, 0), "still ready");
     cr_assert_eq(bh_ready_events(ev, 8), 1);
     bh_recv(fd, &c, 1, 0);
     cr_assert_eq(bh_ready_events(ev, 8), 1, "one byte is left");
     bh_recv(fd, &c, 1, 0);
     cr_assert_eq(bh_ready_events(ev, 8), 0);
-    cr_assert(!readable(efd, 20));
+    cr_assert(!kit_fd_readable(efd, 20));
     bh_watch(fd, POLLIN | POLLOUT, &fd);
-    cr_assert(readable(efd, 0));
+    cr_assert(kit_fd_readable(efd, 0));
     cr_assert_eq(bh_ready_events(ev, 8), 1);
     cr_assert_eq(ev[0].revents, POLLOUT);
     bh_watch(fd, 0, NULL);
     cr_assert_eq(bh_ready_events(ev, 8), 0);
     bh_send(fd, "ab", 2, 0);
-    nap(20);
+    kit_nap(20);
     cr_assert_eq(bh_ready_events(ev, 8), 0);
     bh_close(fd);
     bh_close(other);
@@ -475,7 +441,7 @@ Test(client_wait, event_fairness)
     kit_start(&k, IPPROTO_TCP, NULL);
     bh_event_fd();
     for (int i = 0; i < N; i++) {
-        fd[i] = connected(SOCK_NONBLOCK);
+        fd[i] = kit_connected(SOCK_NONBLOCK);
         bh_watch(fd[i], POLLOUT, &seen[i]);
     }
     for (int turn = 0; turn < 5; turn++) {
@@ -493,17 +459,17 @@ Test(client_wait, event_descriptor_beside_thread)
 {
     struct bh_event ev[8];
     kit_start(&k, IPPROTO_TCP, NULL);
-    int efd = bh_event_fd(), fd = connected(SOCK_NONBLOCK);
-    struct blocked b = {.fd = connected(0)};
+    int efd = bh_event_fd(), fd = kit_connected(SOCK_NONBLOCK);
+    struct blocked b = {.fd = kit_connected(0)};
     pthread_t t;
     bh_watch(fd, POLLIN, NULL);
     cr_assert_eq(bh_ready_events(ev, 8), 0);
     pthread_create(&t, NULL, block_in_recv, &b);
-    nap(20);
+    kit_nap(20);
     for (int i = 0; i < 20; i++) {
         char c;
         bh_send(fd, "x", 1, 0);
-        cr_assert(readable(efd, 5000), "round %d", i);
+        cr_assert(kit_fd_readable(efd, 5000), "round %d", i);
         while (bh_ready_events(ev, 8) > 0)
             bh_recv(fd, &c, 1, 0);
     }
@@ -511,7 +477,7 @@ Test(client_wait, event_descriptor_beside_thread)
     pthread_join(t, NULL);
     cr_assert_eq(b.r, 1);
     bh_send(fd, "x", 1, 0);
-    cr_assert(readable(efd, 5000));
+    cr_assert(kit_fd_readable(efd, 5000));
     kit_end(&k);
 }
 
@@ -569,7 +535,7 @@ Test(client_wait, libevent)
     cr_assert_null(bh_ev_base_new(e.base));
     cr_assert_eq(errno, EBUSY);
     for (unsigned i = 0; i < 8; i++) {
-        int fd = connected(SOCK_NONBLOCK);
+        int fd = kit_connected(SOCK_NONBLOCK);
         e.ev[i] = bh_ev_new(e.eb, fd, EV_READ | EV_PERSIST, on_echo, &e);
         cr_assert_eq(bh_ev_add(e.ev[i], NULL), 0);
         bh_send(fd, "ping", 4, 0);
@@ -616,7 +582,7 @@ Test(client_wait, libevent_free_in_callback)
     struct event_base *base = event_base_new();
     struct bh_ev_base *eb = bh_ev_base_new(base);
     for (int i = 0; i < 2; i++) {
-        ev[i] = bh_ev_new(eb, connected(SOCK_NONBLOCK), EV_WRITE, on_once, ev);
+        ev[i] = bh_ev_new(eb, kit_connected(SOCK_NONBLOCK), EV_WRITE, on_once, ev);
         bh_ev_add(ev[i], NULL);
     }
     for (int i = 0; i < 5; i++)
