@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <sys/time.h>
 
 #include "client_kit.h"
 #include "lib/client/private.h"
