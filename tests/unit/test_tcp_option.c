@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "tcp_kit.h"
