@@ -156,12 +156,18 @@ tests_unit_test_client_option_LDADD = $(CLIENT_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_client_pressure
 tests_unit_test_client_pressure_SOURCES = tests/unit/test_client_pressure.c $(CLIENT_KIT)
 tests_unit_test_client_pressure_LDADD = $(CLIENT_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_client_threads
+tests_unit_test_client_threads_SOURCES = tests/unit/test_client_threads.c $(CLIENT_KIT)
+tests_unit_test_client_threads_LDADD = $(CLIENT_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_client_dgram
 tests_unit_test_client_dgram_SOURCES = tests/unit/test_client_dgram.c $(CLIENT_KIT)
 tests_unit_test_client_dgram_LDADD = $(CLIENT_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_client_event
+tests_unit_test_client_event_SOURCES = tests/unit/test_client_event.c $(CLIENT_KIT)
+tests_unit_test_client_event_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+tests_unit_test_client_event_LDADD = $(CLIENT_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_client_wait
 tests_unit_test_client_wait_SOURCES = tests/unit/test_client_wait.c $(CLIENT_KIT)
-tests_unit_test_client_wait_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 
 # Without Criterion: it does not run under ThreadSanitizer.

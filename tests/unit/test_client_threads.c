@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The client library and threads: many sockets, one socket, against a domain in a thread of its
+ * own with real bells.
+ */
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "client_kit.h"
+
+static struct kit k;
+
+struct job {
+    int fd;
+    unsigned rounds;
+    uint32_t seed;
+    bool ok;
+};
+
+static void *
+echo_job(void *arg)
+{
+    struct job *j = arg;
+    uint8_t out[5000], in[5000];
+    uint32_t x = j->seed;
+    for (unsigned r = 0; r < j->rounds; r++) {
+        x = x * 1664525u + 1013904223u;
+        size_t n = 1 + (x >> 8) % sizeof out;
+        for (size_t i = 0; i < n; i++)
+            out[i] = (uint8_t)(x + i * 7);
+        if (bh_send(j->fd, out, n, 0) != (ssize_t)n ||
+            bh_recv(j->fd, in, n, MSG_WAITALL) != (ssize_t)n || memcmp(in, out, n) != 0)
+            return NULL;
+    }
+    j->ok = true;
+    return NULL;
+}
+
+/* Several threads, each blocking on its own socket: the lead passes on, nobody is left
+ * asleep, and no byte goes to another's stream. */
+Test(client_threads, threads)
+{
+    enum { N = 6 };
+    struct job job[N];
+    pthread_t t[N];
+    kit_start(&k, IPPROTO_TCP, NULL);
+    for (unsigned i = 0; i < N; i++) {
+        job[i] = (struct job){.fd = kit_connected(0), .rounds = 300, .seed = i + 1};
+        pthread_create(&t[i], NULL, echo_job, &job[i]);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        pthread_join(t[i], NULL);
+        cr_assert(job[i].ok, "thread %u", i);
+    }
+    kit_end(&k);
+}
+
+/* The same with the bounded spin before sleeping. */
+Test(client_threads, threads_spinning)
+{
+    enum { N = 2 };
+    struct job job[N];
+    pthread_t t[N];
+    setenv("BULKHEAD_SPIN_US", "20", 1);
+    kit_start(&k, IPPROTO_TCP, NULL);
+    for (unsigned i = 0; i < N; i++) {
+        job[i] = (struct job){.fd = kit_connected(0), .rounds = 200, .seed = i + 1};
+        pthread_create(&t[i], NULL, echo_job, &job[i]);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        pthread_join(t[i], NULL);
+        cr_assert(job[i].ok, "thread %u", i);
+    }
+    kit_end(&k);
+}
+
+static void *
+sender(void *arg)
+{
+    struct job *j = arg;
+    uint8_t buf[997];
+    for (unsigned r = 0; r < j->rounds; r++) {
+        memset(buf, (int)j->seed, sizeof buf);
+        if (bh_send(j->fd, buf, sizeof buf, 0) != sizeof buf)
+            return NULL;
+    }
+    j->ok = true;
+    return NULL;
+}
+
+/* One socket, two senders and a receiver at once: all bytes arrive, of each sender as
+ * many as it sent. */
+Test(client_threads, one_socket_many_threads)
+{
+    enum { ROUNDS = 400 };
+    kit_start(&k, IPPROTO_TCP, NULL);
+    int fd = kit_connected(0);
+    struct job job[2] = {{.fd = fd, .rounds = ROUNDS, .seed = 1},
+                         {.fd = fd, .rounds = ROUNDS, .seed = 2}};
+    pthread_t t[2];
+    size_t count[3] = {0}, total = 0;
+    for (unsigned i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, sender, &job[i]);
+    while (total < 2 * ROUNDS * 997) {
+        uint8_t buf[4000];
+        ssize_t n = bh_recv(fd, buf, sizeof buf, 0);
+        cr_assert(n > 0);
+        for (ssize_t i = 0; i < n; i++) {
+            cr_assert(buf[i] == 1 || buf[i] == 2);
+            count[buf[i]]++;
+        }
+        total += (size_t)n;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    cr_assert(job[0].ok && job[1].ok);
+    cr_assert(count[1] == ROUNDS * 997 && count[2] == ROUNDS * 997);
+    kit_end(&k);
+}
+
+static void *
+big_sender(void *arg)
+{
+    struct job *j = arg;
+    uint8_t *buf = malloc(200000);
+    memset(buf, (int)j->seed, 200000);
+    j->ok = bh_send(j->fd, buf, 200000, 0) == 200000;
+    free(buf);
+    return NULL;
+}
+
+/* What one bh_send sends without waiting stays together, however long it is and whoever
+ * sends at the same time. */
+Test(client_threads, sends_stay_together)
+{
+    struct arena_geometry g = {
+        .n_slots = 4, .n_tx_pages = 512, .n_rx_pages = 512, .n_req = 64, .n_evt = 64};
+    static uint8_t in[400000];
+    kit_start(&k, IPPROTO_TCP, &g);
+    k.sndbuf = k.rcvbuf = 800000;
+    int fd = kit_connected(0);
+    struct job job[2] = {{.fd = fd, .seed = 1}, {.fd = fd, .seed = 2}};
+    pthread_t t[2];
+    for (int round = 0; round < 20; round++) {
+        unsigned changes = 0;
+        for (unsigned i = 0; i < 2; i++)
+            pthread_create(&t[i], NULL, big_sender, &job[i]);
+        for (unsigned i = 0; i < 2; i++)
+            pthread_join(t[i], NULL);
+        cr_assert(job[0].ok && job[1].ok);
+        cr_assert_eq(bh_recv(fd, in, sizeof in, MSG_WAITALL), (ssize_t)sizeof in);
+        for (size_t i = 1; i < sizeof in; i++)
+            changes += in[i] != in[i - 1];
+        cr_assert_eq(changes, 1, "the bytes of two sends are mixed");
+    }
+    kit_end(&k);
+}
