@@ -195,8 +195,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct kit k;
     struct input in = {data, size};
-    kit_init(&k);
-    expect(kit_attach(&k, 0) == 0 && kit_attach(&k, 1) == 0);
+    kit_up(&k);
     while (in.left > 0) {
         switch (take(&in, 1) % 6) {
         case 0:

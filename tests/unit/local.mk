@@ -47,9 +47,17 @@ UNIT_TESTS += tests/unit/test_dir
 tests_unit_test_dir_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_fifo
 tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
+
+UDP_KIT = tests/unit/udp_kit.c tests/unit/udp_kit.h
 UNIT_TESTS += tests/unit/test_udp
-tests_unit_test_udp_SOURCES = tests/unit/test_udp.c tests/unit/udp_kit.c tests/unit/udp_kit.h
+tests_unit_test_udp_SOURCES = tests/unit/test_udp.c $(UDP_KIT)
 tests_unit_test_udp_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_udp_send
+tests_unit_test_udp_send_SOURCES = tests/unit/test_udp_send.c $(UDP_KIT)
+tests_unit_test_udp_send_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_udp_life
+tests_unit_test_udp_life_SOURCES = tests/unit/test_udp_life.c $(UDP_KIT)
+tests_unit_test_udp_life_LDADD = $(UNIT_LIBS)
 
 IP_KIT = tests/unit/test_ip_kit.c tests/unit/test_ip_kit.h
 UNIT_TESTS += tests/unit/test_ip

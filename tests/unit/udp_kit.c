@@ -49,6 +49,14 @@ kit_init(struct kit *k)
 }
 
 void
+kit_up(struct kit *k)
+{
+    kit_init(k);
+    if (kit_attach(k, 0) != 0 || kit_attach(k, 1) != 0)
+        abort();
+}
+
+void
 kit_end(struct kit *k)
 {
     for (int i = 0; i < 2; i++) {
@@ -68,34 +76,34 @@ kit_crash(struct kit *k)
     start(k);
 }
 
-static struct transport *
-transport(struct kit *k)
-{
-    return (struct transport *)(void *)k->u;
-}
-
 int
 kit_attach(struct kit *k, uint32_t client)
 {
     struct sess_limits limits = {.sessions = KIT_SLOTS - 1};
-    return udp_ops.client_add(transport(k), client, &k->arena[client], &limits);
+    return udp_ops.client_add(kit_transport(k), client, &k->arena[client], &limits);
 }
 
 uint32_t
 kit_open(struct kit *k, uint32_t client, uint32_t *slot)
 {
     uint32_t sess;
-    return udp_ops.open(transport(k), client, &sess, slot) == 0 ? sess : SESS_NONE;
+    return udp_ops.open(kit_transport(k), client, &sess, slot) == 0 ? sess : SESS_NONE;
 }
 
 int
 kit_request(struct kit *k, uint32_t sess, struct sess_req r, struct sess_evt *reply)
 {
     struct sess_evt e = {0};
-    udp_ops.request(transport(k), sess, &r, &e, k->now);
+    udp_ops.request(kit_transport(k), sess, &r, &e, k->now);
     if (reply != NULL)
         *reply = e;
     return e.err;
+}
+
+int
+kit_op(struct kit *k, uint32_t sess, enum req_op what)
+{
+    return kit_request(k, sess, (struct sess_req){.op = (uint8_t)what}, NULL);
 }
 
 static struct ipaddr
@@ -131,6 +139,23 @@ kit_get(struct kit *k, uint32_t sess, int level, int name)
     struct sess_req r = {.op = REQ_GETOPT, .level = level, .name = name};
     struct sess_evt e;
     return kit_request(k, sess, r, &e) ? -e.err : (int64_t)e.value;
+}
+
+bool
+kit_only_event(struct kit *k, uint32_t client, enum evt_kind kind, uint32_t slot)
+{
+    struct sess_evt e, none;
+    bool ready = udp_clients_ready(k->u)[0] >> client & 1;
+    return ready && udp_ops.next_event(kit_transport(k), client, &e) && e.kind == kind &&
+           e.slot == slot && !udp_ops.next_event(kit_transport(k), client, &none) &&
+           !(udp_clients_ready(k->u)[0] >> client & 1);
+}
+
+void
+kit_bytes(uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)(i * 13 + i / 255);
 }
 
 void

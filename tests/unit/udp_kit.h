@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * udp_kit.h: a UDP component with everything around it that a test plays: clients with their
- * arenas, and the ip component below. For test_udp.c and fuzz_udp.c.
+ * arenas, and the ip component below. For the test_udp*.c and fuzz_udp.c.
  */
 #ifndef TESTS_UDP_KIT_H
 #define TESTS_UDP_KIT_H
@@ -38,22 +38,41 @@ struct kit {
 
 /* Begins from nothing; ends the process if memory runs out. */
 void kit_init(struct kit *k);
+/* The same, and both clients attached. */
+void kit_up(struct kit *k);
 void kit_end(struct kit *k);
 /* The process died: soft memory is lost, the store and the arenas stay. No client attached. */
 void kit_crash(struct kit *k);
 /* Attach client 0 or 1 with its arena. */
 int kit_attach(struct kit *k, uint32_t client);
+static inline struct transport *
+kit_transport(struct kit *k)
+{
+    return (struct transport *)(void *)k->u;
+}
+static inline uint64_t
+kit_stat(const struct kit *k, enum stat_id id)
+{
+    return stat_get(&k->stats, id);
+}
 
 /* A session of a client, as REQ_SOCKET gets it; SESS_NONE on failure. */
 uint32_t kit_open(struct kit *k, uint32_t client, uint32_t *slot);
 /* A request; returns the error of the reply. */
 int kit_request(struct kit *k, uint32_t sess, struct sess_req r, struct sess_evt *reply);
+/* One without arguments. */
+int kit_op(struct kit *k, uint32_t sess, enum req_op what);
 int kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
 int kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
 int kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value);
 /* -errno or the value. */
 int64_t kit_get(struct kit *k, uint32_t sess, int level, int name);
 
+/* Does the client have this event, and no other? */
+bool kit_only_event(struct kit *k, uint32_t client, enum evt_kind kind, uint32_t slot);
+
+/* Payload that tells where it is from. */
+void kit_bytes(uint8_t *p, size_t len);
 /* What a client does with its memory: put bytes into the transmit FIFO, append a record
  * (addr 0: to the connected peer), take the next record (returns -1 if there is none). */
 void kit_tx_bytes(struct kit *k, uint32_t client, uint32_t slot, const void *p, uint32_t len);
