@@ -33,12 +33,10 @@ FUZZ_TARGETS += tests/fuzz/fuzz_wire
 tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz_wire.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_udp
-tests_fuzz_fuzz_udp_SOURCES = tests/fuzz/fuzz_udp.c tests/unit/udp_kit.c tests/unit/udp_kit.h \
-	$(FUZZ_MAIN)
+tests_fuzz_fuzz_udp_SOURCES = tests/fuzz/fuzz_udp.c $(UDP_KIT) $(FUZZ_MAIN)
 tests_fuzz_fuzz_udp_CPPFLAGS = $(AM_CPPFLAGS) -DKIT_SMALL
 tests_fuzz_fuzz_udp_LDADD = $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_tcp
-tests_fuzz_fuzz_tcp_SOURCES = tests/fuzz/fuzz_tcp.c tests/unit/tcp_conn.c tests/unit/tcp_kit.c \
-	tests/unit/tcp_kit.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_tcp_SOURCES = tests/fuzz/fuzz_tcp.c $(TCP_KIT) $(FUZZ_MAIN)
 tests_fuzz_fuzz_tcp_CPPFLAGS = $(AM_CPPFLAGS) -DKIT_SMALL
 tests_fuzz_fuzz_tcp_LDADD = $(FUZZ_LIBS)

@@ -48,7 +48,8 @@ tests_unit_test_dir_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_fifo
 tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
 
-UDP_KIT = tests/unit/udp_kit.c tests/unit/udp_kit.h
+REQUEST_KIT = tests/unit/kit_request.c tests/unit/kit_request.h
+UDP_KIT = tests/unit/udp_kit.c tests/unit/udp_kit.h $(REQUEST_KIT)
 UNIT_TESTS += tests/unit/test_udp
 tests_unit_test_udp_SOURCES = tests/unit/test_udp.c $(UDP_KIT)
 tests_unit_test_udp_LDADD = $(UNIT_LIBS)
@@ -79,7 +80,7 @@ UNIT_TESTS += tests/unit/test_icmp
 tests_unit_test_icmp_SOURCES = tests/unit/test_icmp.c $(IP_KIT)
 tests_unit_test_icmp_LDADD = $(UNIT_LIBS)
 
-TCP_KIT = tests/unit/tcp_conn.c tests/unit/tcp_kit.c tests/unit/tcp_kit.h
+TCP_KIT = tests/unit/tcp_conn.c tests/unit/tcp_kit.c tests/unit/tcp_kit.h $(REQUEST_KIT)
 UNIT_TESTS += tests/unit/test_tcp_open
 tests_unit_test_tcp_open_SOURCES = tests/unit/test_tcp_open.c $(TCP_KIT)
 tests_unit_test_tcp_open_LDADD = $(UNIT_LIBS)

@@ -3,15 +3,6 @@
 
 #include <stdlib.h>
 
-static void *
-zeroed(size_t len)
-{
-    void *p = aligned_alloc(FIFO_PAGE, ALIGN_UP(len, (size_t)FIFO_PAGE));
-    if (p == NULL)
-        abort();
-    return memset(p, 0, ALIGN_UP(len, (size_t)FIFO_PAGE));
-}
-
 static struct transport *
 transport(struct kit *k)
 {
@@ -21,7 +12,7 @@ transport(struct kit *k)
 static void
 begin(struct kit *k)
 {
-    k->soft = zeroed(tcp_soft_size(&k->cfg, &k->frames));
+    k->soft = kit_zeroed(tcp_soft_size(&k->cfg, &k->frames));
     k->t = tcp_init(k->store, k->soft, &k->cfg, &k->frames, &k->path, &k->stats, k->now);
 }
 
@@ -53,11 +44,11 @@ void
 kit_start(struct kit *k)
 {
     const struct arena_geometry *g = &k->geometry;
-    k->frames.base = zeroed(frames_bytes(&k->frames));
-    k->store = zeroed(tcp_store_size(&k->cfg, &k->frames));
+    k->frames.base = kit_zeroed(frames_bytes(&k->frames));
+    k->store = kit_zeroed(tcp_store_size(&k->cfg, &k->frames));
     for (int i = 0; i < 2; i++)
-        arena_view_init(&k->arena[i], g, zeroed(arena_client_bytes(g)),
-                        zeroed(arena_domain_bytes(g)));
+        arena_view_init(&k->arena[i], g, kit_zeroed(arena_client_bytes(g)),
+                        kit_zeroed(arena_domain_bytes(g)));
     begin(k);
     if (kit_attach(k, 0) != 0 || kit_attach(k, 1) != 0)
         abort();
@@ -137,41 +128,6 @@ int
 kit_do(struct kit *k, uint32_t sess, unsigned op, uint64_t value)
 {
     return kit_request(k, sess, (struct sess_req){.op = (uint8_t)op, .value = value}, NULL);
-}
-
-static struct ipaddr
-address(uint32_t a)
-{
-    return a ? ipaddr_v4_u32(a) : (struct ipaddr){0};
-}
-
-int
-kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
-{
-    struct sess_req r = {.op = REQ_BIND, .addr = address(addr), .port = port};
-    return kit_request(k, sess, r, NULL);
-}
-
-int
-kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
-{
-    struct sess_req r = {.op = REQ_CONNECT, .addr = address(addr), .port = port};
-    return kit_request(k, sess, r, NULL);
-}
-
-int
-kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value)
-{
-    struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
-    return kit_request(k, sess, r, NULL);
-}
-
-int64_t
-kit_get(struct kit *k, uint32_t sess, int level, int name)
-{
-    struct sess_req r = {.op = REQ_GETOPT, .level = level, .name = name};
-    struct sess_evt e;
-    return kit_request(k, sess, r, &e) ? -e.err : (int64_t)e.value;
 }
 
 bool

@@ -7,6 +7,7 @@
 #ifndef TESTS_TCP_KIT_H
 #define TESTS_TCP_KIT_H
 
+#include "kit_request.h"
 #include "tcp/priv.h"
 
 #define KIT_SESSIONS 24u
@@ -108,12 +109,7 @@ kit_stat(const struct kit *k, enum stat_id id)
 
 /* ---- a client ---- */
 uint32_t kit_open(struct kit *k, uint32_t client, uint32_t *slot);
-int kit_request(struct kit *k, uint32_t sess, struct sess_req r, struct sess_evt *reply);
 int kit_do(struct kit *k, uint32_t sess, unsigned op, uint64_t value);
-int kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
-int kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
-int kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value);
-int64_t kit_get(struct kit *k, uint32_t sess, int level, int name); /* -errno or the value */
 bool kit_event(struct kit *k, uint32_t client, struct sess_evt *e);
 /* A listener of client 0 on port; returns its session. */
 uint32_t kit_listen(struct kit *k, uint16_t port, unsigned backlog, uint32_t *slot);

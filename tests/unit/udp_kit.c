@@ -12,19 +12,10 @@ static const struct arena_geometry geometry = {.n_slots = KIT_SLOTS,
                                                .n_req = 16,
                                                .n_evt = 16};
 
-static void *
-zeroed(size_t len)
-{
-    void *p = aligned_alloc(FIFO_PAGE, ALIGN_UP(len, (size_t)FIFO_PAGE));
-    if (p == NULL)
-        abort();
-    return memset(p, 0, ALIGN_UP(len, (size_t)FIFO_PAGE));
-}
-
 static void
 start(struct kit *k)
 {
-    k->soft = zeroed(udp_soft_size(&k->cfg, &k->frames));
+    k->soft = kit_zeroed(udp_soft_size(&k->cfg, &k->frames));
     k->u = udp_init(k->store, k->soft, &k->cfg, &k->frames, &k->path, &k->stats, k->now);
 }
 
@@ -36,15 +27,15 @@ kit_init(struct kit *k)
     k->cfg = (struct udp_config){
         .n_sessions = KIT_SESSIONS, .sndbuf = 80000, .rcvbuf = 80000, .key = {1, 2, 3}};
     frames_layout(&k->frames, (uint32_t[PART_COUNT]){64, 1, 1, 96, 8});
-    k->frames.base = zeroed(frames_bytes(&k->frames));
+    k->frames.base = kit_zeroed(frames_bytes(&k->frames));
     k->frames.readable = UINT32_MAX;
     k->frames.writable = PART_BIT(PART_UDPTX);
     k->path = (struct path_table){
         .addr = ipaddr_v4_u32(KIT_OWN), .prefix = 24, .mtu = 1500, .ready = 1};
-    k->store = zeroed(udp_store_size(&k->cfg, &k->frames));
+    k->store = kit_zeroed(udp_store_size(&k->cfg, &k->frames));
     for (int i = 0; i < 2; i++)
-        arena_view_init(&k->arena[i], &geometry, zeroed(arena_client_bytes(&geometry)),
-                        zeroed(arena_domain_bytes(&geometry)));
+        arena_view_init(&k->arena[i], &geometry, kit_zeroed(arena_client_bytes(&geometry)),
+                        kit_zeroed(arena_domain_bytes(&geometry)));
     start(k);
 }
 
@@ -106,41 +97,6 @@ kit_op(struct kit *k, uint32_t sess, enum req_op what)
     return kit_request(k, sess, (struct sess_req){.op = (uint8_t)what}, NULL);
 }
 
-static struct ipaddr
-address(uint32_t a)
-{
-    return a ? ipaddr_v4_u32(a) : (struct ipaddr){0};
-}
-
-int
-kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
-{
-    struct sess_req r = {.op = REQ_BIND, .addr = address(addr), .port = port};
-    return kit_request(k, sess, r, NULL);
-}
-
-int
-kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port)
-{
-    struct sess_req r = {.op = REQ_CONNECT, .addr = address(addr), .port = port};
-    return kit_request(k, sess, r, NULL);
-}
-
-int
-kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value)
-{
-    struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
-    return kit_request(k, sess, r, NULL);
-}
-
-int64_t
-kit_get(struct kit *k, uint32_t sess, int level, int name)
-{
-    struct sess_req r = {.op = REQ_GETOPT, .level = level, .name = name};
-    struct sess_evt e;
-    return kit_request(k, sess, r, &e) ? -e.err : (int64_t)e.value;
-}
-
 bool
 kit_only_event(struct kit *k, uint32_t client, enum evt_kind kind, uint32_t slot)
 {
@@ -177,7 +133,7 @@ void
 kit_send(struct kit *k, uint32_t client, uint32_t slot, uint32_t addr, uint16_t port,
          const void *p, uint32_t len)
 {
-    struct dgram_head h = {.len = len, .addr = address(addr), .port = port};
+    struct dgram_head h = {.len = len, .addr = kit_address(addr), .port = port};
     kit_tx_bytes(k, client, slot, &h, sizeof h);
     kit_tx_bytes(k, client, slot, p, len);
     kit_tx_bytes(k, client, slot, NULL, dgram_record_bytes(len) - (uint32_t)sizeof h - len);

@@ -6,6 +6,7 @@
 #ifndef TESTS_UDP_KIT_H
 #define TESTS_UDP_KIT_H
 
+#include "kit_request.h"
 #include "udp/udp.h"
 
 #define KIT_SESSIONS 12u
@@ -58,15 +59,8 @@ kit_stat(const struct kit *k, enum stat_id id)
 
 /* A session of a client, as REQ_SOCKET gets it; SESS_NONE on failure. */
 uint32_t kit_open(struct kit *k, uint32_t client, uint32_t *slot);
-/* A request; returns the error of the reply. */
-int kit_request(struct kit *k, uint32_t sess, struct sess_req r, struct sess_evt *reply);
-/* One without arguments. */
+/* A request without arguments. */
 int kit_op(struct kit *k, uint32_t sess, enum req_op what);
-int kit_bind(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
-int kit_connect(struct kit *k, uint32_t sess, uint32_t addr, uint16_t port);
-int kit_set(struct kit *k, uint32_t sess, int level, int name, uint64_t value);
-/* -errno or the value. */
-int64_t kit_get(struct kit *k, uint32_t sess, int level, int name);
 
 /* Does the client have this event, and no other? */
 bool kit_only_event(struct kit *k, uint32_t client, enum evt_kind kind, uint32_t slot);
