@@ -193,6 +193,21 @@ stream_recv(struct lib *l, struct sock *s, struct cursor *k, int flags)
 
 /* ---- in place ---- */
 
+/* The next piece of n so far; one that begins where the last ends makes it longer. False: it
+ * would be more than cap. */
+static bool
+iov_append(struct iovec *iov, int *n, int cap, uint8_t *p, size_t len)
+{
+    struct iovec *last = *n > 0 ? &iov[*n - 1] : NULL;
+    if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == p)
+        last->iov_len += len;
+    else if (*n < cap)
+        iov[(*n)++] = (struct iovec){.iov_base = p, .iov_len = len};
+    else
+        return false;
+    return true;
+}
+
 static ssize_t
 do_reserve(struct lib *l, struct sock *s, size_t len, struct iovec *iov, int *n)
 {
@@ -227,12 +242,7 @@ do_reserve(struct lib *l, struct sock *s, size_t len, struct iovec *iov, int *n)
         size_t m;
         uint8_t *p = tx_piece(s, s->tx_tail + given, &m);
         m = m < room - given ? m : room - given;
-        struct iovec *last = *n > 0 ? &iov[*n - 1] : NULL;
-        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == p)
-            last->iov_len += m;
-        else if (*n < cap)
-            iov[(*n)++] = (struct iovec){.iov_base = p, .iov_len = m};
-        else
+        if (!iov_append(iov, n, cap, p, m))
             break;
         given += (uint32_t)m;
     }
@@ -290,12 +300,7 @@ do_peek(struct lib *l, struct sock *s, struct iovec *iov, int *n)
         m = m < k.rx_avail - given ? m : (size_t)(k.rx_avail - given);
         if (p == NULL)
             return -EIO;
-        struct iovec *last = *n > 0 ? &iov[*n - 1] : NULL;
-        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == p)
-            last->iov_len += m;
-        else if (*n < cap)
-            iov[(*n)++] = (struct iovec){.iov_base = p, .iov_len = m};
-        else
+        if (!iov_append(iov, n, cap, p, m))
             break;
         given += m;
     }
