@@ -162,6 +162,9 @@ must_check int sup_host_check(struct sup *s, char *err, size_t err_len);
 must_check int sup_lock(struct sup *s, char *err, size_t err_len);
 void sup_unlock(struct sup *s);
 must_check int sup_find_programs(struct sup *s, char *err, size_t err_len);
+/* A Unix socket of this type that listens at path, in the place of what was left there; those
+ * whom mode lets write may connect. Returns it, or -1 with errno. */
+must_check int sup_socket(const char *path, int type, mode_t mode, int backlog);
 
 /* ---- sup_topology.c ---- */
 must_check int sup_topology_create(struct sup *s, char *err, size_t err_len);

@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/exit_codes.h"
@@ -182,12 +180,8 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
 int
 sup_clients_listen(struct sup *s, char *err, size_t err_len)
 {
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    memcpy(sun.sun_path, s->sock_path, sizeof sun.sun_path);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    unlink(s->sock_path); /* we hold the lock: what is left of it is stale */
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof sun) == 0 &&
-        chmod(s->sock_path, 0666) == 0 && listen(fd, 128) == 0)
+    int fd = sup_socket(s->sock_path, SOCK_SEQPACKET, 0666, 128);
+    if (fd >= 0)
         s->clients_at = evconnlistener_new(
             s->base, on_connect, s,
             LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -295,14 +293,8 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
 int
 sup_control_listen(struct sup *s, char *err, size_t err_len)
 {
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    memcpy(sun.sun_path, s->ctl_path, sizeof sun.sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    unlink(s->ctl_path);
-    mode_t old = umask(0177);
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof sun) == 0;
-    umask(old);
-    if (bound && listen(fd, 16) == 0)
+    int fd = sup_socket(s->ctl_path, SOCK_STREAM, 0600, 16);
+    if (fd >= 0)
         s->control_at = evconnlistener_new(
             s->base, on_connect, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (s->control_at != NULL)

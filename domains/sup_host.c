@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * sup_host.c: what the host must be like before anything is made, and the lock that keeps a
- * second daemon of the same name away. Every refusal says what to do about it.
+ * sup_host.c: what the host must be like before anything is made, the lock that keeps a second
+ * daemon of the same name away, and the sockets that the daemon is found by. Every refusal says
+ * what to do about it.
  */
 #include "sup.h"
 
@@ -15,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/exit_codes.h"
@@ -175,4 +177,28 @@ sup_unlock(struct sup *s)
     unlink(s->lock_path);
     close(s->lock_fd);
     s->lock_fd = -1;
+}
+
+int
+sup_socket(const char *path, int type, mode_t mode, int backlog)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof sun.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(sun.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    unlink(path);                     /* we hold the lock: what is left of it is stale */
+    mode_t old = umask(~mode & 0777); /* never open to more, not even for a moment */
+    int rc = bind(fd, (struct sockaddr *)&sun, sizeof sun);
+    umask(old);
+    if (rc == 0 && listen(fd, backlog) == 0)
+        return fd;
+    int e = errno;
+    close(fd);
+    errno = e;
+    return -1;
 }

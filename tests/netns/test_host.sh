@@ -28,6 +28,10 @@ idle_cpu() { # at most 30 ms of processor time in 3 s, all processes together
     echo "used $t0 before, $t1 after"
     awk -v a="$t0" -v b="$t1" 'BEGIN { exit !(b - a <= 0.03) }'
 }
+doors() { # anybody may ask to be a client, only root may command
+    (cd "$BULKHEAD_RUN_DIR" && stat -c '%a %n' -- *.sock *.ctl) | tee /dev/stderr |
+        sort | tr '\n' ' ' | grep -q '^600 [^ ]*\.ctl 666 [^ ]*\.sock $'
+}
 confined() { # pid
     local bad=0
     awk '/^Uid:/ && ($2 == 0 || $3 == 0 || $4 == 0) { print; bad = 1 }
@@ -53,6 +57,7 @@ for c in $(compositions); do
     bg_a nc -l -N "$HOST" 5005
     until_ok 3 in_b nc -z -w 1 "$HOST" 5005
     ok $? "$c: the kernel's own TCP on the interface works"
+    try "$c: its sockets are open to whom they should be" doors
     try "$c: and Bulkhead's address, too" in_b ping -q -c 2 -i 0.01 -W 2 $STACK
     ip -n "$A" addr del $HOST/$PREFIX dev $IF
 
