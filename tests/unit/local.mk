@@ -51,13 +51,13 @@ tests_unit_test_fifo_LDADD = $(UNIT_LIBS)
 REQUEST_KIT = tests/unit/kit_request.c tests/unit/kit_request.h
 UDP_KIT = tests/unit/udp_kit.c tests/unit/udp_kit.h $(REQUEST_KIT)
 UNIT_TESTS += tests/unit/test_udp
-tests_unit_test_udp_SOURCES = tests/unit/test_udp.c $(UDP_KIT)
+tests_unit_test_udp_SOURCES = tests/unit/test_udp.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_udp_send
-tests_unit_test_udp_send_SOURCES = tests/unit/test_udp_send.c $(UDP_KIT)
+tests_unit_test_udp_send_SOURCES = tests/unit/test_udp_send.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_send_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_udp_life
-tests_unit_test_udp_life_SOURCES = tests/unit/test_udp_life.c $(UDP_KIT)
+tests_unit_test_udp_life_SOURCES = tests/unit/test_udp_life.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_life_LDADD = $(UNIT_LIBS)
 
 IP_KIT = tests/unit/test_ip_kit.c tests/unit/test_ip_kit.h

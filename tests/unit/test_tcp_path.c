@@ -13,10 +13,11 @@
 
 static struct kit k;
 static bool pacing;
+static uint8_t answer; /* what the SYN-ACK said of ECN */
 
 /* A connection whose peer asked for ECN with these flags in its SYN. */
 static struct conn
-up(uint8_t ecn, uint8_t policy, uint8_t *answer)
+up(uint8_t ecn, uint8_t policy)
 {
     struct conn c = conn_default();
     kit_prepare(&k);
@@ -28,7 +29,7 @@ up(uint8_t ecn, uint8_t policy, uint8_t *answer)
     c.wscale = 4;
     const struct out_seg *o = conn_syn(&k, &c, ecn);
     cr_assert_not_null(o);
-    *answer = o->h.flags & (TCP_ECE | TCP_CWR);
+    answer = o->h.flags & (TCP_ECE | TCP_CWR);
     conn_ack(&k, &c, 1);
     cr_assert(conn_accepted(&k, &c));
     kit_step(&k, NULL, 0);
@@ -36,6 +37,15 @@ up(uint8_t ecn, uint8_t policy, uint8_t *answer)
     b->srtt = b->min_rtt[0] = RTT;
     b->rttvar = RTT / 2;
     return c;
+}
+
+/* So much to send, and a window that does not limit it. */
+static void
+write_wide(struct conn *c, uint32_t len)
+{
+    c->wnd = 0x7fff;
+    conn_ack(&k, c, 1);
+    kit_write(&k, c, len);
 }
 
 static void
@@ -69,8 +79,7 @@ Test(tcp_path, ecn_is_negotiated)
         {0, ECN_ASK, 0},
     };
     for (unsigned i = 0; i < ARRAY_LEN(t); i++) {
-        uint8_t answer;
-        struct conn c = up(t[i].ask, t[i].policy, &answer);
+        struct conn c = up(t[i].ask, t[i].policy);
         cr_assert_eq(answer, t[i].answer, "case %u", i);
         cr_assert_eq((conn_tcb(&k, &c)->h.bits & H_ECN) != 0, answer != 0);
         kit_end(&k);
@@ -98,8 +107,7 @@ Test(tcp_path, ecn_is_asked_for_once)
 /* 6.1.3: every ACK says ECE from a mark on until CWR comes. */
 Test(tcp_path, mark_is_echoed_until_cwr)
 {
-    uint8_t answer;
-    struct conn c = up(TCP_ECE | TCP_CWR, ECN_ANSWER, &answer);
+    struct conn c = up(TCP_ECE | TCP_CWR, ECN_ANSWER);
     arrive_marked(&c, 0, ECN_ECT0);
     EXPECT_SEG(&k, &c, TCP_ACK, 1, c.snd, 0);
     arrive_marked(&c, 0, ECN_CE);
@@ -116,8 +124,7 @@ Test(tcp_path, mark_is_echoed_until_cwr)
  * 6.1.4, 6.1.5: ECT on new data, on nothing else. */
 Test(tcp_path, echo_halves_once)
 {
-    uint8_t answer;
-    struct conn c = up(TCP_ECE | TCP_CWR, ECN_ANSWER, &answer);
+    struct conn c = up(TCP_ECE | TCP_CWR, ECN_ANSWER);
     struct tcb *b = conn_tcb(&k, &c);
     kit_write(&k, &c, 10 * MSS);
     for (const struct out_seg *o; (o = kit_take(&k)) != NULL;) {
@@ -186,13 +193,10 @@ black_hole(struct conn *c, uint32_t limit, uint32_t total, ns_t time)
  * found by probes whose loss does not slow down. */
 Test(tcp_path, black_hole_is_survived)
 {
-    uint8_t answer;
-    struct conn c = up(0, ECN_OFF, &answer);
+    struct conn c = up(0, ECN_OFF);
     struct tcb *b = conn_tcb(&k, &c);
-    c.wnd = 0x7fff;
-    conn_ack(&k, &c, 1);
     const uint32_t total = 100 * MSS;
-    kit_write(&k, &c, total);
+    write_wide(&c, total);
     cr_assert_eq(black_hole(&c, 1300, total, 60 * NS_S), total);
     cr_assert(b->h.mss <= 1300 && b->h.mss > 1300 - 100, "mss %u", b->h.mss);
     cr_assert_geq(k.stats.v[STAT_tcp_mtu_reduced], 1);
@@ -203,13 +207,10 @@ Test(tcp_path, black_hole_is_survived)
 /* A path that lost everything for a while was no black hole: the size comes back at once. */
 Test(tcp_path, outage_does_not_keep_segments_small)
 {
-    uint8_t answer;
-    struct conn c = up(0, ECN_OFF, &answer);
+    struct conn c = up(0, ECN_OFF);
     struct tcb *b = conn_tcb(&k, &c);
-    c.wnd = 0x7fff;
-    conn_ack(&k, &c, 1);
     const uint32_t total = 100 * MSS;
-    kit_write(&k, &c, total);
+    write_wide(&c, total);
     for (unsigned i = 0; i < 12 && b->h.mss == MSS; i++) {
         kit_until_sent(&k, 100 * NS_S);
         kit_drop(&k);
@@ -222,15 +223,12 @@ Test(tcp_path, outage_does_not_keep_segments_small)
 /* A window leaves spread over the round trip, not in one burst; and all of it leaves. */
 Test(tcp_path, paced)
 {
-    uint8_t answer;
     pacing = true;
-    struct conn c = up(0, ECN_OFF, &answer);
+    struct conn c = up(0, ECN_OFF);
     struct tcb *b = conn_tcb(&k, &c);
     b->cc.cwnd = 60 * MSS;
     b->cc.ssthresh = 30 * MSS;
-    c.wnd = 0x7fff;
-    conn_ack(&k, &c, 1);
-    kit_write(&k, &c, 60 * MSS);
+    write_wide(&c, 60 * MSS);
     unsigned burst = kit_pending(&k), n = burst;
     kit_drop(&k);
     cr_assert_lt(burst, 20);

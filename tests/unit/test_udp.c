@@ -7,25 +7,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "udp_kit.h"
+#include "udp_test.h"
 #include "wire/csum.h"
-
-static struct kit k;
-static uint8_t data[DGRAM_MAX + 8], back[DGRAM_MAX + 8];
-
-static void
-setup(void)
-{
-    kit_up(&k);
-    kit_bytes(data, sizeof data);
-}
-
-static void
-finish(void)
-{
-    cr_assert(udp_validate(k.u));
-    kit_end(&k);
-}
 
 TestSuite(udp, .init = setup, .fini = finish);
 

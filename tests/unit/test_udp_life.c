@@ -7,24 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "udp_kit.h"
-
-static struct kit k;
-static uint8_t data[DGRAM_MAX + 8], back[DGRAM_MAX + 8];
-
-static void
-setup(void)
-{
-    kit_up(&k);
-    kit_bytes(data, sizeof data);
-}
-
-static void
-finish(void)
-{
-    cr_assert(udp_validate(k.u));
-    kit_end(&k);
-}
+#include "udp_test.h"
 
 TestSuite(udp_life, .init = setup, .fini = finish);
 
