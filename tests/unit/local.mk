@@ -7,6 +7,7 @@
 # drives a kernel goes to tests/netns instead).
 UNIT_TESTS =
 UNIT_LIBS = libipc.la libproto.la $(CRITERION_LIBS)
+EXTRA_DIST += tests/unit/rnd.h
 
 UNIT_TESTS += tests/unit/test_ring
 tests_unit_test_ring_LDADD = $(UNIT_LIBS)

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "rnd.h"
 #include "tcp/cc.h"
 #include "tcp/hystart.h"
 
@@ -16,10 +17,7 @@ static uint64_t seed = 88172645463325252ull;
 static uint64_t
 rnd(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
+    return rnd_next(&seed) % below;
 }
 
 static struct cc

@@ -7,6 +7,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "rnd.h"
 #include "tcp/cc.h"
 
 #define FLOWS 2
@@ -17,10 +18,7 @@ static uint64_t seed = 88172645463325252ull;
 static uint64_t
 rnd(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
+    return rnd_next(&seed) % below;
 }
 
 struct flow {

@@ -7,21 +7,13 @@
  */
 #include <criterion/criterion.h>
 
+#include "rnd.h"
 #include "test_ip_kit.h"
-
-static uint64_t
-rnd(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
 
 static uint32_t
 below(uint64_t *s, uint32_t n)
 {
-    return (uint32_t)((rnd(s) >> 20) % n);
+    return (uint32_t)((rnd_next(s) >> 20) % n);
 }
 
 static uint32_t
@@ -78,7 +70,7 @@ from_wire(struct kit *k, uint64_t *s)
         d[i] = kit_fill(k, &f);
         if (below(s, 20) == 0) { /* forged: the frame itself never left the NIC */
             k->place[d[i].addr / FRAME_SIZE] = HOME;
-            d[i].addr = (uint32_t)rnd(s) | frames_bytes(&k->f);
+            d[i].addr = (uint32_t)rnd_next(s) | frames_bytes(&k->f);
         }
     }
     for (unsigned taken = 0; taken < n;) {
@@ -103,13 +95,13 @@ from_above(struct kit *k, uint64_t *s)
         uint8_t *b = (uint8_t *)&p[i];
         if (below(s, 12) == 0) {
             unsigned at = 4 + below(s, sizeof p[i] - 4); /* not the address */
-            b[at] = (uint8_t)rnd(s);
+            b[at] = (uint8_t)rnd_next(s);
         }
         if (below(s, 20) == 0)
             p[i].kind = PKT_REJECT;
         if (below(s, 30) == 0) {
             k->mem[frame_of(p[i].addr)] = 0;
-            p[i].addr = (uint32_t)rnd(s) | frames_bytes(&k->f);
+            p[i].addr = (uint32_t)rnd_next(s) | frames_bytes(&k->f);
         }
     }
     unsigned taken = kit_out(k, up, p, n);
@@ -223,7 +215,7 @@ Test(ip_hostile, noise)
         if (from == ETH_HEADER && below(&s, 2))
             put_be16(f.b + 12, ETH_TYPE_ARP);
         for (uint32_t j = from; j < f.len; j++)
-            f.b[j] = (uint8_t)rnd(&s);
+            f.b[j] = (uint8_t)rnd_next(&s);
         kit_in(k, &f);
         kit_clear(k);
     }

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "rnd.h"
 #include "tcp/wheel.h"
 
 #define NODES 400u
@@ -26,15 +27,6 @@ start(ns_t now)
     memset(node, 0, sizeof node);
     memset(due, 0, sizeof due);
     wheel_init(&w, node_of, node, now);
-}
-
-static uint64_t
-random64(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
 }
 
 /* The tick at which the wheel must give out what is asked for at `at`, now being `now`. */
@@ -82,20 +74,20 @@ Test(wheel, against_a_table)
         ns_t now = begin[b];
         start(now);
         for (unsigned step = 0; step < 60000; step++) {
-            uint64_t r = random64(&seed);
+            uint64_t r = rnd_next(&seed);
             uint32_t i = (uint32_t)(r % NODES);
             unsigned scale = (unsigned)(r >> 32) % 42;
             if (r >> 60 < 9) {
                 if (due[i] != 0)
                     wheel_remove(&w, i);
-                ns_t at = now + random64(&seed) % (1ull << (scale + 4));
+                ns_t at = now + rnd_next(&seed) % (1ull << (scale + 4));
                 wheel_insert(&w, i, at);
                 due[i] = tick_of(at, now);
             } else if (r >> 60 < 11) {
                 wheel_remove(&w, i); /* also one that is not in */
                 due[i] = 0;
             } else {
-                now += random64(&seed) % (1ull << (scale / 2 + 10));
+                now += rnd_next(&seed) % (1ull << (scale / 2 + 10));
                 take_all(now);
             }
             if (step % 16 == 0)
