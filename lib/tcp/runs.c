@@ -7,13 +7,13 @@
 #include "runs.h"
 
 void
-runs_init(struct run_pool *p, struct run *memory, uint32_t n_sessions)
+runs_init(struct run_pool *p, struct run *memory, uint32_t n_sessions, uint32_t extra)
 {
     *p = (struct run_pool){
         .run = memory,
-        .extra = runs_extra(n_sessions),
+        .extra = extra,
         .free = RUN_NONE,
-        .n_free = runs_of(n_sessions),
+        .n_free = runs_of(n_sessions, extra),
         .sure = RUNS_SURE * n_sessions,
     };
 }

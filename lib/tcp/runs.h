@@ -20,8 +20,10 @@
 
 #define RUN_NONE UINT32_MAX
 #define RUNS_SURE 2u        /* of a session's sent list */
-#define RUNS_SESSION 32768u /* at most in a list: 32 MiB of which every other segment is lost  \
-                             */
+#define RUNS_COMMON 131072u /* usually, beyond those that are promised */
+#define RUNS_SESSION                                                                           \
+    32768u /* at most in a list: 32 MiB of which every other segment is lost                   \
+            */
 
 #define RUN_SACKED 1u /* the peer has it; it may still change its mind (RFC 2018 section 8) */
 #define RUN_LOST 2u   /* to be sent again */
@@ -55,17 +57,12 @@ struct run_pool {
     uint32_t sure; /* of n_free, promised to sessions that have fewer than RUNS_SURE */
 };
 
-/* memory: runs_of(n_sessions) of them; what is not used is not touched. */
-void runs_init(struct run_pool *p, struct run *memory, uint32_t n_sessions);
+/* memory: runs_of(n_sessions, extra) of them; what is not used is not touched. */
+void runs_init(struct run_pool *p, struct run *memory, uint32_t n_sessions, uint32_t extra);
 static inline uint32_t
-runs_extra(uint32_t n_sessions)
+runs_of(uint32_t n_sessions, uint32_t extra)
 {
-    return max_u32(n_sessions, 4 * RUNS_SESSION);
-}
-static inline uint32_t
-runs_of(uint32_t n_sessions)
-{
-    return RUNS_SURE * n_sessions + runs_extra(n_sessions);
+    return RUNS_SURE * n_sessions + extra;
 }
 
 static inline struct run_list

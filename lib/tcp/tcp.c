@@ -24,6 +24,12 @@ struct layout {
     uint32_t n_hash;
 };
 
+static uint32_t
+runs_extra(const struct tcp_config *c)
+{
+    return c->runs != 0 ? c->runs : max_u32(c->n_sessions, RUNS_COMMON);
+}
+
 static struct layout
 layout_of(const struct tcp_config *c, const struct frames *f)
 {
@@ -43,7 +49,7 @@ layout_of(const struct tcp_config *c, const struct frames *f)
     l.hash = take(&at, l.n_hash * sizeof(uint32_t));
     l.port_use = take(&at, 65536 * sizeof(uint16_t));
     l.dirty = take(&at, n * sizeof(uint32_t));
-    l.runs = take(&at, runs_of(n) * sizeof(struct run));
+    l.runs = take(&at, runs_of(n, runs_extra(c)) * sizeof(struct run));
     l.stack = take(&at, pool_stack_bytes(n_frames));
     l.soft_size = ALIGN_UP(at, (size_t)CACHE_LINE);
     return l;
@@ -203,7 +209,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->work_head = t->work_tail = t->tw_head = t->tw_tail = SESS_NONE;
     for (unsigned i = 0; i < ARRAY_LEN(t->runs_used); i++)
         t->runs_used[i] = 0;
-    runs_init(&t->runs, (struct run *)(void *)(m + l.runs), cfg->n_sessions);
+    runs_init(&t->runs, (struct run *)(void *)(m + l.runs), cfg->n_sessions, runs_extra(cfg));
     pool_init(&t->pool, f, PART_TCPTX, (uint32_t *)(void *)(m + l.stack), s + l.holder);
     wheel_init(&t->wheel, wheel_node_of_tcb, t, now);
     sessions_take_up(t);

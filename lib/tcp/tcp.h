@@ -24,6 +24,7 @@ struct tcp_config {
     uint32_t orphans;        /* sessions without a client at once */
     uint32_t sndbuf, rcvbuf; /* default bytes of a session's FIFOs */
     uint32_t buffer_max;     /* that they may grow to by themselves */
+    uint32_t runs;           /* to tell fates apart (runs.h); 0: as usual */
     bool csum_partial_ok;    /* accept a checksum that is just the pseudo-header's sum:
                               * what veth hands over when the peer left it to hardware */
     uint8_t ecn;             /* enum tcp_ecn */

@@ -47,6 +47,7 @@ configure(struct stack *s)
         .sndbuf = c->sndbuf,
         .rcvbuf = c->rcvbuf,
         .buffer_max = c->buffer_max,
+        .runs = c->runs,
         .isn_fixed = c->isn_fixed,
         .ecn = c->ecn,
         .congestion = c->congestion,

@@ -25,6 +25,7 @@ struct stack_config {
     uint32_t tcp_sessions, udp_sessions, half_open, orphans;
     uint32_t sndbuf, rcvbuf; /* of streams */
     uint32_t buffer_max;     /* that they grow to by themselves */
+    uint32_t runs;           /* as in tcp_config */
     uint32_t udp_buf;        /* of datagrams, each way */
     uint32_t isn_fixed;      /* as in tcp_config, and so are these */
     uint8_t ecn, congestion, cookies;

@@ -10,6 +10,7 @@
 #include "pair.h"
 #include "session/dir.h"
 #include "tcp/cc.h"
+#include "tcp/runs.h"
 
 #define BUFFER (16 << 20)
 #define RATE 1000000000ull /* bits/s */
@@ -30,6 +31,7 @@ setup(void)
         c.wire[i].bits_per_s = RATE;
         c.stack[i].sndbuf = c.stack[i].rcvbuf = BUFFER;
         c.stack[i].check_every = 1000;
+        c.stack[i].runs = RUNS_COMMON;
         c.arena[0].n_tx_pages = c.arena[0].n_rx_pages = 9000;
     }
     memset(sent, 0, sizeof sent);

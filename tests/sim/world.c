@@ -78,6 +78,7 @@ world_usual(uint64_t seed)
             .orphans = 64,
             .sndbuf = 65536,
             .rcvbuf = 65536,
+            .runs = 4096,
             .udp_buf = 131072,
             .batch = BATCH_MAX,
         };

@@ -26,6 +26,7 @@ kit_prepare(struct kit *k)
                                  .orphans = 8,
                                  .sndbuf = 65536,
                                  .rcvbuf = 65536,
+                                 .runs = 4096,
                                  .key = {1, 2, 3}};
     k->limits = (struct sess_limits){.sessions = KIT_SESSIONS, .half_open = 8};
     k->geometry = (struct arena_geometry){.n_slots = KIT_SLOTS,

@@ -81,7 +81,8 @@ Test(tcp_data, many_gaps)
 {
     enum { ROOM = 256 };
     struct conn c = conn_up(&k);
-    k.t->runs_used[c.client] = k.t->runs.extra / 4 - ROOM; /* its other sessions hold the rest */
+    k.t->runs_used[c.client] =
+        k.t->runs.extra / 4 - ROOM; /* its other sessions hold the rest */
     for (uint32_t i = 0; i < ROOM + 10; i++)
         piece(&c, 10 + 20 * i, 20 + 20 * i, 7);
     cr_assert_eq(conn_tcb(&k, &c)->ooo.n, ROOM);

@@ -17,9 +17,9 @@ static struct run *memory;
 static void
 init(void)
 {
-    memory = calloc(runs_of(N_SESSIONS), sizeof *memory);
+    memory = calloc(runs_of(N_SESSIONS, RUNS_COMMON), sizeof *memory);
     cr_assert_not_null(memory);
-    runs_init(&pool, memory, N_SESSIONS);
+    runs_init(&pool, memory, N_SESSIONS, RUNS_COMMON);
 }
 
 static void
@@ -76,7 +76,7 @@ Test(tcp_runs, against_an_array)
     cr_assert_eq(used, n);
     runs_clear(&pool, &l, false, &used);
     cr_assert_eq(used, 0);
-    cr_assert_eq(pool.n_free, runs_of(N_SESSIONS));
+    cr_assert_eq(pool.n_free, runs_of(N_SESSIONS, RUNS_COMMON));
 }
 
 static unsigned
