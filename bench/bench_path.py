@@ -34,8 +34,9 @@ def bdp(rate, rtt_ms):
 class Condition:
     """One path: loss and reordering (parts of 1) of the data; rtt in ms; rate in bit/s."""
 
-    def __init__(self, rate, rtt_ms, loss=0.0, reorder=0.0):
+    def __init__(self, rate, rtt_ms, loss=0.0, reorder=0.0, jitter_us=0):
         self.rate, self.rtt_ms, self.loss, self.reorder = rate, rtt_ms, loss, reorder
+        self.jitter_us = jitter_us
         # What is usual in routers; on short ways still enough for a few bursts.
         self.queue = max(bdp(rate, rtt_ms), 128 << 10)
 
@@ -51,6 +52,8 @@ class Condition:
         if self.reorder:
             args += ["--reorder", "%g" % self.reorder, "--reorder-packets", "5",
                      "--reorder-delay", "%gus" % max(2000, self.rtt_ms * 500)]
+        if self.jitter_us:
+            args += ["--jitter", "%gus" % self.jitter_us]
         return args
 
     def usual_rate(self):
@@ -70,7 +73,8 @@ class Condition:
 
     def as_dict(self):
         return {"rate": self.rate, "rtt_ms": self.rtt_ms, "loss": self.loss,
-                "reorder": self.reorder, "queue_bytes": self.queue}
+                "reorder": self.reorder, "jitter_us": self.jitter_us,
+                "queue_bytes": self.queue}
 
 
 class Path(Net):
@@ -252,26 +256,28 @@ class Path(Net):
                 found[int(port.group(1))] = int(got.group(1)) if got else 0
         return found
 
-    def together(self, stacks, congestion, cond, seed, seconds):
-        """Several flows at once, each of as much as it gets. The first quarter of the time is
-        for finding their shares and is not counted."""
+    def together(self, stacks, congestion, cond, seed, seconds, last_first=False):
+        """Several flows at once, each of as much as it gets; the last of them begins if so
+        told. The first quarter of the time is for finding their shares and is not counted."""
         ports = [PORT + i for i in range(len(stacks))]
         wire = self.wire_start(*cond.wire(seed))
         rx = [self.receiver(p) for p in ports]
         for stack in set(stacks):
             self.ping(stack, 2, 1 + cond.rtt_ms / 1e3)
-        tx = [self.sender(s, congestion, p, 1 << 40) for s, p in zip(stacks, ports)]
+        order = sorted(zip(ports, stacks), reverse=last_first)
+        tx = {p: self.sender(s, congestion, p, 1 << 40) for p, s in order}
         time.sleep(seconds / 4)
         t0, before = time.monotonic(), self.received()
         time.sleep(seconds * 3 / 4)
         t1, after = time.monotonic(), self.received()
         out = {"mbit_per_second": [], "remark": None}
-        for stack, p, port in zip(stacks, tx, ports):
+        for stack, port in zip(stacks, ports):
+            p = tx[port]
             if p.poll() is not None:
                 out["remark"] = "%s failed with %d: %s" % (stack, p.returncode, self.said(p))
             got = after.get(port, 0) - before.get(port, 0)
             out["mbit_per_second"].append(got * 8 / (t1 - t0) / 1e6)
-        self.forget(*tx, *rx)
+        self.forget(*tx.values(), *rx)
         time.sleep(0.3 + 4 * cond.rtt_ms / 1e3)
         out["wire"] = self.wire_stop(wire)
         return out
