@@ -82,6 +82,8 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     if (s->ack >= una)
         sack_take(t, c, s, una, &d);
     c->delivered += d.bytes;
+    if ((c->h.bits & H_ECN) && (s->h.flags & TCP_ECE))
+        c->delivered_ce += d.bytes;
     c->n.dsacks += d.dsack;
     rtt_measure(t, c, s, &d);
     ecn_echoed(t, c, s, d.flight);

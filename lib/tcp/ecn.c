@@ -36,6 +36,7 @@ ecn_received(struct tcb *c, const struct seg *s)
         return;
     if (s->h.flags & TCP_CWR)
         c->ecn_echo = false;
+    c->ecn_seen |= (s->tos & ECN_MASK) != 0;
     if ((s->tos & ECN_MASK) == ECN_CE) {
         c->ecn_echo = true;
         c->ack_now = true;

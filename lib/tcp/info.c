@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * info.c: TCP_INFO: what the stack knows of a session, in the form and the units that Linux has
- * for it. What is not measured here is zero.
+ * for it.
+ *
+ * Zero for ever, as on Linux: tcpi_last_ack_sent, tcpi_fackets. Zero, as there is no TCP Fast
+ * Open: tcpi_fastopen_client_fail. Constant: tcpi_ato (one delay for all), tcpi_reordering
+ * (RACK measures reordering in time, not in segments). Not estimated from what arrives, but the
+ * size that was negotiated: tcpi_rcv_mss.
  */
 #include <linux/tcp.h>
 
@@ -38,17 +43,47 @@ ms_since(const struct tcp *t, uint32_t then)
     return ts_clock(t->now) - then;
 }
 
-void
-info_busy(struct tcp *t, struct tcb *c)
+/* Who holds the sender up, as Linux tells it: the peer, if the next segment does not fit its
+ * window though ours has room; the buffer, if the program has filled it and all of it is sent
+ * already, until there is room enough to wake the program; else the path. */
+static enum chrono
+chrono_of(const struct tcb *c)
 {
-    bool busy = c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT &&
-                c->h.snd_una < 1 + c->h.tx_tail;
-    if (busy == c->busy)
+    uint64_t end = 1 + c->h.tx_tail, edge = c->h.snd_una + c->h.snd_wnd;
+    if (c->h.state < TCPS_ESTABLISHED || c->h.state == TCPS_TIME_WAIT || c->h.snd_una >= end)
+        return CHRONO_IDLE;
+    if (c->lost != 0 || (pipe_of(c) != 0 && pipe_of(c) + c->h.mss > c->cc.cwnd))
+        return CHRONO_BUSY;
+    uint64_t queued = end > c->snd_nxt ? end - c->snd_nxt : 0;
+    if (queued != 0)
+        return c->snd_nxt + min_u64(queued, c->h.mss) > edge ? CHRONO_RWND : CHRONO_BUSY;
+    uint64_t acked = max_u64(c->h.snd_una, 1) - 1;
+    bool full = c->h.tx_tail - acked >= c->opt.sndbuf;
+    bool woken = slot_writable(SLOT_CONNECTED, 0, c->opt.sndbuf, c->h.tx_tail, acked);
+    if (!(c->h.bits & H_SHUT_WR) && (full || (c->chrono == CHRONO_SNDBUF && !woken)))
+        return CHRONO_SNDBUF;
+    return CHRONO_BUSY;
+}
+
+void
+info_chrono(struct tcp *t, struct tcb *c)
+{
+    uint64_t end = 1 + c->h.tx_tail;
+    if (c->snd_nxt >= end && c->lost == 0 && pipe_of(c) + c->h.mss <= c->cc.cwnd)
+        c->rate.starved = true;
+    enum chrono now = chrono_of(c);
+    if (now == c->chrono)
         return;
-    if (c->busy)
-        c->n.busy += t->now - c->n.busy_at;
-    c->busy = busy;
-    c->n.busy_at = t->now;
+    if (c->chrono != CHRONO_IDLE)
+        c->n.chrono[c->chrono] += t->now - c->n.chrono_at;
+    c->chrono = (uint8_t)now;
+    c->n.chrono_at = t->now;
+}
+
+static uint64_t
+chrono_us(const struct tcp *t, const struct tcb *c, enum chrono which)
+{
+    return (c->n.chrono[which] + (c->chrono == which ? t->now - c->n.chrono_at : 0)) / NS_US;
 }
 
 static uint8_t
@@ -92,7 +127,10 @@ info_timers(const struct tcp *t, const struct tcb *c, struct tcp_info *o)
     o->tcpi_rtt = us(c->srtt);
     o->tcpi_rttvar = us(c->rttvar);
     o->tcpi_min_rtt = c->srtt != 0 ? us(rtt_min(c)) : UINT32_MAX;
-    o->tcpi_busy_time = (c->n.busy + (c->busy ? t->now - c->n.busy_at : 0)) / NS_US;
+    o->tcpi_rwnd_limited = chrono_us(t, c, CHRONO_RWND);
+    o->tcpi_sndbuf_limited = chrono_us(t, c, CHRONO_SNDBUF);
+    o->tcpi_busy_time =
+        chrono_us(t, c, CHRONO_BUSY) + o->tcpi_rwnd_limited + o->tcpi_sndbuf_limited;
 }
 
 static void
@@ -104,7 +142,7 @@ info_windows(struct tcp *t, const struct tcb *c, struct tcp_info *o)
     if (c->h.bits & H_SACK)
         o->tcpi_options |= TCPI_OPT_SACK;
     if (c->h.bits & H_ECN)
-        o->tcpi_options |= TCPI_OPT_ECN;
+        o->tcpi_options |= c->ecn_seen ? TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN : TCPI_OPT_ECN;
     if (c->h.bits & H_WS) {
         o->tcpi_options |= TCPI_OPT_WSCALE;
         o->tcpi_snd_wscale = (uint8_t)(c->h.snd_wscale & 15u);
@@ -145,7 +183,9 @@ info_counts(const struct tcb *c, struct tcp_info *o)
     o->tcpi_data_segs_in = c->n.data_in;
     o->tcpi_data_segs_out = c->n.data_out;
     o->tcpi_delivery_rate = c->rate.bytes_s;
+    o->tcpi_delivery_rate_app_limited = c->rate.app_limited & 1u;
     o->tcpi_delivered = segments(c, c->delivered);
+    o->tcpi_delivered_ce = segments(c, c->delivered_ce);
     o->tcpi_bytes_sent = c->n_tx;
     o->tcpi_bytes_retrans = c->n.bytes_rexmt;
     o->tcpi_dsack_dups = c->n.dsacks;

@@ -269,7 +269,7 @@ int tcp_option_get(struct tcp *t, struct tcb *c, int level, int name, uint64_t *
 /* ---- info.c ---- */
 /* TCP_INFO: into one of the answers of the client's arena; *value names it. 0 or errno. */
 int tcp_info_answer(struct tcp *t, struct tcb *c, uint64_t *value);
-/* Keep count of the time that there was something to send. */
-void info_busy(struct tcp *t, struct tcb *c);
+/* At the end of a step: keep count of the time that there is something to send. */
+void info_chrono(struct tcp *t, struct tcb *c);
 
 #endif

@@ -82,6 +82,8 @@ rtt_measure(struct tcp *t, struct tcb *c, const struct seg *s, const struct deli
         return;
     if (c->rtt_next != 0 && t->now > c->rate.at)
         c->rate.bytes_s = (c->delivered - c->rate.delivered) * NS_S / (t->now - c->rate.at);
+    c->rate.app_limited = c->rate.starved;
+    c->rate.starved = false;
     c->rate.at = t->now;
     c->rate.delivered = c->delivered;
     c->rtt_next = c->snd_nxt + 1;

@@ -73,7 +73,7 @@ slot_publish(struct tcp *t, struct tcb *c)
     set(d->rcvlowat, low_mark(t, c));
     if (c->rcv_up != 0)
         set(d->urgent, c->rcv_up - 1);
-    info_busy(t, c);
+    info_chrono(t, c);
     set(d->sndbuf, c->opt.sndbuf);
     set(d->rcvbuf, c->opt.rcvbuf);
     atomic_store_explicit(&d->state, slot_state(c), memory_order_release);

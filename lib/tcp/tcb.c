@@ -98,12 +98,15 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->min_rtt_since = t->now;
     c->rack = (struct rack){.mult = 1};
     c->undo = (struct undo){0};
-    c->tlp_end = c->dsack_l = c->dsack_r = c->delivered = 0;
+    c->tlp_end = c->dsack_l = c->dsack_r = 0;
+    c->delivered = c->delivered_ce = 0;
     c->lost_beyond = c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;
     c->ecn_until = c->pace_next = c->limited = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
-    c->deferred = c->uncork = c->busy = false;
+    c->deferred = c->uncork = c->ecn_seen = false;
+    if (c->chrono >= CHRONOS || c->n.chrono_at > t->now) /* else it goes on over a crash */
+        c->chrono = CHRONO_IDLE;
     c->snd_up = c->rcv_up = 0;
     c->quick = 0;
     c->n.data_sent_ms = c->n.data_rcvd_ms = c->n.ack_rcvd_ms = ts_clock(t->now);

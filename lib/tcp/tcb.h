@@ -97,6 +97,10 @@ enum { T_REXMT, T_LOSS, T_PACE, T_DELACK, T_KEEP, T_WAIT, T_CORK, T_COUNT };
  * RFC 6937; a timeout is repaired, in slow start. */
 enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
 
+/* TCP_INFO: time with something to send or unacknowledged, and what of it the peer's window or
+ * a small buffer held up. */
+enum chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, CHRONOS };
+
 /* Bits of tcb_hard.bits. */
 #define H_TS 1u           /* timestamps negotiated */
 #define H_WS 2u           /* window scaling negotiated */
@@ -177,6 +181,7 @@ struct tcb {
     uint32_t sacked, lost;     /* bytes of sent that are so */
     uint32_t dup_bytes;        /* what duplicate ACKs without SACK say has arrived */
     uint64_t delivered;        /* bytes acknowledged or SACKed so far */
+    uint64_t delivered_ce;     /* with ECE */
     ns_t syn_time;             /* when the SYN was sent; 0: more than once */
     ns_t srtt, rttvar, rto;
     uint64_t rtt_next; /* RFC 6298 gets a sample a round trip: when this is acked */
@@ -243,7 +248,8 @@ struct tcb {
     bool tlp_due;              /* T_LOSS is for a tail loss probe */
     bool deferred;             /* SYN-RECEIVED: acknowledged, and waiting for data */
     bool uncork;               /* TCP_CORK has held bytes back long enough */
-    bool busy;                 /* something was to be sent or acknowledged, since busy_at */
+    bool ecn_seen;             /* something came with ECT or CE */
+    uint8_t chrono;            /* enum chrono, since n.chrono_at */
     uint8_t quick;             /* segments still to be acknowledged at once */
     uint64_t snd_up, rcv_up;   /* one past the last urgent byte, extended; 0: none */
     uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
@@ -251,7 +257,7 @@ struct tcb {
     uint64_t n_rx, n_tx, n_drop, n_rexmt;
     struct counts {
         uint64_t bytes_rexmt;
-        ns_t busy, busy_at; /* time with something to send or unacknowledged */
+        ns_t chrono[CHRONOS], chrono_at; /* the first is not counted */
         uint32_t segs_out, segs_in, data_out, data_in;
         uint32_t dsacks, reordered, ooo;
         uint32_t data_sent_ms, data_rcvd_ms, ack_rcvd_ms; /* ts_clock of the last */
@@ -259,6 +265,8 @@ struct tcb {
     struct rate { /* what arrived in the last whole round trip */
         ns_t at;
         uint64_t delivered, bytes_s;
+        bool app_limited; /* there was not always something to send in it */
+        bool starved;     /* nor in the present one */
     } rate;
 };
 
