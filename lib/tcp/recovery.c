@@ -120,8 +120,11 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
     else if (duplicate)
         newreno_duplicate(t, c, d);
     bool probe = plp_acked(t, c, d->lost);
-    if (c->ca == CA_OPEN && (next || (d->lost != 0 && !probe)))
+    if (c->ca == CA_OPEN && (next || (d->lost != 0 && !probe))) {
         begin(t, c);
+        if (next) /* what was lost there went again before: nobody counted it, to undo this */
+            c->undo.marker = 0;
+    }
     if (c->ca == CA_RECOVERY)
         prr_ack(c, d);
     if (d->bytes != 0 && (sack || d->advanced)) /* a duplicate alone opens nothing */
