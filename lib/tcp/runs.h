@@ -21,9 +21,9 @@
 #define RUN_NONE UINT32_MAX
 #define RUNS_SURE 2u        /* of a session's sent list */
 #define RUNS_COMMON 131072u /* usually, beyond those that are promised */
-#define RUNS_SESSION                                                                           \
-    32768u /* at most in a list: 32 MiB of which every other segment is lost                   \
-            */
+#define RUNS_SMALL 16u      /* of a sent list: pieces smaller than any segment need be */
+/* At most in a list: 32 MiB of which every other segment is lost. */
+#define RUNS_SESSION 32768u
 
 #define RUN_SACKED 1u /* the peer has it; it may still change its mind (RFC 2018 section 8) */
 #define RUN_LOST 2u   /* to be sent again */

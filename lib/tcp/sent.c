@@ -228,12 +228,19 @@ sent_acked(struct tcp *t, struct tcb *c, uint64_t ack, struct delivery *d)
         d->rtt = d->rtt_first = 0;
 }
 
-/* A peer that reports every second byte would have us keep, and send, single bytes. */
+/* Is what the peer says of a part of this run worth keeping? One that reports every second byte
+ * would have us keep, and send, single bytes. But small segments that were sent in one step are
+ * one run, and each of them may be lost: a few boundaries may be anywhere. */
 static bool
-worth_split(const struct run *r, uint64_t at)
+worth_split(const struct tcb *c, const struct run *r, uint64_t left, uint64_t right)
 {
-    return at <= r->left || at >= r->right ||
-           (at - r->left >= MSS_MIN && r->right - at >= MSS_MIN);
+    uint64_t before = left > r->left ? left - r->left : 0;
+    uint64_t after = right < r->right ? r->right - right : 0;
+    uint64_t told = length(r) - before - after;
+    if (c->sent.n < RUNS_SMALL || told == length(r))
+        return true;
+    return told >= MSS_MIN && (before == 0 || before >= MSS_MIN) &&
+           (after == 0 || after >= MSS_MIN);
 }
 
 void
@@ -241,14 +248,14 @@ sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right, struct 
 {
     struct run *r = runs_find(&t->runs, &c->sent, left), *prev;
     for (; r != NULL && r->left < right; r = run_at(&t->runs, r->next)) {
-        if (r->flags & RUN_SACKED)
+        if ((r->flags & RUN_SACKED) || !worth_split(c, r, left, right))
             continue;
         if (r->left < left) {
-            if (!worth_split(r, left) || !split(t, c, r, left))
+            if (!split(t, c, r, left))
                 return;
-            continue;
+            r = run_at(&t->runs, r->next);
         }
-        if (!worth_split(r, right) || !split(t, c, r, right))
+        if (!split(t, c, r, right))
             return;
         delivered(t, c, r, r->right, d);
         d->sacked = true;

@@ -220,6 +220,42 @@ Test(tcp_path, outage_does_not_keep_segments_small)
     cr_assert_geq(b->h.mss, MSS - 40, "mss %u", b->h.mss);
 }
 
+/* No probe while a SACK block (here of a duplicate) takes room from the segment: with it the
+ * size tried would be beyond what the path is thought to take. */
+Test(tcp_path, no_probe_beside_sack_blocks)
+{
+    struct conn c = up(0, ECN_OFF);
+    struct tcb *b = conn_tcb(&k, &c);
+    mss_set(b, 1024);
+    b->plp.next = k.now;
+    sack_duplicate(b, 1, 2);
+    kit_write(&k, &c, 5 * 1024 + MSS); /* enough for a probe and what must follow it */
+    EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 1024 - 12);
+    EXPECT_SEG(&k, &c, TCP_ACK, 1 + 1024 - 12, 1, MSS); /* the block is told */
+}
+
+/* There was no frame for a probe, and its bytes go in pieces: that these arrive says nothing of
+ * the size. */
+Test(tcp_path, pieces_of_a_probe_prove_nothing)
+{
+    struct conn c = up(0, ECN_OFF);
+    struct tcb *b = conn_tcb(&k, &c);
+    uint32_t n_free = k.t->pool.n_free;
+    mss_set(b, 1024);
+    b->plp.next = k.now;
+    k.t->pool.n_free = 0;
+    kit_write(&k, &c, 10 * 1024);
+    cr_assert_eq(kit_pending(&k), 0);
+    cr_assert_eq(b->plp.right - b->plp.left, MSS);
+    k.t->pool.n_free = n_free;
+    kit_step(&k, NULL, 0);
+    EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, 1024);
+    kit_drop(&k);
+    conn_ack(&k, &c, (uint32_t)b->snd_nxt);
+    cr_assert_eq(b->h.mss, 1024);
+    cr_assert_eq(k.stats.v[STAT_tcp_mtu_raised], 0);
+}
+
 /* A window leaves spread over the round trip, not in one burst; and all of it leaves. */
 Test(tcp_path, paced)
 {
