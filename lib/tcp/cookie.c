@@ -12,6 +12,18 @@
  * good. Nothing of this is soft state: the key is the configuration's, and a cookie that was
  * sent before a crash is good after it.
  *
+ * What nothing is kept of cannot be told from what never was:
+ *
+ * - The hash holds the peer's first number, so what is known again is the segment right behind
+ *   the SYN. An ACK that overtakes it is a stranger's and gets the RST of RFC 9293 3.10.7.2, as
+ *   on Linux, whose cookies hold that number as well. (One with text or FIN gets none, while
+ *   cookies are about: its sender repeats the first text, and that makes the session.)
+ * - A copy of that segment that comes when its session is over begins another, with its text,
+ *   as on Linux: for as long as the cookie is good, two periods at most after the SYN-ACK. Time
+ *   stamps would not tell: the copy has those that the handshake's ACK had. If the peer
+ *   knows of the end, its RST ends this one with the first thing that is sent to it; if not,
+ *   since our RST was lost, the peer takes the new session for the old one.
+ *
  * One guess in 2^28 makes a session for an address that is not the guesser's. Refusals are
  * counted by source, and a source (a bucket of sources) that guesses more than COOKIE_GUESSES
  * times a second is not listened to for the rest of it: 24 days on average for one address.

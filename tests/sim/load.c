@@ -140,6 +140,17 @@ tick(struct world *w, void *ctx)
 
 /* ---- a whole run ---- */
 
+bool
+load_overtaken(struct load *l, struct flow *f)
+{
+    unsigned side = !f->opener;
+    if (f->overtaken)
+        return true;
+    f->overtaken = l->n_overtaken[side] < world_stat(l->w, side, STAT_tcp_cookie_refused);
+    l->n_overtaken[side] += f->overtaken;
+    return f->overtaken;
+}
+
 static bool
 all_over(void *ctx)
 {
@@ -155,7 +166,7 @@ all_over(void *ctx)
         /* Not accepted: the opener aborted so early that nobody heard of it, or timed out. */
         bool unheard =
             a->state == END_NONE && (o->plan != PLAN_ORDERLY || l->timeouts_ok ||
-                                     (l->cookies_ok && o->err != 0) || l->dead[a->side]);
+                                     (f->overtaken && o->err != 0) || l->dead[a->side]);
         if (a->state != END_OVER && !unheard)
             return false;
     }
@@ -244,8 +255,6 @@ load_run(struct load *l, struct world *w, const struct load_config *c)
     for (unsigned i = 0; i < 2; i++) {
         l->timeouts_ok |= w->cfg.wire[i].loss > 80000 || w->cfg.wire[i].corrupt > 80000;
         l->dup_ok |= w->cfg.wire[i].dup != 0;
-        const struct stack_config *s = &w->cfg.stack[i];
-        l->cookies_ok |= s->cookies == TCP_COOKIES_ALWAYS || s->half_open < c->flows;
     }
     open_all(l);
     flow_setup(l);

@@ -50,6 +50,7 @@ struct flow {
     unsigned opener;
     uint16_t lport; /* the opener's */
     ns_t start;
+    bool overtaken; /* load_overtaken() */
 };
 
 struct load_udp {
@@ -92,10 +93,8 @@ struct load {
     struct rng rng;
     bool timeouts_ok; /* the wire is so bad that a connection may time out */
     bool dup_ok;      /* the wire repeats frames: datagrams may come twice */
-    /* SYNs may be answered by cookie. Then an old ACK may be taken for a handshake's, and one
-     * that overtakes the handshake's for a stranger's, which a RST answers. */
-    bool cookies_ok;
-    bool broken_ok; /* datagrams may be lost by a crash */
+    uint32_t n_overtaken[2], n_strangers[2]; /* on this side, so far */
+    bool broken_ok;                          /* datagrams may be lost by a crash */
     struct flow flow[LOAD_FLOWS];
     struct load_listener listener[2];
     struct load_udp udp[2];
@@ -120,6 +119,11 @@ end_peer(struct end *e)
 {
     return &e->flow->e[!e->side];
 }
+
+/* Was this connection reset because an ACK overtook the handshake's, for a listener that had
+ * answered by cookie? It cannot tell that from a stranger's, and sends a RST (RFC 9293
+ * 3.10.7.2). Only as often as the stack counted it. */
+bool load_overtaken(struct load *l, struct flow *f);
 
 /* load_flow.c */
 void flow_setup(struct load *l);

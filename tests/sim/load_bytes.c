@@ -54,10 +54,10 @@ end_read(struct load *l, struct end *e)
         return true;
     }
     const struct end *o = end_peer(e);
-    /* What a RST ended may begin anew by an old ACK that has the right cookie in it (nothing
-     * was kept that could tell), and end again with a FIN, if the RST is lost or comes later.
-     */
-    bool ghost = l->cookies_ok && o->state == END_OVER && o->plan != PLAN_ORDERLY;
+    /* What a RST of the other side ended may begin anew there, by an old ACK that has the right
+     * cookie in it, and end again with a FIN, if the RST is lost or comes later. */
+    bool ghost = o->state == END_OVER && o->plan != PLAN_ORDERLY &&
+                 world_stat(l->w, o->side, STAT_tcp_cookie_rx) != 0;
     if ((e->got != o->sent && !ghost) || !(o->shut || o->state == END_OVER || l->dead[o->side]))
         world_fail(l->w, "end of stream at %llu of %llu bytes", (unsigned long long)e->got,
                    (unsigned long long)o->sent);

@@ -146,8 +146,10 @@ flow_accept(struct load *l, struct load_listener *li)
         return true;
     }
     /* Of an earlier attempt of an opener that gave up; or made of copies of an opener's
-     * segments that came after its connection was reset. */
-    if (!l->timeouts_ok && !l->dup_ok && !l->cookies_ok)
+     * segments that came after its connection was reset, or of an ACK with a cookie in it that
+     * came after its connection was over. */
+    bool ghost = l->n_strangers[li->side]++ < world_stat(l->w, li->side, STAT_tcp_cookie_rx);
+    if (!l->timeouts_ok && !l->dup_ok && !ghost)
         world_fail(l->w, "a connection that nobody made, from port %u", ntohs(sin.sin_port));
     bh_close(fd);
     return true;
@@ -169,8 +171,8 @@ end_failed(struct load *l, struct end *e, int err)
     const struct end *o = end_peer(e);
     bool rude = o->plan != PLAN_ORDERLY && (o->state == END_OVER || o->state == END_NONE);
     /* After its own end timed out the other side answers with a reset. */
-    bool reset =
-        (err == ECONNRESET || err == EPIPE) && (rude || l->timeouts_ok || l->cookies_ok);
+    bool reset = (err == ECONNRESET || err == EPIPE) &&
+                 (rude || l->timeouts_ok || load_overtaken(l, e->flow));
     bool late = (err == ETIMEDOUT || err == EHOSTUNREACH) && l->timeouts_ok;
     bool killed = l->dead[o->side] && (err == ECONNRESET || err == ECONNREFUSED ||
                                        err == EPIPE || err == ETIMEDOUT);
@@ -301,8 +303,7 @@ void
 flow_check(struct load *l, const struct flow *f)
 {
     const struct end *a = &f->e[0], *b = &f->e[1];
-    if (a->plan != PLAN_ORDERLY || b->plan != PLAN_ORDERLY || l->timeouts_ok ||
-        (l->cookies_ok && (a->err != 0 || b->err != 0)))
+    if (a->plan != PLAN_ORDERLY || b->plan != PLAN_ORDERLY || l->timeouts_ok || f->overtaken)
         return;
     if (!a->eof || !b->eof || a->got != b->to_send || b->got != a->to_send)
         world_fail(l->w, "a connection did not end as it should");

@@ -218,6 +218,42 @@ Test(tcp_cookie, text_behind_a_lost_handshake)
     cr_assert_eq(kit_readable(&k, &c), 200);
 }
 
+/* An ACK alone that overtakes the handshake's is answered by RST, as on Linux: the cookie holds
+ * the peer's first number, and this one does not follow it. */
+Test(tcp_cookie, ack_that_overtakes)
+{
+    struct conn c = conn_peer(0);
+    kit_start_cookies(&k, TCP_COOKIES_ALWAYS);
+    cr_assert(conn_half_open(&k, &c, 0));
+    c.snd = 101;
+    conn_ack(&k, &c, 1);
+    EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
+    cr_assert_not(conn_accepted(&k, &c));
+    cr_assert_eq(kit_stat(&k, STAT_tcp_cookie_refused), 1);
+}
+
+/* A copy of the handshake's ACK that comes after the end begins anew, as nothing is kept that
+ * could tell; but no longer than the cookie is good, and the peer's RST ends it. */
+Test(tcp_cookie, copy_after_the_end)
+{
+    struct conn c = conn_peer(0);
+    kit_start_cookies(&k, TCP_COOKIES_ALWAYS);
+    cr_assert(conn_half_open(&k, &c, 0));
+    conn_ack(&k, &c, 1);
+    cr_assert(conn_accepted(&k, &c));
+    conn_raw(&k, &c, TCP_RST, 1, 0, NULL, 0);
+    EXPECT_STATE(&k, &c, TCPS_CLOSED);
+    struct conn d = c;
+    conn_ack(&k, &d, 1);
+    cr_assert(conn_accepted(&k, &d));
+    conn_raw(&k, &d, TCP_RST, 1, 0, NULL, 0);
+    k.now += 2 * COOKIE_PERIOD;
+    struct conn other = conn_peer(1);
+    cr_assert(conn_half_open(&k, &other, 0)); /* cookies are still sent */
+    conn_ack(&k, &d, 1);
+    EXPECT_SEG(&k, &d, TCP_RST, 1, 0u - d.iss, 0);
+}
+
 /* A flood of guesses: a source is heard COOKIE_GUESSES times a second, gets no more answers
  * than that, and does not keep others from their handshake. */
 Test(tcp_cookie, guesses_are_limited)
