@@ -93,3 +93,74 @@ Test(tcp_sent, single_bytes)
     cr_assert_leq(n, 20 + RUNS_SMALL, "%u segments", n);
     cr_assert(tcp_validate(k.t));
 }
+
+/* Runs that are visited to find the first lost one, from where the search begins. */
+static unsigned
+visits(const struct tcb *b)
+{
+    const struct run *runs = k.t->runs.run;
+    unsigned n = 1;
+    for (uint32_t i = b->first_lost; i != RUN_NONE && !(runs[i].flags & RUN_LOST); n++)
+        i = runs[i].next;
+    return n;
+}
+
+/* Every second of hundreds of segments is lost. To send them again takes one walk along the
+ * list, not one for each; also when some of it is acknowledged, SACKed or found lost meanwhile:
+ * then what is found next is still the first. */
+Test(tcp_sent, lost_runs_are_found_in_one_walk)
+{
+    struct conn c = up();
+    struct tcb *b = conn_tcb(&k, &c);
+    struct delivery d = {0};
+    b->opt.nodelay = true;
+    b->cc.cwnd = 100 * MSS;
+    for (unsigned i = 0; i < 400; i++) {
+        kit_write(&k, &c, 100);
+        kit_drop(&k);
+        k.t->now = ++k.now;
+        if (i % 2 != 0)
+            sent_sacked(k.t, b, 1 + i * 100, 101 + i * 100, &d);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned walked = 0, again = 0;
+        const struct run *r;
+        sent_lost(k.t, b, 1, b->snd_nxt);
+        cr_assert_eq(b->lost, 20000);
+        while (walked += visits(b), (r = sent_first_lost(k.t, b)) != NULL) {
+            cr_assert_eq(r->left, 1 + again++ * 200);
+            k.t->now = ++k.now;
+            sent_again(k.t, b, r->left, r->right);
+            cr_assert(sent_valid(k.t, b));
+        }
+        cr_assert_eq(again, 200);
+        cr_assert_leq(walked, 2 * 400 + 1, "round %u: %u runs", round, walked);
+    }
+    sent_lost(k.t, b, 20001, 30001);
+    cr_assert_eq(sent_first_lost(k.t, b)->left, 20001);
+    sent_lost(k.t, b, 10001, 10101); /* before it */
+    cr_assert_eq(sent_first_lost(k.t, b)->left, 10001);
+    sent_sacked(k.t, b, 10001, 10101, &d); /* joined to both its neighbours */
+    cr_assert(sent_valid(k.t, b));
+    cr_assert_eq(sent_first_lost(k.t, b)->left, 20001);
+    for (uint32_t at = 20001; at < 20041; at += 20) { /* parts of it */
+        sent_again(k.t, b, at, at + 20);
+        cr_assert_eq(sent_first_lost(k.t, b)->left, at + 20);
+        sent_sacked(k.t, b, at, at + 20, &d); /* the second is joined to the first */
+        cr_assert(sent_valid(k.t, b));
+        cr_assert_eq(sent_first_lost(k.t, b)->left, at + 20);
+    }
+    sent_again(k.t, b, 20041, 20051);
+    b->h.snd_una = 20051;
+    sent_acked(k.t, b, 20051, &d);
+    cr_assert(sent_valid(k.t, b));
+    cr_assert_eq(sent_first_lost(k.t, b)->left, 20051);
+    sent_again(k.t, b, 20051, 20101);
+    b->h.snd_una = 20101; /* what the search would begin at is gone */
+    (void)sent_first_lost(k.t, b);
+    sent_acked(k.t, b, 20101, &d);
+    cr_assert(sent_valid(k.t, b));
+    cr_assert_eq(sent_first_lost(k.t, b)->left, 20201);
+    sent_forget(k.t, b);
+    cr_assert_eq(b->first_lost, RUN_NONE);
+}
