@@ -182,6 +182,45 @@ kernel_info(int fd)
     NEED(recv(fd, buf, 1, 0) == 0);
 }
 
+/* Both ends write and neither reads: the peer's window it is that holds up either, and both
+ * tell it alike. */
+static void
+limited(const struct tcp_info *o)
+{
+    fprintf(stderr, "busy %llu us, rwnd %llu, sndbuf %llu\n",
+            (unsigned long long)o->tcpi_busy_time, (unsigned long long)o->tcpi_rwnd_limited,
+            (unsigned long long)o->tcpi_sndbuf_limited);
+    NEED(o->tcpi_busy_time >= 900000 && o->tcpi_busy_time < 3000000);
+    NEED(o->tcpi_rwnd_limited >= 600000 && o->tcpi_rwnd_limited <= o->tcpi_busy_time);
+    NEED(o->tcpi_sndbuf_limited <= o->tcpi_busy_time - o->tcpi_rwnd_limited);
+}
+static void
+stack_limited(const char *port)
+{
+    int fd = accepted(port);
+    struct tcp_info o;
+    socklen_t len = sizeof o;
+    bh_set_nonblocking(fd, 1);
+    for (unsigned i = 0; i < 100; i++, wait_ms(10))
+        while (bh_send(fd, buf, sizeof buf, 0) > 0)
+            ;
+    NEED(bh_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &o, &len) == 0);
+    limited(&o);
+    wait_ms(500);
+}
+static void
+kernel_limited(int fd)
+{
+    struct tcp_info o;
+    socklen_t len = sizeof o;
+    for (unsigned i = 0; i < 100; i++, wait_ms(10))
+        while (send(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
+            ;
+    NEED(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &o, &len) == 0);
+    limited(&o);
+    wait_ms(500);
+}
+
 /* A program that writes when it may never has more than the mark waiting. */
 static void
 stack_notsent(const char *port)
@@ -313,6 +352,7 @@ static const struct {
     {"urgent-in", stack_urgent_in, kernel_urgent_in},
     {"urgent-out", stack_urgent_out, kernel_urgent_out},
     {"info", stack_info, kernel_info},
+    {"limited", stack_limited, kernel_limited},
     {"notsent", stack_notsent, kernel_drain},
     {"rcvlowat", stack_rcvlowat, kernel_rcvlowat},
     {"cork", stack_cork, kernel_cork},

@@ -68,6 +68,7 @@ for c in $(compositions); do
     both urgent-in "urgent data from the peer is in line, and its mark is found"
     both urgent-out "MSG_OOB: the peer finds the urgent byte"
     both info "TCP_INFO: what this end counts is what the other counts"
+    both limited "TCP_INFO: both ends tell that the other's window held them up"
     both notsent "TCP_NOTSENT_LOWAT: writable again when it was sent"
     both rcvlowat "SO_RCVLOWAT: readable when there is enough"
     both cork "TCP_CORK holds back for 200 ms"
