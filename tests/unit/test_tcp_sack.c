@@ -332,6 +332,25 @@ Test(tcp_sack, dsack_undoes)
     cr_assert_eq(b->rack.mult, 2, "the reordering window grows");
 }
 
+/* The same when the path has marked a segment since then: the window was wanted smaller, the
+ * repair was for nothing or not (RFC 3168 6.1.2). */
+Test(tcp_sack, mark_is_not_undone)
+{
+    struct conn c = up(false);
+    struct tcb *b = conn_tcb(&k, &c);
+    b->h.bits |= H_ECN;
+    send_n(&c, 10);
+    k.now += RTT;
+    conn_sack(&k, &c, 1, 1, (uint32_t[][2]){{AT(1), AT(5)}});
+    EXPECT_SEG(&k, &c, TCP_ACK, 1, 1, MSS);
+    conn_ack(&k, &c, AT(10));
+    send_n(&c, 2);
+    conn_raw(&k, &c, TCP_ACK | TCP_ECE, c.snd, AT(11), NULL, 0);
+    uint32_t cwnd = b->cc.cwnd;
+    conn_sack(&k, &c, AT(11), 1, (uint32_t[][2]){{AT(0), AT(1)}});
+    cr_assert_leq(b->cc.cwnd, cwnd);
+}
+
 /* RFC 2018 section 8: the peer may drop what it had SACKed: after a timeout with the first of
  * it still missing, all goes again. */
 Test(tcp_sack, reneging)
