@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * plpmtud.c: the size of a segment: what the path's messages say (RFC 1191), and what is found
- * out without them where they do not come through (RFC 4821, RFC 8899). Full segments that time
+ * out without them where they do not come through (RFC 4821, RFC 8899). Segments that time
  * out again and again may be too large for a path that does not say so: a small size is used
  * instead, and larger ones are tried with single segments until the limit is known.
  */
@@ -39,6 +39,14 @@ probe_failed(struct plp *p)
     p->right = 0;
 }
 
+/* The segment that the timeout is about, bytes. */
+static uint64_t
+run_length(const struct tcp *t, const struct tcb *c)
+{
+    const struct run *r = &t->runs.run[c->sent.head];
+    return r->right - r->left;
+}
+
 /* In a retransmission timeout, before anything is sent again. */
 void
 plp_timeout(struct tcp *t, struct tcb *c)
@@ -46,13 +54,14 @@ plp_timeout(struct tcp *t, struct tcb *c)
     struct plp *p = &c->plp;
     if (p->right != 0)
         probe_failed(p);
-    if (c->backoff + 1u < PLP_TIMEOUTS || c->h.mss <= PLP_FLOOR ||
-        c->snd_nxt - max_u64(c->h.snd_una, 1) < c->h.mss)
+    /* What does not get through: a full segment, or one that is short but not small. */
+    uint32_t size = c->sent.n != 0 ? (uint32_t)min_u64(run_length(t, c), c->h.mss) : 0;
+    if (c->backoff + 1u < PLP_TIMEOUTS || size <= PLP_FLOOR)
         return;
     stat_inc(t->stats, STAT_tcp_mtu_reduced);
-    p->fails = c->h.mss;
+    p->fails = (uint16_t)size;
     p->guess = true;
-    mss_set(c, c->h.mss > PLP_BASE ? PLP_BASE : max_u32(c->h.mss / 2, PLP_FLOOR));
+    mss_set(c, size > PLP_BASE ? PLP_BASE : max_u32(size / 2, PLP_FLOOR));
     p->next = t->now;
 }
 
