@@ -30,14 +30,16 @@ usable_window(const struct tcb *c)
     return min_u64(theirs, c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0);
 }
 
-/* RFC 9293 3.8.6.2.1 (silly windows, sender) and 3.7.4 (Nagle): may these len bytes go now? */
+/* RFC 9293 3.8.6.2.1 (silly windows, sender) and 3.7.4 (Nagle, as its appendix A.3 has it: not
+ * more than one short segment is out, so that the tail of a long write does not wait for a
+ * delayed ACK of what went before it): may these len bytes go now? */
 static bool
 worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
 {
     if (len >= sack_mss(c) || c->snd_nxt < c->h.snd_max)
         return true; /* a full segment, or sent before */
     bool all = len == queued;
-    bool idle = c->snd_nxt == c->h.snd_una;
+    bool idle = c->snd_nxt == c->h.snd_una || c->snd_small <= c->h.snd_una;
     if (all && ((c->h.bits & H_SHUT_WR) || c->uncork || c->snd_up > c->snd_nxt))
         return true;
     if (all && !c->opt.cork && (c->opt.nodelay || idle))
@@ -145,8 +147,11 @@ send_data(struct tcp *t, struct tcb *c)
         if (fin)
             flags |= TCP_FIN;
         uint64_t seq = c->snd_nxt;
+        bool full = len >= sack_mss(c);
         if (!output_segment(t, c, seq, len, flags))
             return false;
+        if (!full)
+            c->snd_small = seq + len;
         sent(t, c, seq, seq + len + fin);
         if (len == queued) {
             c->uncork = false;
@@ -235,9 +240,11 @@ output_one_new(struct tcp *t, struct tcb *c)
     if (end <= c->snd_nxt || tcb_arena_away(t, c))
         return false;
     uint64_t seq = c->snd_nxt;
-    uint32_t len = (uint32_t)min_u64(end - seq, sack_mss(c));
+    uint32_t full = sack_mss(c), len = (uint32_t)min_u64(end - seq, full);
     if (!output_segment(t, c, seq, len, TCP_ACK | TCP_PSH))
         return false;
+    if (len < full)
+        c->snd_small = seq + len;
     sent(t, c, seq, seq + len);
     return true;
 }

@@ -252,6 +252,7 @@ struct tcb {
     uint8_t chrono;            /* enum chrono, since n.chrono_at */
     uint8_t quick;             /* segments still to be acknowledged at once */
     uint64_t snd_up, rcv_up;   /* one past the last urgent byte, extended; 0: none */
+    uint64_t snd_small;        /* right edge of the last segment that was not full; 0: none */
     uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
     /* per-session counters */
     uint64_t n_rx, n_tx, n_drop, n_rexmt;
