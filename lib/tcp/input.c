@@ -240,22 +240,28 @@ take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
     }
 }
 
-/* RFC 1122 4.2.2.13: data for a program that has closed. */
-static bool
-data_after_close(struct tcp *t, struct tcb *c, const struct seg *s)
-{
-    if (!(c->h.bits & H_CLOSED) || s->seq + s->len <= c->h.rcv_nxt || s->len == 0)
-        return false;
-    c->rst_due = true;
-    tcb_die(t, c, 0);
-    work_add(t, c);
-    return true;
-}
-
 static bool
 may_have_text(uint8_t state)
 {
     return state == TCPS_ESTABLISHED || state == TCPS_FIN_WAIT_1 || state == TCPS_FIN_WAIT_2;
+}
+
+/* RFC 1122 4.2.2.13: data for a program that has closed. One that has shut down both directions
+ * can as little be given it, as Linux has it. */
+static bool
+data_after_close(struct tcp *t, struct tcb *c, const struct seg *s)
+{
+    bool closed = c->h.bits & H_CLOSED;
+    bool deaf = closed || ((c->h.bits & H_SHUT_RD) && c->h.state != TCPS_ESTABLISHED);
+    if (!deaf || !may_have_text(c->h.state) || s->len == 0 || s->seq + s->len <= c->h.rcv_nxt)
+        return false;
+    /* Not from SND.NXT: a peer that misses something of ours expects a lower number, and to
+     * any other it would answer with a challenge (RFC 5961 section 3). */
+    struct seg answer = *s;
+    answer.h.ack = c->h.iss + (uint32_t)c->h.snd_una;
+    output_reset_for(t, &answer);
+    tcb_die(t, c, closed ? 0 : ECONNRESET);
+    return true;
 }
 
 /* A segment with nothing new in it may still acknowledge: the peer sent it again because our
@@ -322,8 +328,8 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
         c->rcv_up = max_u64(c->rcv_up, s->seq + s->h.urg); /* sixth: RFC 6093 */
     if (s->len != 0 && may_have_text(c->h.state) && tcb_slot(t, c) != NULL)
         take_text(t, c, s);
-    else if (s->len != 0)
-        c->ack_now = true;
+    else if (s->len != 0 && may_have_text(c->h.state))
+        c->ack_now = true; /* it cannot be taken now; after their FIN it is ignored */
     if (s->h.flags & TCP_FIN)
         take_fin(t, c, s);
 }

@@ -141,7 +141,8 @@ static enum model_answer
 text_and_fin(struct model *m, const struct model_seg *s)
 {
     enum model_answer a = ANSWER_NONE;
-    if (s->len != 0 && m->closed && s->seq + s->len > m->rcv) { /* RFC 2525 2.17, 9293 3.6.1 */
+    if (s->len != 0 && m->closed && takes_text(m) &&
+        s->seq + s->len > m->rcv) { /* RFC 2525 2.17, 9293 3.6.1 */
         over(m);
         return ANSWER_RST;
     }

@@ -156,7 +156,7 @@ Test(tcp_close, data_after_close)
     kit_drop(&k);
     conn_ack(&k, &c, 2);
     conn_send(&k, &c, TCP_ACK, 10);
-    EXPECT_SEG(&k, &c, TCP_ACK | TCP_RST, 2, 1, 0);
+    EXPECT_SEG(&k, &c, TCP_RST, 2, 0u - c.iss, 0);
     EXPECT_STATE(&k, &c, TCPS_CLOSED);
 }
 
