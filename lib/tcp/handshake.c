@@ -193,9 +193,10 @@ syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s)
 }
 
 /* RFC 9293 figure 7: their SYN comes again, and acknowledges ours. It has no number that is
- * new, but says all that an ACK would. */
+ * new, but says all that an ACK would. The peer gets an ACK, which 3.10.7.4 has for any old
+ * number: our SYN-ACK may have been lost. */
 void
-simultaneous_open(const struct tcb *c, struct seg *s)
+simultaneous_open(struct tcb *c, struct seg *s)
 {
     const uint8_t kind = TCP_SYN | TCP_ACK;
     if (c->h.state != TCPS_SYN_RCVD || (s->h.flags & (kind | TCP_RST)) != kind || s->seq != 0 ||
@@ -204,6 +205,7 @@ simultaneous_open(const struct tcb *c, struct seg *s)
     s->h.flags &= (uint8_t)~TCP_SYN;
     s->seq = 1;
     s->unscaled = true;
+    c->ack_now = true;
 }
 
 /* RFC 9293 3.10.7.4, fifth, in SYN-RECEIVED. */

@@ -94,7 +94,7 @@ void syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s);
 void no_session_segment(struct tcp *t, const struct seg *s);
 /* In SYN-RECEIVED: a SYN-ACK may be all the ACK that there will be; and what an ACK does.
  * False: the segment is not to be looked at further. */
-void simultaneous_open(const struct tcb *c, struct seg *s);
+void simultaneous_open(struct tcb *c, struct seg *s);
 bool handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s);
 void syn_options(struct tcp *t, struct tcb *c, const struct tcp_hdr *h);
 void tcb_established(struct tcp *t, struct tcb *c);

@@ -97,6 +97,8 @@ time_wait_segment(struct tcp *t, struct tcb *c, struct seg *s)
         timer_set(t, c, T_WAIT, t->now + MSL2);
     if (s->len != 0 || (s->h.flags & (TCP_FIN | TCP_SYN)))
         output_challenge(t, c);
+    else if (s->seq != c->h.rcv_nxt)
+        output_answer(t, c, s); /* an ACK from where the peer cannot be now */
 }
 
 /* The peer may have forgotten the old connection, and number as it likes: only its time stamps

@@ -164,7 +164,8 @@ text_and_fin(struct model *m, const struct model_seg *s)
 }
 
 /* TIME-WAIT: RST is not taken (RFC 1337); a SYN beyond everything begins anew if somebody
- * listens (RFC 9293 3.6.1, 3.10.7.4); our choice: an ACK alone needs no answer. */
+ * listens (RFC 9293 3.6.1, 3.10.7.4); an ACK alone needs an answer if its number is not the
+ * next (our choice: also one within the window). */
 static enum model_answer
 time_wait(struct model *m, const struct model_seg *s)
 {
@@ -175,7 +176,9 @@ time_wait(struct model *m, const struct model_seg *s)
             .state = TCPS_SYN_RCVD, .listener = true, .passive = true, .rcv = 1, .edge = 1};
         return ANSWER_SYNACK;
     }
-    return s->len != 0 || (s->flags & (TCP_SYN | TCP_FIN)) ? ANSWER_ACK : ANSWER_FREE;
+    return s->len != 0 || (s->flags & (TCP_SYN | TCP_FIN)) ? ANSWER_ACK
+           : s->seq != m->rcv                              ? ANSWER_FREE
+                                                           : ANSWER_NONE;
 }
 
 enum model_answer
@@ -188,11 +191,13 @@ model_arrives(struct model *m, const struct model_seg *s)
     if (m->state == TCPS_TIME_WAIT)
         return time_wait(m, s);
     struct model_seg ack = *s;
+    bool old = false; /* a number that was there before is acknowledged (3.10.7.4, first) */
     if (m->state == TCPS_SYN_RCVD && s->seq == 0 && s->ack == 1 &&
         (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK)) {
         ack.seq = 1; /* figure 7; our choice: also to a listener, it knows our number */
         ack.flags &= (uint8_t)~TCP_SYN;
         s = &ack;
+        old = true;
     }
     if (!acceptable(m, s))
         return not_acceptable(m, s);
@@ -220,7 +225,8 @@ model_arrives(struct model *m, const struct model_seg *s)
         return s->flags & TCP_FIN || s->len != 0 ? ANSWER_FREE : ANSWER_NONE;
     if (m->state == TCPS_CLOSED || m->state == TCPS_LISTEN)
         return ANSWER_NONE;
-    return text_and_fin(m, s);
+    enum model_answer a = text_and_fin(m, s);
+    return a == ANSWER_NONE && old ? ANSWER_ACK : a;
 }
 
 bool
