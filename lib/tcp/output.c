@@ -208,8 +208,9 @@ output_session(struct tcp *t, struct tcb *c)
     uint64_t grown = c->h.rcv_adv - min_u64(c->told_adv, c->h.rcv_adv);
     uint64_t left = c->told_adv - min_u64(c->h.rcv_nxt, c->told_adv);
     uint32_t quarter = window_limit(t, c) / 4;
-    if (grown != 0 && (c->sent_window_zero ||
-                       grown >= (left < quarter ? min_u32(2u * c->h.mss, quarter) : quarter)))
+    if (grown != 0 && !(c->h.bits & H_FIN_RCVD) &&
+        (c->sent_window_zero ||
+         grown >= (left < quarter ? min_u32(2u * c->h.mss, quarter) : quarter)))
         c->ack_now = true;
     c->ack_dups = 0;
     if (c->ack_now)
