@@ -226,8 +226,13 @@ output_again(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
         return 0;
     uint64_t text = min_u64(right, data_end) - min_u64(left, data_end);
     uint32_t len = (uint32_t)min_u64(text, sack_mss(c));
-    bool fin = left + len == data_end && right > data_end;
-    if (!output_segment(t, c, left, len, fin ? TCP_ACK | TCP_FIN : TCP_ACK))
+    bool last = left + len == data_end, fin = last && right > data_end;
+    uint8_t flags = TCP_ACK;
+    if (last && len != 0)
+        flags |= TCP_PSH;
+    if (fin)
+        flags |= TCP_FIN;
+    if (!output_segment(t, c, left, len, flags))
         return 0;
     sent(t, c, left, left + len + fin);
     return len + fin;
