@@ -210,12 +210,14 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
     work_add(t, c);
 }
 
-/* Eighth: FIN, once everything before it is here. */
+/* Eighth: the FIN, whose number is end, once everything before it is here. */
 static void
-take_fin(struct tcp *t, struct tcb *c, const struct seg *s)
+take_fin(struct tcp *t, struct tcb *c, uint64_t end)
 {
-    if (c->h.rcv_nxt != s->seq + s->len || (c->h.bits & H_FIN_RCVD)) {
+    if (c->h.rcv_nxt != end || (c->h.bits & H_FIN_RCVD)) {
         c->ack_now = true; /* a gap before it: RFC 5681 4.2 */
+        if (end > c->h.rcv_nxt && end <= c->h.rcv_adv)
+            c->early_fin = end;
         work_add(t, c);
         return;
     }
@@ -262,6 +264,21 @@ data_after_close(struct tcp *t, struct tcb *c, const struct seg *s)
     output_reset_for(t, &answer);
     tcb_die(t, c, closed ? 0 : ECONNRESET);
     return true;
+}
+
+void
+rest_of_segment(struct tcp *t, struct tcb *c, struct seg *s)
+{
+    if ((s->h.flags & TCP_URG) && s->h.urg != 0 && may_have_text(c->h.state))
+        c->rcv_up = max_u64(c->rcv_up, s->seq + s->h.urg); /* sixth: RFC 6093 */
+    if (s->len != 0 && may_have_text(c->h.state) && tcb_slot(t, c) != NULL)
+        take_text(t, c, s);
+    else if (s->len != 0 && may_have_text(c->h.state))
+        c->ack_now = true; /* it cannot be taken now; after their FIN it is ignored */
+    if (s->h.flags & TCP_FIN)
+        take_fin(t, c, s->seq + s->len);
+    else if (c->early_fin != 0 && c->early_fin == c->h.rcv_nxt && may_have_text(c->h.state))
+        take_fin(t, c, c->early_fin);
 }
 
 /* A segment with nothing new in it may still acknowledge: the peer sent it again because our
@@ -324,14 +341,7 @@ synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s)
         return;
     if (data_after_close(t, c, s))
         return;
-    if ((s->h.flags & TCP_URG) && s->h.urg != 0 && may_have_text(c->h.state))
-        c->rcv_up = max_u64(c->rcv_up, s->seq + s->h.urg); /* sixth: RFC 6093 */
-    if (s->len != 0 && may_have_text(c->h.state) && tcb_slot(t, c) != NULL)
-        take_text(t, c, s);
-    else if (s->len != 0 && may_have_text(c->h.state))
-        c->ack_now = true; /* it cannot be taken now; after their FIN it is ignored */
-    if (s->h.flags & TCP_FIN)
-        take_fin(t, c, s);
+    rest_of_segment(t, c, s);
 }
 
 void

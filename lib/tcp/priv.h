@@ -72,6 +72,8 @@ ts_clock(ns_t now)
 /* Takes one packet (a chain of n descriptors). */
 void input_packet(struct tcp *t, const struct pkt *p, unsigned n);
 void synchronized_segment(struct tcp *t, struct tcb *c, struct seg *s);
+/* RFC 9293 3.10.7.4, sixth to eighth: urgent pointer, text and FIN of what was acceptable. */
+void rest_of_segment(struct tcp *t, struct tcb *c, struct seg *s);
 /* ---- icmp.c ---- */
 /* An ICMP error that quotes a segment of ours. */
 void input_icmp(struct tcp *t, const struct pkt *p);

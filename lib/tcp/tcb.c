@@ -107,7 +107,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->deferred = c->uncork = c->ecn_seen = false;
     if (c->chrono >= CHRONOS || c->n.chrono_at > t->now) /* else it goes on over a crash */
         c->chrono = CHRONO_IDLE;
-    c->snd_up = c->rcv_up = c->snd_small = 0;
+    c->snd_up = c->rcv_up = c->snd_small = c->early_fin = 0;
     c->quick = 0;
     c->n.data_sent_ms = c->n.data_rcvd_ms = c->n.ack_rcvd_ms = ts_clock(t->now);
     c->rate = (struct rate){0};

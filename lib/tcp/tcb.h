@@ -242,17 +242,18 @@ struct tcb {
     uint8_t ack_dups;  /* duplicate ACKs owed: one for each segment out of order */
     uint8_t ack_segs;  /* full segments received since the last ACK */
     bool hashed, working, ack_now, probing, dirty, on_tw, sent_window_zero;
-    bool rst_due;              /* a RST is owed; the block lives until it is sent */
-    bool lost_beyond;          /* beyond recover, found while that was repaired */
-    bool ecn_echo, ecn_cwr;    /* ECE and CWR are owed */
-    bool tlp_due;              /* T_LOSS is for a tail loss probe */
-    bool deferred;             /* SYN-RECEIVED: acknowledged, and waiting for data */
-    bool uncork;               /* TCP_CORK has held bytes back long enough */
-    bool ecn_seen;             /* something came with ECT or CE */
-    uint8_t chrono;            /* enum chrono, since n.chrono_at */
-    uint8_t quick;             /* segments still to be acknowledged at once */
-    uint64_t snd_up, rcv_up;   /* one past the last urgent byte, extended; 0: none */
-    uint64_t snd_small;        /* right edge of the last segment that was not full; 0: none */
+    bool rst_due;            /* a RST is owed; the block lives until it is sent */
+    bool lost_beyond;        /* beyond recover, found while that was repaired */
+    bool ecn_echo, ecn_cwr;  /* ECE and CWR are owed */
+    bool tlp_due;            /* T_LOSS is for a tail loss probe */
+    bool deferred;           /* SYN-RECEIVED: acknowledged, and waiting for data */
+    bool uncork;             /* TCP_CORK has held bytes back long enough */
+    bool ecn_seen;           /* something came with ECT or CE */
+    uint8_t chrono;          /* enum chrono, since n.chrono_at */
+    uint8_t quick;           /* segments still to be acknowledged at once */
+    uint64_t snd_up, rcv_up; /* one past the last urgent byte, extended; 0: none */
+    uint64_t early_fin;      /* their FIN, of which we know before what precedes it; 0: none */
+    uint64_t snd_small;      /* right edge of the last segment that was not full; 0: none */
     uint64_t dsack_l, dsack_r; /* RFC 2883: to be reported with the next ACK; equal: none */
     /* per-session counters */
     uint64_t n_rx, n_tx, n_drop, n_rexmt;

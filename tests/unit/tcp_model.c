@@ -151,11 +151,15 @@ text_and_fin(struct model *m, const struct model_seg *s)
         if (takes_text(m))
             text(m, s);
     }
-    if (!(s->flags & TCP_FIN))
+    bool held = !(s->flags & TCP_FIN) && m->early_fin != 0 && m->early_fin == m->rcv;
+    if (!(s->flags & TCP_FIN) && !held)
         return a;
     if (m->fin_at != 0) /* a second one, beyond the first: nonsense */
         return ANSWER_FREE;
-    if (s->seq + s->len == m->rcv) {
+    int64_t end = held ? m->early_fin : s->seq + s->len;
+    if (end > m->rcv && end <= m->edge) /* SHLD-31: it is held until its turn comes */
+        m->early_fin = end;
+    if (end == m->rcv) {
         m->fin_at = ++m->rcv;
         m->edge = m->edge < m->rcv ? m->rcv : m->edge;
         m->state = (enum tcp_state)after_fin[m->state];

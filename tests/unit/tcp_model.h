@@ -25,6 +25,7 @@ struct model {
     int64_t una, nxt; /* ours; nxt as seen on the wire */
     int64_t rcv, edge;
     int64_t fin_at;        /* end of the peer's FIN; 0: not received */
+    int64_t early_fin;     /* their FIN, ahead of its turn; 0: none */
     int64_t our_fin;       /* end of ours; 0: not sent */
     bool shut, closed;     /* what the program said */
     int64_t read;          /* bytes that it took */
