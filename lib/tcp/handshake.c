@@ -184,6 +184,8 @@ syn_sent_segment(struct tcp *t, struct tcb *c, struct seg *s)
         c->snd_nxt = max_u64(c->snd_nxt, s->ack);
         c->ack_now = true;
         tcb_established(t, c);
+        s->seq = 1; /* "continue processing at the sixth step": text behind the SYN */
+        rest_of_segment(t, c, s);
         return;
     }
     /* Simultaneous open: our SYN again, with an ACK of theirs. */

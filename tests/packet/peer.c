@@ -132,8 +132,9 @@ send_segment(struct run *r, const struct tcp_hdr *h, const struct seg_spec *s, u
         tcp[12] = (uint8_t)(hlen / 4 << 4);
     }
     len = min_u32(len, (uint32_t)(sizeof f - at - IP4_HEADER - hlen));
+    uint64_t from = s != NULL ? (uint64_t)s->seq.v - !(s->flags & TCP_SYN) : 0;
     for (uint32_t i = 0; i < len; i++)
-        tcp[hlen + i] = s != NULL && s->junk ? 0xee : stream_byte((uint64_t)s->seq.v - 1 + i);
+        tcp[hlen + i] = s != NULL && s->junk ? 0xee : stream_byte(from + i);
     struct ip4_hdr ip = {.src = ipaddr_v4_u32(r->l->peer),
                          .dst = ipaddr_v4_u32(r->l->own),
                          .total_len = (uint16_t)(IP4_HEADER + hlen + len),

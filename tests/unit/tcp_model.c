@@ -50,6 +50,8 @@ no_connection(struct model *m, const struct model_seg *s)
     return ANSWER_SYNACK;
 }
 
+static enum model_answer text_and_fin(struct model *m, const struct model_seg *s);
+
 /* 3.10.7.3 */
 static enum model_answer
 syn_sent(struct model *m, const struct model_seg *s)
@@ -68,6 +70,10 @@ syn_sent(struct model *m, const struct model_seg *s)
     if (ack) {
         m->una = s->ack;
         m->state = TCPS_ESTABLISHED;
+        struct model_seg rest = *s;
+        rest.seq = 1; /* what is behind the SYN */
+        m->edge = MAX_WND;
+        (void)text_and_fin(m, &rest);
         return ANSWER_ACK;
     }
     m->state = TCPS_SYN_RCVD;
