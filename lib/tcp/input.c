@@ -103,6 +103,9 @@ seq_acceptable(const struct tcb *c, const struct seg *s)
     uint64_t left = c->h.rcv_nxt, edge = c->h.rcv_adv;
     if (len == 0) /* the edge itself too: a peer that filled the window sends its ACKs there */
         return s->seq >= left && s->seq <= edge;
+    /* A FIN alone takes no room: some send it into a closed window, and would for ever. */
+    if (len == 1 && (s->h.flags & TCP_FIN) && s->seq == left)
+        return true;
     return edge != left && s->seq < edge && s->seq + len > left;
 }
 

@@ -89,6 +89,8 @@ acceptable(const struct model *m, const struct model_seg *s)
         return s->seq == m->rcv;
     if (len == 0) /* the edge itself: where a peer that filled the window sends its ACKs */
         return s->seq >= m->rcv && s->seq <= m->edge;
+    if (len == 1 && (s->flags & TCP_FIN) && s->seq == m->rcv)
+        return true; /* our choice: also into a closed window */
     int64_t last = s->seq + len - 1;
     bool first_in = s->seq >= m->rcv && s->seq < m->edge;
     return m->edge > m->rcv && (first_in || (last >= m->rcv && last < m->edge) ||
