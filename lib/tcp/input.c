@@ -155,7 +155,10 @@ syn_received(struct tcp *t, struct tcb *c, const struct seg *s)
         work_add(t, c);
         return;
     }
-    output_challenge(t, c); /* RFC 5961 section 4 */
+    if (c->h.state == TCPS_SYN_RCVD && (c->h.bits & H_PASSIVE))
+        tcb_die(t, c, 0); /* back to LISTEN: the peer begins anew, and asks again */
+    else
+        output_challenge(t, c); /* RFC 5961 section 4 */
 }
 
 /* What an acknowledged FIN changes. False: the session is over. */

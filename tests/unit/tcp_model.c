@@ -219,8 +219,12 @@ model_arrives(struct model *m, const struct model_seg *s)
         over(m);
         return ANSWER_NONE;
     }
-    if (s->flags & TCP_SYN) /* fourth: RFC 5961 section 4 */
-        return ANSWER_ACK;
+    if (s->flags & TCP_SYN) { /* fourth: RFC 5961 section 4 */
+        if (m->state != TCPS_SYN_RCVD || !m->passive)
+            return ANSWER_ACK;
+        over(m);
+        return ANSWER_NONE;
+    }
     if (!(s->flags & TCP_ACK)) /* fifth */
         return ANSWER_NONE;
     if (m->state == TCPS_SYN_RCVD) {
