@@ -173,6 +173,8 @@ set_tcp(struct tcp *t, struct tcb *c, int name, uint64_t v)
     switch (name) {
     case TCP_NODELAY:
         c->opt.nodelay = v != 0;
+        if (c->opt.nodelay && c->snd_nxt < 1 + c->h.tx_tail)
+            c->uncork = true; /* what waits goes now, also corked: as on Linux */
         break;
     case TCP_CORK:
         c->opt.cork = v != 0;
