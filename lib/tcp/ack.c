@@ -81,6 +81,7 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
         acked_new(t, c, s, &d);
     if (s->ack >= una)
         sack_take(t, c, s, una, &d);
+    c->soft_err = 0;
     c->delivered += d.bytes;
     if ((c->h.bits & H_ECN) && (s->h.flags & TCP_ECE))
         c->delivered_ce += d.bytes;

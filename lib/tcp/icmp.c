@@ -54,6 +54,8 @@ input_icmp(struct tcp *t, const struct pkt *p)
         tcb_die(t, c, p->err); /* RFC 5461 section 4 */
         return;
     }
-    /* RFC 1122 4.2.3.9, RFC 5927 section 5.2: soft, whatever it says; the timer decides. */
+    /* RFC 1122 4.2.3.9, RFC 5927 section 5.2: soft, whatever it says; the timer decides, and
+     * then the program is told why. */
+    c->soft_err = p->err;
     stat_inc(t->stats, STAT_drop_icmp);
 }

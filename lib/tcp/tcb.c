@@ -112,6 +112,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->n.data_sent_ms = c->n.data_rcvd_ms = c->n.ack_rcvd_ms = ts_clock(t->now);
     c->rate = (struct rate){0};
     c->rto = RTO_INITIAL;
+    c->soft_err = 0;
     c->rexmt_since = c->last_oow_ack = 0;
     c->challenge_second = c->cookie_at = 0;
     c->challenge_n = 0;

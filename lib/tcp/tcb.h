@@ -250,6 +250,7 @@ struct tcb {
     bool uncork;             /* TCP_CORK has held bytes back long enough */
     bool ecn_seen;           /* something came with ECT or CE */
     uint8_t chrono;          /* enum chrono, since n.chrono_at */
+    uint8_t soft_err;        /* errno of an ICMP error since the last ACK; 0: none */
     uint8_t quick;           /* segments still to be acknowledged at once */
     uint64_t snd_up, rcv_up; /* one past the last urgent byte, extended; 0: none */
     uint64_t early_fin;      /* their FIN, of which we know before what precedes it; 0: none */

@@ -96,6 +96,13 @@ give_up(const struct tcp *t, const struct tcb *c)
     }
 }
 
+/* RFC 9293 3.9.1.8: the network may have said why nobody answers. */
+static void
+die_unanswered(struct tcp *t, struct tcb *c)
+{
+    tcb_die(t, c, c->soft_err != 0 ? c->soft_err : ETIMEDOUT);
+}
+
 static void
 rexmt_fire(struct tcp *t, struct tcb *c)
 {
@@ -113,7 +120,7 @@ rexmt_fire(struct tcp *t, struct tcb *c)
         bool silent = t->now - c->last_rx > RTO_MAX * 2 && give_up(t, c);
         bool told = (c->h.bits & H_CLOSED) || c->opt.user_timeout_ms != 0;
         if (silent || (told && give_up(t, c))) {
-            tcb_die(t, c, ETIMEDOUT);
+            die_unanswered(t, c);
             return;
         }
         output_probe(t, c);
@@ -124,7 +131,7 @@ rexmt_fire(struct tcp *t, struct tcb *c)
     if (c->h.snd_una == c->h.snd_max)
         return;
     if (give_up(t, c)) {
-        tcb_die(t, c, ETIMEDOUT);
+        die_unanswered(t, c);
         return;
     }
     if (c->deferred && c->backoff + 1u < c->opt.defer) { /* its ACK came: do not ask for it */
@@ -170,7 +177,7 @@ keep_fire(struct tcp *t, struct tcb *c)
                                             : c->keep_sent >= c->opt.keep_cnt;
     if (over && c->keep_sent != 0) { /* RFC 5482 section 4.2: the user timeout goes before */
         c->rst_due = true;
-        tcb_die(t, c, ETIMEDOUT);
+        die_unanswered(t, c);
         work_add(t, c);
         return;
     }
