@@ -46,7 +46,7 @@ enum tcp_state {
 #define RTO_INITIAL NS_S              /* RFC 6298 (2.1) */
 #define RTO_AFTER_LOST_SYN (3 * NS_S) /* RFC 6298 (5.7) */
 #define RTO_MIN (200 * NS_MS)    /* RFC 6298 (2.4) says 1 s SHOULD; 200 ms is what Linux does */
-#define RTO_MAX (60 * NS_S)      /* RFC 6298 (2.5) */
+#define RTO_MAX (120 * NS_S)     /* RFC 6298 (2.5) wants 60 s or more; as Linux */
 #define DELACK_TIME (40 * NS_MS) /* RFC 9293 3.8.6.3: under 500 ms */
 #define MSL2 (60 * NS_S)         /* twice the MSL, as Linux */
 #define FIN_WAIT_2_TIME (60 * NS_S) /* orphans only */
