@@ -61,6 +61,7 @@ static const struct option {
     {"maxseg", IPPROTO_TCP, TCP_MAXSEG},
     {"nodelay", IPPROTO_TCP, TCP_NODELAY},
     {"quickack", IPPROTO_TCP, TCP_QUICKACK},
+    {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
     {"usertimeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
     {"tos", IPPROTO_IP, IP_TOS},
     {"ttl", IPPROTO_IP, IP_TTL},
