@@ -106,6 +106,7 @@ struct sock {
     bool closed;     /* bh_close was called; ends when nobody uses it any more */
     bool gone;       /* the domain freed the slot before we asked */
     bool listening;  /* bh_listen succeeded, and no shutdown since */
+    bool refused;    /* ends without having been accepted */
     bool connecting; /* REQ_CONNECT is under way, its end not yet reported */
     bool connected;  /* its success was reported; UDP: has a default peer */
     bool rx_shut, tx_shut;

@@ -65,6 +65,9 @@ pay_one(struct sock *s, unsigned i)
         r->level = SOL_SOCKET;
         r->name = SO_ERROR;
         break;
+    case OWE_CLOSE:
+        r->value = s->refused;
+        break;
     case OWE_ACCEPTED: /* one message for each */
         if (--s->owed_accepted > 0)
             return true;

@@ -271,6 +271,8 @@ do_close(struct lib *l, struct sock *s)
 {
     uint32_t epoch = s->epoch;
     bool wait = s->linger_on && s->linger > 0 && s->users == 1 && sock_is_stream(s);
+    if (s->listening) /* whom nobody accepted yet ends with it: find out who has come */
+        lib_drain(l);
     table_remove(l, s);
     s->closed = true;
     watch_forget(s);

@@ -152,6 +152,7 @@ sock_end(struct lib *l, struct sock *s)
     }
     list_remove(&s->queued);
     watch_forget(s);
+    s->refused = s->life == SOCK_QUEUED;
     s->life = SOCK_CLOSING;
     if (a->down || s->gone) {
         sock_free(s);

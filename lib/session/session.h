@@ -231,7 +231,8 @@ enum req_op {
     REQ_ACCEPTED,   /* handle of a listener: one EVT_ACCEPT was taken by the program.
                      * No reply. */
     REQ_SHUTDOWN,   /* handle, value = SHUT_RD/WR/RDWR */
-    REQ_CLOSE,      /* handle. No reply; EVT_FREED when the slot may be forgotten */
+    REQ_CLOSE,      /* handle, value: 1 for a session that was never accepted: its peer gets
+                     * a RST. No reply; EVT_FREED when the slot may be forgotten */
     REQ_SETOPT,     /* handle, level, name, value (all options here fit 64 bits; a name of
                      * up to eight letters, too) */
     REQ_GETOPT,     /* handle, level, name -> value. TCP_INFO: the number of an answer */

@@ -235,6 +235,8 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         reply->err = request_shutdown(t, c, r->value);
         break;
     case REQ_CLOSE:
+        if (r->value != 0)
+            c->opt.linger = 0;
         close_session(t, c);
         break;
     case REQ_SETOPT:
