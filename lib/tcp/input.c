@@ -54,9 +54,8 @@ source_bounce(struct tcp *t, const struct source *src, uint32_t hlen)
 /* Can the payload go straight to its place? In order, nothing beyond it there yet, room for all
  * of it, and nothing about the segment that may make us refuse it after the copy. */
 static bool
-fast_path(const struct tcp *t, const struct tcb *c, const struct seg *s, unsigned n)
+fast_path(const struct tcb *c, const struct seg *s, unsigned n)
 {
-    (void)t;
     const uint8_t odd = TCP_SYN | TCP_RST | TCP_URG;
     return n == 1 && c != NULL && c->h.state >= TCPS_ESTABLISHED &&
            c->h.state <= TCPS_FIN_WAIT_2 && !(c->h.bits & (H_CLOSED | H_FIN_RCVD)) &&
@@ -71,7 +70,7 @@ take_payload(struct tcp *t, struct tcb *c, struct seg *s, const struct source *s
 {
     uint32_t hlen = s->h.header_len, sum;
     struct client *cl = c != NULL ? tcb_client(t, c) : NULL;
-    if (cl != NULL && fast_path(t, c, s, src->n) &&
+    if (cl != NULL && fast_path(c, s, src->n) &&
         fifo_rx_prepare(&cl->v, c->link.slot, &cl->pages, s->seq - 1, s->len) >= s->len) {
         sum = fifo_rx_write_csum(&cl->v, c->link.slot, s->seq - 1, src->first + hlen, s->len);
         s->placed = true;
@@ -101,11 +100,12 @@ seq_acceptable(const struct tcb *c, const struct seg *s)
 {
     uint64_t len = s->len + ((s->h.flags & TCP_SYN) != 0) + ((s->h.flags & TCP_FIN) != 0);
     uint64_t left = c->h.rcv_nxt, edge = c->h.rcv_adv;
-    if (len == 0) /* the edge itself too: a peer that filled the window sends its ACKs there */
-        return s->seq >= left && s->seq <= edge;
     /* A FIN alone takes no room: some send it into a closed window, and would for ever. */
-    if (len == 1 && (s->h.flags & TCP_FIN) && s->seq == left)
+    if (s->seq == left && (len == 0 || (len == 1 && (s->h.flags & TCP_FIN))))
         return true;
+    /* Of a peer that filled the window, ACKs; but no RST (RFC 5961, erratum 4845). */
+    if (len == 0)
+        return s->seq > left && s->seq <= edge - !!(s->h.flags & TCP_RST);
     return edge != left && s->seq < edge && s->seq + len > left;
 }
 

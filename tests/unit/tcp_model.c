@@ -87,6 +87,8 @@ acceptable(const struct model *m, const struct model_seg *s)
     int64_t len = s->len + ((s->flags & TCP_SYN) != 0) + ((s->flags & TCP_FIN) != 0);
     if (len == 0 && m->edge == m->rcv)
         return s->seq == m->rcv;
+    if (len == 0 && (s->flags & TCP_RST)) /* RFC 5961 3.2 with erratum 4845 */
+        return s->seq >= m->rcv && s->seq < m->edge;
     if (len == 0) /* the edge itself: where a peer that filled the window sends its ACKs */
         return s->seq >= m->rcv && s->seq <= m->edge;
     if (len == 1 && (s->flags & TCP_FIN) && s->seq == m->rcv)

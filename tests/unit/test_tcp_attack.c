@@ -56,8 +56,8 @@ Test(tcp_attack, rst_must_be_exact_in_every_state)
         struct conn c = conn_up_in(&k, synchronized[i], false);
         const struct tcb *b = conn_tcb(&k, &c);
         uint32_t wnd = (uint32_t)(b->h.rcv_adv - b->h.rcv_nxt);
-        const uint32_t in[] = {1, 2, 1000, wnd - 1, wnd},
-                       out[] = {0u - 1, 0u - 1000, wnd + 1, 1u << 31, 0u - wnd};
+        const uint32_t in[] = {1, 2, 1000, wnd - 1},
+                       out[] = {0u - 1, 0u - 1000, wnd, wnd + 1, 1u << 31, 0u - wnd};
         for (unsigned j = 0; j < ARRAY_LEN(in); j++) {
             conn_raw(&k, &c, TCP_RST, c.snd + in[j], 0, NULL, 0);
             const struct out_seg *o = kit_take(&k);
