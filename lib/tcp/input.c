@@ -152,6 +152,8 @@ syn_received(struct tcp *t, struct tcb *c, const struct seg *s)
 {
     if (c->h.state == TCPS_SYN_RCVD && s->seq == 0) { /* theirs again: so is our answer */
         c->snd_nxt = 0;
+        if ((c->h.bits & H_TS) && s->h.has_ts)
+            c->h.ts_recent = s->h.ts_val; /* RFC 7323 4.3: the answer is to this one */
         work_add(t, c);
         return;
     }
