@@ -173,10 +173,11 @@ end_failed(struct load *l, struct end *e, int err)
     /* After its own end timed out the other side answers with a reset. */
     bool reset = (err == ECONNRESET || err == EPIPE) &&
                  (rude || l->timeouts_ok || load_overtaken(l, e->flow));
-    bool late = (err == ETIMEDOUT || err == EHOSTUNREACH) && l->timeouts_ok;
-    bool killed = l->dead[o->side] && (err == ECONNRESET || err == ECONNREFUSED ||
-                                       err == EPIPE || err == ETIMEDOUT);
-    if (!reset && !late && !killed && !(err == ETIMEDOUT && rude))
+    bool silence = err == ETIMEDOUT || err == EHOSTUNREACH;
+    bool late = silence && l->timeouts_ok;
+    bool killed = l->dead[o->side] &&
+                  (err == ECONNRESET || err == ECONNREFUSED || err == EPIPE || silence);
+    if (!reset && !late && !killed && !(silence && rude))
         world_fail(l->w, "an end on side %u failed: errno %d (%s; %llu sent, %llu received)",
                    e->side, err, strerror(err), (unsigned long long)e->sent,
                    (unsigned long long)e->got);
