@@ -92,6 +92,7 @@ Test(tcp_info, limited_by_the_buffer)
     struct conn c = conn_up(&k);
     uint32_t buf = 6 * MSS;
     kit_set(&k, c.sess, SOL_SOCKET, SO_SNDBUF, buf);
+    kit_set(&k, c.sess, IPPROTO_TCP, TCP_NODELAY, 1); /* or the last byte waits */
     cr_assert_eq(conn_tcb(&k, &c)->opt.sndbuf, buf);
     kit_write(&k, &c, buf - 1);
     kit_wait(&k, 10 * NS_MS);
