@@ -33,7 +33,7 @@ load_usual(void)
         .hasty = 8,
         .abort = 8,
         .start_within = NS_S,
-        .limit = 4 * 3600 * NS_S,
+        .limit = 8 * 3600 * NS_S, /* timeouts of two minutes, and two of five frames lost */
     };
 }
 
