@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -74,13 +75,31 @@ do_set(struct sock *s, const struct call_spec *c)
     int v = (int)c->value;
     struct linger l = {.l_onoff = v >= 0, .l_linger = v > 0 ? v : 0};
     bool linger = c->level == SOL_SOCKET && c->name == SO_LINGER;
+    if (c->level == IPPROTO_TCP && c->name == TCP_CONGESTION)
+        return result(bh_setsockopt(s->fd, c->level, c->name, congestions[c->value],
+                                    (socklen_t)strlen(congestions[c->value])));
     return result(bh_setsockopt(s->fd, c->level, c->name, linger ? (void *)&l : (void *)&v,
                                 linger ? sizeof l : sizeof v));
 }
 
 static int64_t
+do_info(struct sock *s, size_t place)
+{
+    struct tcp_info info;
+    uint32_t field;
+    socklen_t len = sizeof info;
+    int64_t ret = result(bh_getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len));
+    if (ret < 0)
+        return ret;
+    memcpy(&field, (const char *)&info + place, sizeof field);
+    return field;
+}
+
+static int64_t
 do_get(struct sock *s, const struct call_spec *c)
 {
+    if (c->level == INFO_LEVEL)
+        return do_info(s, (size_t)c->name);
     struct linger l = {0};
     int v = 0;
     bool linger = c->level == SOL_SOCKET && c->name == SO_LINGER;
@@ -173,7 +192,7 @@ too_early(const struct call_spec *c, int64_t got, int64_t want)
     case CALL_SEND: /* an error that is on its way: this is not meant to send */
         return false;
     case CALL_GET:
-        return got == 0 && want != 0;
+        return c->level == INFO_LEVEL || (got == 0 && want != 0);
     default:
         return false;
     }

@@ -54,6 +54,7 @@ static const struct option {
     {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
     {"reuseaddr", SOL_SOCKET, SO_REUSEADDR},
     {"sndbuf", SOL_SOCKET, SO_SNDBUF},
+    {"congestion", IPPROTO_TCP, TCP_CONGESTION},
     {"cork", IPPROTO_TCP, TCP_CORK},
     {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
     {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
@@ -65,7 +66,12 @@ static const struct option {
     {"usertimeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
     {"tos", IPPROTO_IP, IP_TOS},
     {"ttl", IPPROTO_IP, IP_TTL},
+    /* Of TCP_INFO, counted in segments: the name is the field's place. */
+    {"cwnd", INFO_LEVEL, (int)offsetof(struct tcp_info, tcpi_snd_cwnd)},
+    {"ssthresh", INFO_LEVEL, (int)offsetof(struct tcp_info, tcpi_snd_ssthresh)},
 };
+
+const char *const congestions[3] = {"reno", "cubic", "vegas"};
 
 static const char *const calls[] = {
     [CALL_SOCKET] = "socket", [CALL_BIND] = "bind",         [CALL_LISTEN] = "listen",
@@ -128,6 +134,21 @@ read_how(struct parser *p, struct words *w, struct call_spec *c)
     return parse_fail(p, "shutdown wants rd, wr or rdwr");
 }
 
+/* What TCP_CONGESTION is set to, by name; anything else is a number. */
+static bool
+read_setting(struct parser *p, struct words *w, struct call_spec *c)
+{
+    if (c->level != IPPROTO_TCP || c->name != TCP_CONGESTION)
+        return read_value(p, w, &c->value);
+    const char *t = parse_word(w);
+    for (unsigned i = 0; i < ARRAY_LEN(congestions) && t != NULL; i++)
+        if (strcmp(congestions[i], t) == 0) {
+            c->value = i;
+            return true;
+        }
+    return parse_fail(p, "congestion wants reno, cubic or vegas");
+}
+
 /* "= N" or "= ERRNO" at the end. */
 static bool
 read_result(struct parser *p, struct words *w, struct call_spec *c)
@@ -188,7 +209,7 @@ parse_call(struct parser *p, enum call call, struct words *w, struct step *st)
         ok = ok && read_how(p, w, c);
         break;
     case CALL_SET:
-        ok = ok && read_option(p, w, c) && read_value(p, w, &c->value);
+        ok = ok && read_option(p, w, c) && read_setting(p, w, c);
         break;
     case CALL_GET:
         ok = ok && read_option(p, w, c);

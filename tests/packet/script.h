@@ -56,6 +56,8 @@ enum call {
     CALL_SET,
     CALL_GET,
 };
+#define INFO_LEVEL (-1) /* get: a field of TCP_INFO, its place for a name */
+extern const char *const congestions[3];
 struct call_spec {
     enum call call;
     uint8_t sock; /* a letter */
