@@ -70,13 +70,13 @@ static void
 newreno_advance(struct tcp *t, struct tcb *c, struct delivery *d)
 {
     uint32_t told = min_u32(c->dup_bytes, d->bytes);
+    d->bytes -= told; /* duplicates have told of these */
     if (c->ca == CA_OPEN) {
         c->dup_bytes = 0;
         c->dupacks = 0;
         return;
     }
     c->dup_bytes -= told;
-    d->bytes -= told;
     if (c->ca == CA_RECOVERY && c->h.snd_una < c->recover)
         d->hole = first_lost(t, c) != 0; /* step 3, partial acknowledgment: the next hole */
 }
@@ -127,7 +127,9 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
     }
     if (c->ca == CA_RECOVERY)
         prr_ack(c, d);
-    if (d->bytes != 0 && (sack || d->advanced)) /* a duplicate alone opens nothing */
+    /* RFC 5681 3.1, RFC 3042: only what acknowledges new data opens the window; what a
+     * duplicate reports has made room for one more already, by leaving the pipe. */
+    if (d->bytes != 0 && d->advanced)
         tell(t, c, d, repair || c->ca == CA_RECOVERY);
 }
 
