@@ -79,8 +79,8 @@ ack_process(struct tcp *t, struct tcb *c, const struct seg *s)
     bool duplicate = is_duplicate(c, s), closed = c->probing && s->h.wnd == 0;
     if (s->ack > una)
         acked_new(t, c, s, &d);
-    if (s->ack >= una)
-        sack_take(t, c, s, una, &d);
+    /* Also where the acknowledgment came late: that something arrived stays true. */
+    sack_take(t, c, s, una, &d);
     c->soft_err = 0;
     c->delivered += d.bytes;
     if ((c->h.bits & H_ECN) && (s->h.flags & TCP_ECE))

@@ -82,7 +82,7 @@ sack_take(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t una_before
         first = 1;
     }
     for (unsigned i = first; i < n; i++) {
-        uint64_t from = max_u64(left[i], s->ack);
+        uint64_t from = max_u64(left[i], max_u64(s->ack, c->h.snd_una));
         if (left[i] < right[i] && right[i] <= c->snd_nxt && from < right[i])
             sent_sacked(t, c, from, right[i], d);
     }
