@@ -32,10 +32,10 @@ rack_delivered(struct tcp *t, struct tcb *c, const struct run *r, uint64_t right
         k->reordering = true;
         c->n.reordered++;
     }
+    k->rtt = rtt; /* of what was delivered last, also if something sent later was before */
     if (sent_after(r->at, right, k->at, k->end)) {
         k->at = r->at;
         k->end = right;
-        k->rtt = rtt;
     }
 }
 

@@ -187,8 +187,9 @@ struct tcb {
     uint64_t rtt_next; /* RFC 6298 gets a sample a round trip: when this is acked */
     ns_t min_rtt[2];   /* of this window of time, and of the one before */
     ns_t min_rtt_since;
-    struct rack {     /* RFC 8985 section 5 */
-        ns_t at, rtt; /* of the latest sent of what was delivered */
+    struct rack { /* RFC 8985 section 5 */
+        ns_t at;  /* when the latest sent of what was delivered was sent */
+        ns_t rtt; /* of what was delivered last */
         uint64_t end, fack;
         uint64_t dsack_round;  /* 0: none */
         uint8_t mult, persist; /* of the reordering window */
