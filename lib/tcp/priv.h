@@ -156,7 +156,7 @@ uint32_t rack_detect(struct tcp *t, struct tcb *c);
 void rack_timeout(struct tcp *t, struct tcb *c);
 void tlp_arm(struct tcp *t, struct tcb *c);
 void tlp_disarm(struct tcb *c);
-void tlp_fire(struct tcp *t, struct tcb *c);
+bool tlp_fire(struct tcp *t, struct tcb *c);
 void tlp_acked(struct tcp *t, struct tcb *c, const struct seg *s, const struct delivery *d);
 /* ---- recovery.c ---- */
 /* After the lists know of an ACK: find losses, begin and end repairs, open the window. */

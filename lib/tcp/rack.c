@@ -126,41 +126,37 @@ tlp_arm(struct tcp *t, struct tcb *c)
 {
     uint32_t flight = pipe_of(c);
     if (!(c->h.bits & H_SACK) || c->ca != CA_OPEN || c->sacked != 0 || c->lost != 0 ||
-        flight == 0 || c->tlp_end != 0 || c->srtt == 0 || c->timer[T_REXMT] == NS_NEVER ||
-        c->h.snd_wnd == 0) {
+        flight == 0 || c->tlp_end != 0 || c->timer[T_REXMT] == NS_NEVER || c->h.snd_wnd == 0) {
         tlp_disarm(c);
         return;
     }
-    ns_t pto = 2 * c->srtt + TLP_SLACK;
-    if (flight <= c->h.mss) /* the peer may hold its ACK back */
+    ns_t pto = c->srtt != 0 ? 2 * c->srtt + TLP_SLACK : RTO_INITIAL;
+    if (c->srtt != 0 && flight <= c->h.mss) /* the peer may hold its ACK back */
         pto += RTO_MIN;
-    if (t->now + pto >= c->timer[T_REXMT]) { /* the timeout comes first */
-        tlp_disarm(c);
-        return;
-    }
-    c->tlp_due = true;
-    timer_set(t, c, T_LOSS, t->now + pto);
+    c->tlp_due = true; /* where the timeout would come first, in its place (rexmt_fire) */
+    timer_set(t, c, T_LOSS, min_u64(t->now + pto, c->timer[T_REXMT]));
 }
 
-/* 7.3: new data if there is, or the end of what was sent. */
-void
+/* 7.3: new data if there is, or the end of what was sent. False: there was nothing to send. */
+bool
 tlp_fire(struct tcp *t, struct tcb *c)
 {
-    c->tlp_due = false;
+    tlp_disarm(c);
     if (c->tlp_end != 0 || c->snd_nxt <= c->h.snd_una || c->ca != CA_OPEN || c->sacked != 0 ||
-        c->lost != 0 || c->sent.n == 0)
-        return;
+        c->lost != 0 || c->sent.n == 0 || c->h.snd_wnd == 0)
+        return false;
     bool fresh = output_one_new(t, c);
     if (!fresh) {
         uint64_t left = t->runs.run[c->sent.tail].left, mss = sack_mss(c);
         left = c->snd_nxt - left > mss ? c->snd_nxt - mss : left;
         if (output_again(t, c, left, c->snd_nxt) == 0)
-            return;
+            return false;
     }
     stat_inc(t->stats, STAT_tcp_tail_probe);
     c->tlp_end = c->snd_nxt;
     c->tlp_rexmt = !fresh;
     rexmt_arm(t, c);
+    return true;
 }
 
 /* 7.4: did the probe repair a loss that nobody else saw? Then the window has to know. */

@@ -106,6 +106,8 @@ die_unanswered(struct tcp *t, struct tcb *c)
 static void
 rexmt_fire(struct tcp *t, struct tcb *c)
 {
+    if (c->tlp_due && c->timer[T_LOSS] <= t->now && tlp_fire(t, c))
+        return; /* RFC 8985 7.2: a probe of the tail at the latest when the timeout is due */
     if (c->rexmt_since == 0) /* it has waited for one timeout already */
         c->rexmt_since = t->now - min_u64(c->rto, t->now - 1);
     bool closed = c->h.state >= TCPS_ESTABLISHED && c->h.snd_wnd == 0;
@@ -156,7 +158,7 @@ loss_fire(struct tcp *t, struct tcb *c)
     if (c->h.state < TCPS_ESTABLISHED || c->h.snd_una == c->h.snd_max)
         return;
     if (c->tlp_due)
-        tlp_fire(t, c);
+        (void)tlp_fire(t, c);
     else
         recovery_lost(t, c);
 }
