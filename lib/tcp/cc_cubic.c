@@ -151,8 +151,7 @@ slow_start(struct cc *cc, const struct cc_ack *a)
     bool over = first && hystart_ack(&q->start, a->rtt, a->una, a->nxt);
     q->flags &= ~HAS_EPOCH;
     if (a->limited) {
-        uint32_t more =
-            first ? hystart_growth(&q->start, a->acked, cc->mss, HYSTART_L) : a->acked;
+        uint32_t more = first ? hystart_growth(&q->start, a->acked) : a->acked;
         cc->cwnd += min_u32(more, room);
     }
     if (over) /* 4.10 */

@@ -53,9 +53,7 @@ hystart_ack(struct hystart *h, ns_t rtt, uint64_t una, uint64_t nxt)
 }
 
 uint32_t
-hystart_growth(const struct hystart *h, uint32_t acked, uint32_t mss, uint32_t limit)
+hystart_growth(const struct hystart *h, uint32_t acked)
 {
-    if (limit != 0)
-        acked = (uint32_t)min_u64(acked, (uint64_t)limit * mss);
     return h->conservative ? acked / HYSTART_CSS_GROWTH_DIVISOR : acked;
 }

@@ -17,7 +17,6 @@
 #define HYSTART_N_RTT_SAMPLE 8
 #define HYSTART_CSS_GROWTH_DIVISOR 4
 #define HYSTART_CSS_ROUNDS 5
-#define HYSTART_L 8 /* segments that one ACK may add where nothing paces the sender */
 
 /* It lies in words of another type (struct cc's), so it may alias them. */
 struct __attribute__((may_alias)) hystart {
@@ -41,8 +40,8 @@ hystart_reset(struct hystart *h)
  * after it. True: slow start is over, set ssthresh to cwnd. Section 4.2. */
 bool hystart_ack(struct hystart *h, ns_t rtt, uint64_t una, uint64_t nxt) must_check;
 
-/* By how many bytes cwnd grows for `acked` bytes. `limit`: segments for one ACK, L of section
- * 4.2; 0: none (paced). */
-uint32_t hystart_growth(const struct hystart *h, uint32_t acked, uint32_t mss, uint32_t limit);
+/* By how many bytes cwnd grows for `acked` bytes. L of section 4.2, which is for senders that
+ * are not paced, is not there: an ACK stands for many segments here, at both ends. */
+uint32_t hystart_growth(const struct hystart *h, uint32_t acked);
 
 #endif

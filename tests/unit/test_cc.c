@@ -311,12 +311,11 @@ Test(hystart, rounds)
     cr_assert_not(round_of(&h, 10, 40 * NS_MS));
     cr_assert_not(round_of(&h, 10, 45 * NS_MS));
     cr_assert(h.conservative);
-    cr_assert_eq(hystart_growth(&h, 4000, 1000, HYSTART_L), 1000);
+    cr_assert_eq(hystart_growth(&h, 4000), 1000);
     cr_assert_not(round_of(&h, 10, 46 * NS_MS));
     cr_assert_not(round_of(&h, 10, 44 * NS_MS)); /* a false alarm */
     cr_assert_not(h.conservative);
-    cr_assert_eq(hystart_growth(&h, 100000, 1000, HYSTART_L), 8000);
-    cr_assert_eq(hystart_growth(&h, 100000, 1000, 0), 100000);
+    cr_assert_eq(hystart_growth(&h, 100000), 100000);
     cr_assert_not(round_of(&h, 10, 60 * NS_MS)); /* the first of five */
     for (unsigned i = 2; i < HYSTART_CSS_ROUNDS; i++)
         cr_assert_not(round_of(&h, 10, 60 * NS_MS));
