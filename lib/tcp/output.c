@@ -105,6 +105,16 @@ send_lost(struct tcp *t, struct tcb *c)
     return true;
 }
 
+/* RFC 5681 4.1: what the window was is of no use after a silence, be it the program's or the
+ * peer's closed window. */
+static void
+restart_idle(struct tcp *t, struct tcb *c)
+{
+    ns_t idle = t->now - c->last_data;
+    if (c->snd_nxt == c->h.snd_una && idle > c->rto)
+        cc_ops_of(c->cc.alg)->idle(&c->cc, idle, t->now);
+}
+
 /* Data and FIN, as far as the windows go. */
 static bool
 send_data(struct tcp *t, struct tcb *c)
@@ -148,6 +158,7 @@ send_data(struct tcp *t, struct tcb *c)
             flags |= TCP_FIN;
         uint64_t seq = c->snd_nxt;
         bool full = len >= sack_mss(c);
+        restart_idle(t, c);
         if (!output_segment(t, c, seq, len, flags))
             return false;
         if (!full)

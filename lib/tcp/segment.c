@@ -172,6 +172,8 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     if (len != 0) {
         c->n.data_out++;
         c->n.data_sent_ms = ts_clock(t->now);
+        if (!c->probing) /* a probe of a closed window tells nothing of the path's room */
+            c->last_data = t->now;
     }
     if (flags & TCP_ACK) {
         c->ack_now = false;
@@ -180,7 +182,6 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         c->last_ack = c->h.rcv_nxt;
         c->told_adv = c->h.rcv_adv;
     }
-    c->last_tx = t->now;
     tcb_dirty(t, c);
     return true;
 }

@@ -102,9 +102,6 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
         uint64_t head = c->h.snd_una == 0 ? 0 : c->h.snd_una - 1;
         if (tx < c->h.tx_tail || tx - head > FIFO_MAX)
             return false;
-        if (c->h.tx_tail == head && c->h.snd_una != 0 && c->snd_nxt == c->h.snd_una &&
-            t->now - c->last_tx > c->rto)
-            cc_ops_of(c->cc.alg)->idle(&c->cc, t->now - c->last_tx, t->now);
         c->h.tx_tail = tx;
         tcb_dirty(t, c);
     }

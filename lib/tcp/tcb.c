@@ -116,7 +116,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->rexmt_since = c->last_oow_ack = 0;
     c->challenge_second = c->cookie_at = 0;
     c->challenge_n = 0;
-    c->last_rx = c->last_tx = c->ts_recent_age = t->now;
+    c->last_rx = c->last_data = c->ts_recent_age = t->now;
     c->last_ack = c->h.rcv_nxt;
     c->told_adv = c->h.rcv_adv;
     c->rst_due = false;

@@ -207,7 +207,7 @@ struct tcb {
         uint32_t rexmt; /* segments sent again and not yet reported as duplicates */
         uint32_t ts;    /* TSval of the first of them */
     } undo;
-    ns_t last_rx, last_tx; /* keepalive, idle restart */
+    ns_t last_rx, last_data; /* keepalive; idle restart: when data was sent */
     ns_t ts_recent_age;
     ns_t rexmt_since;  /* the data at snd_una has waited, and timed out, since; 0: not yet */
     ns_t last_oow_ack; /* an ACK sent for something out of the window */
