@@ -47,6 +47,18 @@ worth_sending(const struct tcb *c, uint32_t len, uint64_t queued)
     return len >= c->max_wnd / 2 && c->max_wnd != 0;
 }
 
+/* How much of the window a round trip makes use of: RFC 7661's pipeACK, as it is sent. */
+static void
+count_used(struct tcb *c)
+{
+    if (c->h.snd_una >= c->round_end) {
+        c->round_end = c->snd_nxt;
+        c->round_out = 0;
+    }
+    c->round_out =
+        max_u32(c->round_out, (uint32_t)min_u64(c->snd_nxt - c->h.snd_una, UINT32_MAX));
+}
+
 /* After sending something that wants an acknowledgment. */
 static void
 sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end)
@@ -68,8 +80,10 @@ sent(struct tcp *t, struct tcb *c, uint64_t seq, uint64_t end)
         c->probing = false;
         rexmt_arm(t, c);
     }
-    if (fresh && seq != 0)
+    if (fresh && seq != 0) {
+        count_used(c);
         tlp_arm(t, c);
+    }
 }
 
 static bool

@@ -83,13 +83,23 @@ newreno_advance(struct tcp *t, struct tcb *c, struct delivery *d)
 
 /* ---- both ---- */
 
+/* Was the window in use? Then it may grow (RFC 7661). In slow start half of it is enough (4.3):
+ * it is about to be twice of what it was. */
+static bool
+limited(const struct tcb *c, const struct delivery *d)
+{
+    const struct cc *cc = &c->cc;
+    return d->una < c->limited || d->flight + c->h.mss > cc->cwnd ||
+           (cc->cwnd < cc->ssthresh && cc->cwnd / 2 < c->round_out);
+}
+
 static void
 tell(struct tcp *t, struct tcb *c, const struct delivery *d, bool in_recovery)
 {
     struct cc_ack a = {
         .acked = d->bytes,
         .flight = d->flight,
-        .limited = d->una < c->limited || d->flight + c->h.mss > c->cc.cwnd,
+        .limited = limited(c, d),
         .in_recovery = in_recovery,
         .rtt = d->rtt,
         .srtt = c->srtt,

@@ -101,7 +101,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->tlp_end = c->dsack_l = c->dsack_r = 0;
     c->delivered = c->delivered_ce = 0;
     c->lost_beyond = c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;
-    c->ecn_until = c->pace_next = c->limited = 0;
+    c->ecn_until = c->pace_next = c->limited = c->round_end = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
     c->deferred = c->uncork = c->ecn_seen = false;

@@ -220,9 +220,11 @@ struct tcb {
         uint64_t head;
         ns_t since, rtt;
     } tune;
-    uint64_t limited; /* what was sent below this filled our window */
-    ns_t pace_next;   /* when the next segment is due */
-    struct plp {      /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
+    uint64_t limited;   /* what was sent below this filled our window */
+    uint64_t round_end; /* the round trip of round_out ends when this is acknowledged */
+    uint32_t round_out; /* the most that was out in it */
+    ns_t pace_next;     /* when the next segment is due */
+    struct plp { /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
         uint64_t left, right;
         ns_t next;
         uint16_t size, fails; /* payload; the smallest that is thought not to get through */
