@@ -191,12 +191,13 @@ cubic_ack(struct cc *cc, const struct cc_ack *a, ns_t now)
 }
 
 /* A congestion event: what of the window's past is to be kept, and the new ssthresh before its
- * lower bound (4.6, 4.7). */
+ * lower bound (4.6, 4.7). It is a share of cwnd, not of the flight, as 4.6 allows to those who
+ * do not let a window grow that is not used: so a loss in a short flight is no great loss. */
 static uint32_t
-reduce(struct cc *cc, uint32_t flight, uint32_t beta)
+reduce(struct cc *cc, uint32_t beta)
 {
     struct cubic *q = cubic_of(cc);
-    uint32_t cwnd = cc->cwnd, left = (uint32_t)((uint64_t)flight * beta / 100);
+    uint32_t cwnd = cc->cwnd, left = (uint32_t)((uint64_t)cwnd * beta / 100);
     /* Fast convergence: the share shrinks, so let others have some more of it. */
     uint64_t w_max = cwnd < q->s.w_max ? (uint64_t)cwnd * (100 + beta) / 200 : cwnd;
     q->s.w_max = (uint32_t)w_max;
@@ -217,9 +218,10 @@ save(struct cubic *q)
 static void
 cubic_loss(struct cc *cc, uint32_t flight, ns_t now)
 {
+    (void)flight;
     (void)now;
     save(cubic_of(cc));
-    reduce(cc, flight, BETA);
+    reduce(cc, BETA);
 }
 
 /* In slow start the window may be twice of what there is room for, so less of it is kept. A
@@ -227,8 +229,9 @@ cubic_loss(struct cc *cc, uint32_t flight, ns_t now)
 static void
 cubic_mark(struct cc *cc, uint32_t flight, ns_t now)
 {
+    (void)flight;
     (void)now;
-    uint32_t left = reduce(cc, flight, cc->cwnd < cc->ssthresh ? BETA : BETA_ECN);
+    uint32_t left = reduce(cc, cc->cwnd < cc->ssthresh ? BETA : BETA_ECN);
     cc->cwnd = min_u32(cc->cwnd, max_u32(left, cc->mss));
     cubic_of(cc)->flags &= ~HAS_UNDO;
 }
@@ -237,9 +240,10 @@ static void
 cubic_timeout(struct cc *cc, uint32_t flight, ns_t now)
 {
     struct cubic *q = cubic_of(cc);
+    (void)flight;
     (void)now;
     save(q);
-    reduce(cc, flight, BETA);
+    reduce(cc, BETA);
     q->s.w_max = 0; /* 4.8: where the next congestion avoidance begins */
     cc->cwnd = cc->mss;
 }
