@@ -10,6 +10,7 @@ libproto_la_SOURCES += \
 	lib/tcp/cookie.c \
 	lib/tcp/demux.c \
 	lib/tcp/ecn.c \
+	lib/tcp/frto.c \
 	lib/tcp/handshake.c \
 	lib/tcp/hystart.c \
 	lib/tcp/hystart.h \

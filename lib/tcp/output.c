@@ -103,6 +103,8 @@ static bool
 send_lost(struct tcp *t, struct tcb *c)
 {
     const struct run *r;
+    if (frto_holds(c))
+        return true;
     while ((r = sent_first_lost(t, c)) != NULL) {
         uint64_t edge = c->h.snd_una + c->h.snd_wnd;
         uint32_t len = (uint32_t)min_u64(r->right - r->left, sack_mss(c)), pipe = pipe_of(c);

@@ -195,8 +195,15 @@ void prr_begin(struct tcb *c);
 void prr_ack(struct tcb *c, const struct delivery *d);
 /* ---- undo.c: RFC 3522, 2883 ---- */
 void undo_begin(struct tcb *c);
+void undo_now(struct tcp *t, struct tcb *c);
 /* True: what was repaired was not lost; all is as it was before. */
 bool undo_check(struct tcp *t, struct tcb *c, const struct delivery *d);
+/* ---- frto.c: RFC 5682 ---- */
+void frto_begin(struct tcb *c);
+/* True: the timeout was not needed; all is as it was before. */
+bool frto_ack(struct tcp *t, struct tcb *c, const struct delivery *d, bool duplicate);
+void frto_window(struct tcb *c);
+bool frto_holds(const struct tcb *c);
 /* ---- reasm.c ---- */
 /* Take the payload of an acceptable segment; true if rcv_nxt moved. */
 bool reasm_data(struct tcp *t, struct tcb *c, struct seg *s);

@@ -116,7 +116,7 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
     bool sack = c->h.bits & H_SACK, repair = c->ca == CA_RECOVERY;
     if (sack)
         rack_reorder_window(c, d->dsack, false);
-    if (undo_check(t, c, d))
+    if (undo_check(t, c, d) || frto_ack(t, c, d, duplicate))
         return;
     bool next = false; /* of the flight after the one that is repaired, some is lost too */
     if (c->ca != CA_OPEN && c->h.snd_una >= c->recover) {
@@ -141,6 +141,7 @@ recovery_ack(struct tcp *t, struct tcb *c, struct delivery *d, bool duplicate)
      * duplicate reports has made room for one more already, by leaving the pipe. */
     if (d->bytes != 0 && d->advanced)
         tell(t, c, d, repair || c->ca == CA_RECOVERY);
+    frto_window(c);
 }
 
 void
@@ -168,6 +169,7 @@ recovery_timeout(struct tcp *t, struct tcb *c)
     c->dup_bytes = 0;
     c->dupacks = 0;
     plp_timeout(t, c);
+    frto_begin(c);
     /* Once for a flight: not again while what was out at the first loss is being repaired. */
     if (c->ca == CA_OPEN || c->h.snd_una >= c->recover) {
         undo_begin(c);
@@ -197,6 +199,8 @@ recovery_sent(struct tcp *t, struct tcb *c, uint32_t bytes, bool again)
     stat_inc(t->stats, STAT_tcp_retransmit);
     c->n_rexmt++;
     c->n.bytes_rexmt += bytes;
+    if (c->frto.again < UINT8_MAX)
+        c->frto.again++;
     if (c->ca == CA_OPEN || c->undo.marker == 0)
         return;
     if (c->undo.rexmt++ == 0)

@@ -259,6 +259,7 @@ sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right, struct 
             return;
         delivered(t, c, r, r->right, d);
         d->sacked = true;
+        d->sacked_to = max_u64(d->sacked_to, r->right);
         leave(t, c, r);
         r->flags = (r->flags | RUN_SACKED) & ~RUN_LOST;
         enter(t, c, r);

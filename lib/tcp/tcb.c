@@ -98,6 +98,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->min_rtt_since = t->now;
     c->rack = (struct rack){.mult = 1};
     c->undo = (struct undo){0};
+    c->frto = (struct frto){0};
     c->tlp_end = c->dsack_l = c->dsack_r = 0;
     c->delivered = c->delivered_ce = 0;
     c->lost_beyond = c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;

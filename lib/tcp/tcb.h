@@ -207,6 +207,9 @@ struct tcb {
         uint32_t rexmt; /* segments sent again and not yet reported as duplicates */
         uint32_t ts;    /* TSval of the first of them */
     } undo;
+    struct frto {            /* RFC 5682, after a timeout */
+        uint8_t step, again; /* frto.c's; segments sent again since */
+    } frto;
     ns_t last_rx, last_data; /* keepalive; idle restart: when data was sent */
     ns_t ts_recent_age;
     ns_t rexmt_since;  /* the data at snd_una has waited, and timed out, since; 0: not yet */
@@ -349,7 +352,8 @@ struct delivery {
     ns_t rtt, rtt_first; /* of the latest and earliest sent run that was sent once; 0: none */
     bool advanced;       /* snd_una moved */
     bool hole;           /* RFC 6582: it shows the next hole, to be repaired now */
-    bool sacked;         /* some were SACKed for the first time */
+    bool sacked;         /* some were SACKed for the first time, */
+    uint64_t sacked_to;  /* the highest of them below this */
     bool dsack;          /* RFC 2883: something arrived twice */
     uint64_t dsack_l, dsack_r;
     bool ts; /* the ACK has a time stamp, and this it echoes */

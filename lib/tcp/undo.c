@@ -26,6 +26,20 @@ eifel(const struct tcb *c, const struct delivery *d)
            (d->ts && d->ts_ecr != 0 && (int32_t)(d->ts_ecr - c->undo.ts) < 0);
 }
 
+void
+undo_now(struct tcp *t, struct tcb *c)
+{
+    stat_inc(t->stats, STAT_tcp_undo);
+    c->undo.marker = 0;
+    c->frto.step = 0;
+    sent_unlose(t, c);
+    c->ca = CA_OPEN;
+    c->dupacks = 0;
+    c->dup_bytes = 0;
+    c->recover = c->h.snd_una;
+    cc_ops_of(c->cc.alg)->undo(&c->cc, c->undo.cwnd, c->undo.ssthresh, t->now);
+}
+
 bool
 undo_check(struct tcp *t, struct tcb *c, const struct delivery *d)
 {
@@ -37,13 +51,6 @@ undo_check(struct tcp *t, struct tcb *c, const struct delivery *d)
         all_twice = --u->rexmt == 0;
     if (!all_twice && !eifel(c, d))
         return false;
-    stat_inc(t->stats, STAT_tcp_undo);
-    u->marker = 0;
-    sent_unlose(t, c);
-    c->ca = CA_OPEN;
-    c->dupacks = 0;
-    c->dup_bytes = 0;
-    c->recover = c->h.snd_una;
-    cc_ops_of(c->cc.alg)->undo(&c->cc, u->cwnd, u->ssthresh, t->now);
+    undo_now(t, c);
     return true;
 }
