@@ -10,6 +10,7 @@
 #define PLP_BASE 1024u  /* payload that nearly every path takes */
 #define PLP_FLOOR 512u  /* RFC 1122's 576 bytes, headers off */
 #define PLP_TIMEOUTS 4u /* in a row, before a black hole is suspected: R1 of RFC 9293 3.8.3 */
+#define PLP_PATIENCE 8u /* likewise, of segments that nearly every path takes */
 #define PLP_CLOSE 32u   /* a limit known this well is known */
 #define PLP_FOLLOW 4u   /* segments that must follow a probe, to find its loss soon */
 
@@ -56,7 +57,8 @@ plp_timeout(struct tcp *t, struct tcb *c)
         probe_failed(p);
     /* What does not get through: a full segment, or one that is short but not small. */
     uint32_t size = c->sent.n != 0 ? (uint32_t)min_u64(run_length(t, c), c->h.mss) : 0;
-    if (c->backoff + 1u < PLP_TIMEOUTS || size <= PLP_FLOOR)
+    unsigned enough = size > PLP_BASE ? PLP_TIMEOUTS : PLP_PATIENCE;
+    if (c->backoff + 1u < enough || size <= PLP_FLOOR)
         return;
     stat_inc(t->stats, STAT_tcp_mtu_reduced);
     p->fails = (uint16_t)size;
