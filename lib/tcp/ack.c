@@ -49,8 +49,9 @@ ack_acceptable(struct tcp *t, struct tcb *c, const struct seg *s)
     return false;
 }
 
-/* RFC 6298 (5.2) and (5.3), after an ACK that moved snd_una. If that was by a probe's byte and
- * the window stays closed, probes stay as far apart as they are. */
+/* RFC 6298 (5.2) and (5.3), after an ACK that moved snd_una; sooner where it stops at what was
+ * reported as received, for then that is gone (RFC 2018 section 8). If that was by a probe's
+ * byte and the window stays closed, probes stay as far apart as they are. */
 static void
 timers_after(struct tcp *t, struct tcb *c, bool closed)
 {
@@ -62,6 +63,10 @@ timers_after(struct tcp *t, struct tcb *c, bool closed)
         return;
     }
     rexmt_arm(t, c);
+    if (sent_head_sacked(t, c)) {
+        ns_t soon = t->now + max_u64(c->srtt / 2, RENEGE_TIME);
+        timer_set(t, c, T_REXMT, min_u64(soon, c->timer[T_REXMT]));
+    }
     tlp_arm(t, c);
 }
 

@@ -128,6 +128,8 @@ void sent_sacked(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right,
 uint32_t sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right);
 /* The same of one run. */
 uint32_t sent_run_lost(struct tcp *t, struct tcb *c, struct run *r);
+/* The peer acknowledges up to what it has SACKed, and not that. */
+bool sent_head_sacked(struct tcp *t, const struct tcb *c);
 /* The peer dropped what it had SACKed, or lies: that is lost too. */
 void sent_renege(struct tcp *t, struct tcb *c);
 /* Nothing is lost after all. */

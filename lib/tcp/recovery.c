@@ -163,8 +163,7 @@ recovery_lost(struct tcp *t, struct tcb *c)
 void
 recovery_timeout(struct tcp *t, struct tcb *c)
 {
-    const struct run *head = run_at(&t->runs, c->sent.head);
-    if (head != NULL && (head->flags & RUN_SACKED)) /* it is not there any more: RFC 2018 (8) */
+    if (sent_head_sacked(t, c)) /* it is not there any more: RFC 2018 (8) */
         sent_renege(t, c);
     c->dup_bytes = 0;
     c->dupacks = 0;

@@ -297,6 +297,13 @@ sent_lost(struct tcp *t, struct tcb *c, uint64_t left, uint64_t right)
     return c->lost - before;
 }
 
+bool
+sent_head_sacked(struct tcp *t, const struct tcb *c)
+{
+    const struct run *head = run_at(&t->runs, c->sent.head);
+    return head != NULL && (head->flags & RUN_SACKED);
+}
+
 void
 sent_renege(struct tcp *t, struct tcb *c)
 {

@@ -80,8 +80,9 @@ _Static_assert((FIFO_MAX - 2 * FIFO_PAGE) >> WSCALE <= UINT16_MAX, "RFC 7323 2.2
 #define COOKIE_GUESSES 128u       /* refused cookies of one bucket a second */
 #define PAWS_IDLE (24ull * 24 * 3600 * NS_S) /* RFC 7323 5.5: 24 days */
 
-#define DUP_THRESH 3u         /* RFC 5681 3.2 */
-#define TLP_SLACK (2 * NS_MS) /* what our clock and the peer's may add to two round trips */
+#define DUP_THRESH 3u            /* RFC 5681 3.2 */
+#define RENEGE_TIME (10 * NS_MS) /* for an acknowledgment that is on its way, at least */
+#define TLP_SLACK (2 * NS_MS)    /* what our clock and the peer's may add to two round trips */
 #define MIN_RTT_WINDOW (60 * NS_S)
 #define PLP_RAISE (600 * NS_S) /* RFC 8899 5.1.1, PMTU_RAISE_TIMER */
 
