@@ -192,7 +192,7 @@ too_early(const struct call_spec *c, int64_t got, int64_t want)
     case CALL_SEND: /* an error that is on its way: this is not meant to send */
         return false;
     case CALL_GET:
-        return c->level == INFO_LEVEL || (got == 0 && want != 0);
+        return c->level == INFO_LEVEL ? got != want : got == 0 && want != 0;
     default:
         return false;
     }
