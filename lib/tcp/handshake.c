@@ -134,9 +134,10 @@ tcb_established(struct tcp *t, struct tcb *c)
 {
     tcb_set_state(t, c, TCPS_ESTABLISHED);
     c->timer[T_REXMT] = NS_NEVER;
-    if (c->backoff != 0 && !c->deferred) { /* the SYN was lost: RFC 6298 (5.7), RFC 5681 3.1 */
+    if (c->backoff != 0 && !c->deferred) { /* the SYN was lost: RFC 6298 (5.7) */
         c->rto = max_u64(c->rto, RTO_AFTER_LOST_SYN);
-        c->cc.cwnd = c->h.mss;
+        if (c->backoff > 1) /* RFC 5681 3.1; once may be a slow path: RFC 6928 2 */
+            c->cc.cwnd = c->h.mss;
     }
     c->backoff = 0;
     c->recover = 0;
