@@ -6,11 +6,8 @@
  */
 #include "priv.h"
 
-enum {
-    STEP_OFF = 0,
-    STEP_FIRST,
-    STEP_NEW
-}; /* STEP_FIRST: step 2 of the RFC; STEP_NEW: step 3 */
+/* STEP_FIRST: step 2 of the RFC; STEP_NEW: step 3. */
+enum { STEP_OFF, STEP_FIRST, STEP_NEW };
 
 /* Step 1. Not where a repair or another timeout went before: what that sent again may be what
  * an acknowledgment is for. Not with time stamps: the first acknowledgment tells then, and new
@@ -45,9 +42,8 @@ frto_ack(struct tcp *t, struct tcb *c, const struct delivery *d, bool duplicate)
     bool sack = c->h.bits & H_SACK;
     if (c->ca != CA_LOSS || c->frto.step == STEP_OFF)
         return false;
-    if (c->undo.marker == 0 ||
-        c->frto.again > 1) { /* the first segment was not all that went again */
-        c->frto.step = STEP_OFF;
+    if (c->undo.marker == 0 || c->frto.again > 1) {
+        c->frto.step = STEP_OFF; /* the first segment was not all that went again */
         return false;
     }
     if (c->frto.step == STEP_FIRST) {
