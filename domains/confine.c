@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/securebits.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +17,7 @@
 #include <unistd.h>
 
 #include "domain.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "sanitized.h"
 
 /* What landlock.h of an older system may lack. */
 #ifndef SYS_landlock_create_ruleset
@@ -36,6 +25,13 @@
 #define SYS_landlock_restrict_self 446
 #endif
 #define LANDLOCK_ASK_VERSION 1u
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1ul
+#endif
+
+#define STACK_BYTES ((rlim_t)8 << 20)
+#define FILTER_BYTES ((rlim_t)8 << 20)
 
 /* An empty read-only tmpfs becomes the root; the old tree goes. */
 static void
@@ -101,85 +97,75 @@ drop_capabilities(void)
         domain_fatal("cannot drop capabilities: %s", strerror(errno));
 }
 
+/* Nothing but what h names stays open, and in it is no hole: what comes later is higher. */
 static void
-allow(scmp_filter_ctx ctx, const struct policy_call *c)
+keep_only(const struct holdings *h)
 {
-    int nr = seccomp_syscall_resolve_name(c->name);
-    int err = -EINVAL;
-    if (nr == __NR_SCMP_ERROR)
-        domain_fatal("policy: unknown system call %s", c->name);
-    switch (c->rule) {
-    case POLICY_ANY:
-        err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
-        break;
-    case POLICY_NOEXEC:
-        err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
-                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-        break;
-    case POLICY_NODATA:
-        err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 3, SCMP_A1(SCMP_CMP_EQ, 0, 0),
-                               SCMP_A2(SCMP_CMP_EQ, 0, 0), SCMP_A4(SCMP_CMP_EQ, 0, 0));
-        break;
-    case POLICY_SEALS:
-        err =
-            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1, SCMP_A1(SCMP_CMP_EQ, F_GET_SEALS, 0));
-        break;
-    }
-    if (err != 0)
-        domain_fatal("policy: %s: %s", c->name, strerror(-err));
+    int last = holdings_last(h);
+    if (close_range((unsigned)last + 1, ~0u, 0) != 0)
+        domain_fatal("descriptors: %s", strerror(errno));
+    for (int fd = 0; fd <= last; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            domain_fatal("descriptor %d is missing", fd);
+    /* The last words go through the supervisor from here on; a terminal is none of ours. */
+    if (!SANITIZED && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
+        domain_fatal("descriptors: %s", strerror(errno));
 }
 
-/* What the sanitizers' runtime needs to write a report; only in such a build. */
-static const struct policy_call sanitizer_calls[] = {
-    {"mmap", POLICY_ANY},         {"munmap", POLICY_ANY},
-    {"mprotect", POLICY_ANY},     {"madvise", POLICY_ANY},
-    {"getpid", POLICY_ANY},       {"gettid", POLICY_ANY},
-    {"sched_yield", POLICY_ANY},  {"futex", POLICY_ANY},
-    {"sigaltstack", POLICY_ANY},  {"rt_sigprocmask", POLICY_ANY},
-    {"rt_sigaction", POLICY_ANY}, {"readlink", POLICY_ANY},
-    {"open", POLICY_ANY},         {"openat", POLICY_ANY},
-    {"getrandom", POLICY_ANY},    {"brk", POLICY_ANY},
-};
+/* Bytes of address space in use; needs /proc. */
+static rlim_t
+address_space(void)
+{
+    char line[32];
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        domain_fatal("/proc/self/statm: %s", strerror(errno));
+    line[n] = '\0';
+    return (rlim_t)strtoull(line, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+}
 
 static void
-filter(const struct policy *p)
+limits(const struct policy *p, rlim_t space)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    if (ctx == NULL ||
-        seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0)
-        domain_fatal("seccomp: cannot begin a filter");
-    for (unsigned i = 0; i < p->n; i++)
-        allow(ctx, &p->call[i]);
-    for (unsigned i = 0; SANITIZED && i < ARRAY_LEN(sanitizer_calls); i++)
-        (void)seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
-                               seccomp_syscall_resolve_name(sanitizer_calls[i].name), 0);
-    int err = seccomp_load(ctx);
-    if (err != 0)
-        domain_fatal("seccomp: %s", strerror(-err));
-    /* ctx stays: freeing it may call the kernel in a way that was just given up. */
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NPROC, 0);
+    limit(RLIMIT_MEMLOCK, 0);
+    limit(RLIMIT_MSGQUEUE, 0);
+    limit(RLIMIT_SIGPENDING, 0);
+    limit(RLIMIT_NOFILE, p->fds);
+    limit(RLIMIT_RTPRIO, 0);
+    limit(RLIMIT_NICE, 0);
+    if (SANITIZED)
+        return;
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_STACK, STACK_BYTES);
+    /* What it has, a stack, and what it takes to build the filter: clients are mapped into a
+     * window that counts already. */
+    limit(RLIMIT_AS, space + STACK_BYTES + FILTER_BYTES);
 }
 
 void
-confine(const struct policy *p)
+confine(const struct policy *p, const struct holdings *h)
 {
     if (p == NULL)
         domain_fatal("no policy for this domain");
+    rlim_t space = address_space();
+    keep_only(h);
     empty_root();
     drop_capabilities();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         domain_fatal("prctl: %s", strerror(errno));
+    if (!SANITIZED && prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0 &&
+        errno != EINVAL) /* Linux 6.3 */
+        domain_fatal("memory-deny-write-execute: %s", strerror(errno));
     landlock_deny();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* stderr may be a file: the words are lost, not the domain */
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_NPROC, 0);
-    limit(RLIMIT_MEMLOCK, 0);
-    limit(RLIMIT_MSGQUEUE, 0);
-    if (!SANITIZED)
-        limit(RLIMIT_FSIZE, 0);
-    limit(RLIMIT_NOFILE, p->fds);
+    limits(p, space);
     umask(0777);
     clearenv();
-    filter(p);
+    filter_install(p, h);
 }

@@ -6,12 +6,22 @@
 #ifndef DOMAINS_CONFINE_H
 #define DOMAINS_CONFINE_H
 
-/* What may be asked with a system call; anything else ends the process. */
+#include "base/base.h"
+
+/* How a system call may be made; policy/syscalls.conf says what each means. Anything else ends
+ * the process. */
 enum policy_rule {
     POLICY_ANY,
-    POLICY_NOEXEC, /* mmap: not executable */
-    POLICY_NODATA, /* sendto: no bytes, no address; just the kick of an AF_XDP socket */
-    POLICY_SEALS,  /* fcntl: F_GET_SEALS only */
+    POLICY_WAIT,
+    POLICY_MONOTONIC,
+    POLICY_CONTROL,
+    POLICY_BELL,
+    POLICY_KICK,
+    POLICY_WINDOW,
+    POLICY_SIZE,
+    POLICY_SEALS,
+    POLICY_WATCH,
+    POLICY_CLIENT,
 };
 
 struct policy_call {
@@ -30,12 +40,40 @@ struct policy {
 /* The compiled-in policy of "nic", "ip", ...; NULL: there is none of that name. */
 const struct policy *policy_of(const char *domain);
 
+#define HOLD_BELLS 3u
+
+/* What the process holds: the filter knows these by value. Descriptors 0, 1 and 2 and these
+ * are all, without a hole, so that any other is higher than each of them. */
+struct holdings {
+    int ctl, epoll, xsk; /* -1: has none */
+    int sleep[HOLD_BELLS], ring[HOLD_BELLS];
+    unsigned n_bells;
+    uint64_t window, window_mask; /* an address a is in the window: (a & mask) == window */
+    uint64_t window_piece;        /* the longest mapping there */
+};
+
+static inline int
+holdings_last(const struct holdings *h)
+{
+    int last = h->ctl > h->epoll ? h->ctl : h->epoll;
+    last = h->xsk > last ? h->xsk : last;
+    for (unsigned i = 0; i < h->n_bells; i++) {
+        last = h->sleep[i] > last ? h->sleep[i] : last;
+        last = h->ring[i] > last ? h->ring[i] : last;
+    }
+    return last;
+}
+
 /* Called in the new process, which spawn_domain put into namespaces of its own (user,
- * mount, pid, net, ipc, uts), as uid 0 of that user namespace and as the domain's uid outside.
- * Takes away the filesystem (an empty read-only tmpfs becomes the root), applies Landlock if
- * the kernel has it, drops all capabilities and the bounding set, sets no_new_privs, not
- * dumpable, dies with its parent, rlimits, and installs the seccomp allow-list.
+ * mount, pid, net, ipc, uts, cgroup), as uid 0 of that user namespace and as the domain's uid
+ * outside. Takes away the filesystem (an empty read-only tmpfs becomes the root), applies
+ * Landlock if the kernel has it, drops all capabilities and the bounding set, sets
+ * no_new_privs, not dumpable, no memory that becomes executable, dies with its parent, rlimits,
+ * closes what is not in h, and installs the seccomp allow-list.
  * Exits with a message if any of it fails: no domain runs half confined. */
-void confine(const struct policy *p);
+void confine(const struct policy *p, const struct holdings *h);
+
+/* filter.c: the last step of it. */
+void filter_install(const struct policy *p, const struct holdings *h);
 
 #endif

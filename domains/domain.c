@@ -16,6 +16,7 @@
 
 #include "base/exit_codes.h"
 #include "confine.h"
+#include "guard.h"
 
 #define EVENTS_MAX 16
 #define MESSAGES_MAX 32 /* from the supervisor, at once */
@@ -49,17 +50,19 @@ send_text(enum ctl_type type, uint32_t arg, const char *fmt, va_list ap)
 void
 domain_fatal(const char *fmt, ...)
 {
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
-    va_copy(again, ap);
-    if (!confined || !send_text(CTL_NOTICE, NOTICE_LOG, fmt, ap)) {
+    if (confined) { /* there is no other way out */
+        (void)send_text(CTL_NOTICE, NOTICE_LOG, fmt, ap);
+    } else {
         char line[256] = "bulkhead domain: ";
         size_t at = strlen(line);
-        int n = vsnprintf(line + at, sizeof line - at - 1, fmt, again);
+        int n = vsnprintf(line + at, sizeof line - at - 1, fmt, ap);
         at += n > 0 ? min_u32((uint32_t)n, (uint32_t)(sizeof line - at - 2)) : 0;
         line[at++] = '\n';
         n = (int)write(STDERR_FILENO, line, at);
     }
+    va_end(ap);
     _exit(EXIT_OTHER);
 }
 
@@ -186,6 +189,7 @@ check_poison(struct domain *d)
     }
 }
 
+_Static_assert(HOLD_BELLS == DOMAIN_LINKS, "a bell for each link");
 _Static_assert(DOM_UDP == STATS_LINKS && LINK_RINGS == STATS_RINGS, "a counter for each ring");
 
 /* What the last turn took from its rings, and how much had been waiting there. */
@@ -373,6 +377,23 @@ loop(struct domain *d)
     }
 }
 
+static void
+confine_domain(const struct domain *d)
+{
+    struct holdings h = {.ctl = d->ctl_fd,
+                         .epoll = d->epoll_fd,
+                         .xsk = d->xsk_fd,
+                         .n_bells = d->n_peers,
+                         .window = window_base(),
+                         .window_mask = window_mask(),
+                         .window_piece = window_piece()};
+    for (unsigned i = 0; i < d->n_peers; i++) {
+        h.sleep[i] = d->peer[i].fd_sleep;
+        h.ring[i] = d->peer[i].fd_ring;
+    }
+    confine(policy_of(domain_name(d->cfg.domain)), &h);
+}
+
 void
 domain_run(struct domain *d, const struct domain_ops *ops, void *self)
 {
@@ -382,7 +403,7 @@ domain_run(struct domain *d, const struct domain_ops *ops, void *self)
     d->self = self;
     d->notice_at = domain_now();
     d->notice_left = NOTICE_BURST;
-    confine(policy_of(domain_name(d->cfg.domain)));
+    confine_domain(d);
     confined = true;
     if (ctl_send(d->ctl_fd, &ready, NULL) != 0)
         domain_fatal("cannot report to the supervisor");

@@ -79,7 +79,7 @@ void domain_setup(struct domain *d, int argc, char **argv);
 /* Confine the process (confine.h; the list is the one of cfg.domain), tell the supervisor
  * CTL_READY, and loop until the control socket ends. The domain's own state must be ready
  * before: after this nothing can be allocated from the system but what policy/ lets the domain
- * do. */
+ * do: clients go into the window of guard.h. */
 _Noreturn void domain_run(struct domain *d, const struct domain_ops *ops, void *self);
 
 /* Watch a readable descriptor in the loop; arg comes back in ops->ready. 0 or -errno. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/exit_codes.h"
+#include "guard.h"
 #include "ipc/region.h"
 #include "xsk.h"
 
@@ -56,7 +57,7 @@ take_config(struct domain *d, const struct ctl_config *c, const char *argv0)
     d->cfg = *c;
     frames_layout(&d->frames, c->n_frames);
     d->cfg.xsk_ring = xsk_ring_for(&d->frames, c->xsk_ring); /* as netif_open made them */
-    d->frames.base = region_reserve(frames_bytes(&d->frames));
+    d->frames.base = guard_reserve(frames_bytes(&d->frames));
     if (d->frames.base == NULL)
         domain_fatal("cannot reserve %u bytes: %s", frames_bytes(&d->frames), strerror(errno));
 }
@@ -64,7 +65,7 @@ take_config(struct domain *d, const struct ctl_config *c, const char *argv0)
 static void *
 map(int fd, uint64_t size, bool writable, void *at, const char *what)
 {
-    void *p = region_map(fd, size, writable, at);
+    void *p = at != NULL ? region_map(fd, size, writable, at) : guard_map(fd, size, writable);
     if (p == NULL)
         domain_fatal("%s, %llu bytes: %s", what, (unsigned long long)size, strerror(errno));
     close(fd);
@@ -123,6 +124,17 @@ take_region(struct domain *d, const struct ctl_region *r, int fd, unsigned *seen
     }
 }
 
+/* The lowest number that is free: so those that stay have no hole between them (confine.h). */
+static int
+settle(int fd)
+{
+    int low = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (low < 0)
+        domain_fatal("descriptors: %s", strerror(errno));
+    close(low < fd ? fd : low);
+    return low < fd ? low : fd;
+}
+
 static void
 take_link(struct domain *d, const struct ctl_link *l, const int fd[4])
 {
@@ -145,6 +157,8 @@ take_link(struct domain *d, const struct ctl_link *l, const int fd[4])
     p->own = map(fd[0], l->own_size, true, NULL, "own half of a link");
     p->peer = map(fd[1], l->peer_size, false, NULL, "peer's half of a link");
     link_half_clear(p->own, p->kind, p->side, &p->sizes);
+    p->fd_sleep = settle(p->fd_sleep); /* the halves' descriptors are closed */
+    p->fd_ring = settle(p->fd_ring);
     if (domain_watch(d, p->fd_sleep, p) != 0)
         domain_fatal("cannot watch the bell of %s", domain_name(p->id));
 }

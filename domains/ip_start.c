@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ip_start.h"
 
-#include <stdlib.h>
+#include "guard.h"
 
 void *
 domain_need(size_t bytes)
 {
-    void *p = aligned_alloc(CACHE_LINE, ALIGN_UP(bytes, (size_t)CACHE_LINE));
+    void *p = guard_alloc(bytes);
     if (p == NULL)
         domain_fatal("out of memory");
-    memset(p, 0, bytes);
+    memset(p, 0, bytes); /* so that it is there when it is needed */
     return p;
 }
 

@@ -4,7 +4,8 @@
 noinst_LTLIBRARIES += libdomain.la
 libdomain_la_SOURCES = \
 	domains/confine.c domains/confine.h domains/domain.c domains/domain.h \
-	domains/domain_setup.c \
+	domains/domain_setup.c domains/filter.c domains/guard.c domains/guard.h \
+	domains/sanitized.h \
 	domains/ip_start.c domains/ip_start.h domains/xsk.c domains/xsk.h domains/xsk_priv.h
 nodist_libdomain_la_SOURCES = domains/syscalls.c
 libdomain_la_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
@@ -78,8 +79,8 @@ bulkheadd_SOURCES = \
 nodist_bulkheadd_SOURCES = domains/syscalls.c policy/accounts_text.h
 bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
-bulkheadd_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
-bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS)
+bulkheadd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
+bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS)
 
 bin_PROGRAMS += bulkheadctl
 bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h

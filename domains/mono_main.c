@@ -4,6 +4,7 @@
  * code, same clients, same supervisor; no ring between the components.
  */
 #include "domain.h"
+#include "guard.h"
 #include "ip_start.h"
 #include "join.h"
 #include "serve_client.h"
@@ -198,6 +199,8 @@ components(struct mono *m, struct domain *d)
     m->at_nic = domain_need(n_all);
     join_init(&m->join, ip, t, u, domain_need(n_all * sizeof(uint32_t)),
               domain_need(n_all * sizeof(uint32_t)), domain_need(n_all * sizeof(uint32_t)));
+    if (window_open(2 * CLIENTS_MAX) != 0)
+        domain_fatal("no room for clients");
     serve_init(&m->tcp, &tcp_ops, (struct transport *)(void *)t, tcp_clients_ready(t), 0,
                d->stats);
     serve_init(&m->udp, &udp_ops, (struct transport *)(void *)u, udp_clients_ready(u),

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "ipc/region.h"
+#include "guard.h"
 
 static void
 report(void *ctx, uint32_t id, const char *what)
@@ -34,10 +34,11 @@ client_add(struct serve *s, struct domain *d, const struct ctl_client *c, int *f
     struct served *sv = &s->c[c->id - s->first];
     size_t client_bytes = arena_client_bytes(&c->g), domain_bytes = arena_domain_bytes(&c->g);
     void *client_half = NULL, *domain_half = NULL;
+    unsigned slot = 2 * c->id;
     int err = sv->used ? EEXIST : 0;
-    if (err == 0 && (client_half = region_map(fd[0], client_bytes, false, NULL)) == NULL)
+    if (err == 0 && (client_half = window_map(slot, fd[0], client_bytes, false)) == NULL)
         err = errno;
-    if (err == 0 && (domain_half = region_map(fd[1], domain_bytes, true, NULL)) == NULL)
+    if (err == 0 && (domain_half = window_map(slot + 1, fd[1], domain_bytes, true)) == NULL)
         err = errno;
     close(fd[0]);
     close(fd[1]);

@@ -79,7 +79,7 @@ clone_into_namespaces(int *pidfd)
 {
     struct clone_args args = {
         .flags = CLONE_PIDFD | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-                 CLONE_NEWIPC | CLONE_NEWUTS,
+                 CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
         .pidfd = (uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };

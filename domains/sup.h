@@ -50,6 +50,7 @@ struct sup_dom {
     unsigned restarts;
     bool wanted;         /* the present death was asked for: not a crash */
     char reason[160];    /* why we killed it; empty: we did not */
+    int refused;         /* number of the system call that its filter refused; -1: none */
     ns_t started;        /* the present process, domain_now() */
     ns_t died;           /* the last one */
     ns_t crash[CRASHES]; /* times of the last crashes, a ring */

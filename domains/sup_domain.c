@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -123,6 +124,7 @@ sup_dom_spawn(struct sup_dom *d)
     d->started = sup_now();
     d->wanted = false;
     d->reason[0] = '\0';
+    d->refused = -1;
     int e = make_events(d);
     if (e == 0) {
         sup_dom_set_timer(d, READY_TIMEOUT_S * 1000);
@@ -198,6 +200,19 @@ sup_dom_send(struct sup_dom *d, struct ctl_msg *m, const int *fd)
         sup_dom_kill(d, "its control socket failed: %s", strerror(-e));
 }
 
+/* Which call it was the domain itself says, on its way out (filter.c). */
+static void
+describe_refused(const struct sup_dom *d, char *buf, size_t len)
+{
+    char *name =
+        d->refused >= 0 ? seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, d->refused) : NULL;
+    snprintf(buf, len, "died of SIGSYS: it made a system call that its filter forbids%s%s",
+             d->refused >= 0 ? ": " : "", name != NULL ? name : "");
+    if (d->refused >= 0)
+        snprintf(buf + strlen(buf), len - strlen(buf), " (%d)", d->refused);
+    free(name);
+}
+
 static void
 describe_death(const struct sup_dom *d, const siginfo_t *si, char *buf, size_t len)
 {
@@ -208,7 +223,7 @@ describe_death(const struct sup_dom *d, const siginfo_t *si, char *buf, size_t l
     else if (si->si_code == CLD_EXITED)
         snprintf(buf, len, "exited with code %d", si->si_status);
     else if (si->si_status == SIGSYS)
-        snprintf(buf, len, "died of SIGSYS: it made a system call that its filter forbids");
+        describe_refused(d, buf, len);
     else
         snprintf(buf, len, "died of SIG%s (%s)", sigabbrev_np(si->si_status),
                  strsignal(si->si_status));

@@ -6,6 +6,8 @@
 #include "sup.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/exit_codes.h"
@@ -68,6 +70,8 @@ on_notice(struct sup_dom *d, const struct ctl_text *t)
         sup_log("the address is taken: %s. Choose another one, or find out who that is",
                 t->text);
         sup_stop(s, EXIT_ADDRESS_TAKEN);
+    } else if (t->arg == NOTICE_SYSCALL) {
+        d->refused = (int)(strtoul(t->text, NULL, 10) & INT_MAX); /* told with its death */
     } else {
         sup_log_some(&d->log_left, "%s: %s", domain_name(d->id), t->text);
     }

@@ -2,8 +2,7 @@
  *
  * The tcp domain.
  */
-#include <stdlib.h>
-
+#include "guard.h"
 #include "tcp/tcp.h"
 #include "transport.h"
 
@@ -58,7 +57,7 @@ main(int argc, char **argv)
     transport_tcp_config(&d.cfg, &c);
     if (d.store_size < tcp_store_size(&c, &d.frames))
         domain_fatal("the session store is too small");
-    void *soft = aligned_alloc(CACHE_LINE, tcp_soft_size(&c, &d.frames));
+    void *soft = guard_alloc(tcp_soft_size(&c, &d.frames));
     if (soft == NULL)
         domain_fatal("out of memory");
     struct tcp *t = tcp_init(d.store, soft, &c, &d.frames, d.path, d.stats, domain_now());

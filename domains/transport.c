@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "transport.h"
 
+#include "guard.h"
 #include "ipc/link.h"
 #include "serve_client.h"
 #include "tcp/tcp.h"
@@ -126,6 +127,8 @@ transport_run(struct domain *d, const struct transport_kind *k, struct transport
     t.ip = domain_peer_of(d, DOM_IP);
     if (t.ip == NULL)
         domain_fatal("no link to ip was handed over");
+    if (window_open(2 * CLIENTS_MAX) != 0)
+        domain_fatal("no room for clients");
     serve_init(&t.serve, k->ops, tr, k->ready(tr), k->first_client, d->stats);
     serve_client_init(&t.serve, d);
     if (d->cfg.restart != 0) /* ip and nic hold nothing of the predecessor's any more */

@@ -2,8 +2,7 @@
  *
  * The udp domain.
  */
-#include <stdlib.h>
-
+#include "guard.h"
 #include "udp/udp.h"
 #include "transport.h"
 
@@ -58,7 +57,7 @@ main(int argc, char **argv)
     transport_udp_config(&d.cfg, &c);
     if (d.store_size < udp_store_size(&c, &d.frames))
         domain_fatal("the session store is too small");
-    void *soft = aligned_alloc(CACHE_LINE, udp_soft_size(&c, &d.frames));
+    void *soft = guard_alloc(udp_soft_size(&c, &d.frames));
     if (soft == NULL)
         domain_fatal("out of memory");
     struct udp *t = udp_init(d.store, soft, &c, &d.frames, d.path, d.stats, domain_now());

@@ -32,6 +32,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "guard.h"
+
 #define RETRY_FIRST (NS_MS / 10)
 #define RETRY_MAX (64 * NS_MS)
 
@@ -318,9 +320,9 @@ xsk_recover(struct xsk *x)
 static bool
 map_ring(struct xsk_ring *r, int fd, const struct xdp_ring_offset *o, size_t bytes, off_t at)
 {
-    uint8_t *p =
-        mmap(NULL, o->desc + bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, at);
-    if (p == MAP_FAILED)
+    uint8_t *p = guard_reserve(o->desc + bytes);
+    if (p == NULL || mmap(p, o->desc + bytes, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, at) == MAP_FAILED)
         return false;
     *r = (struct xsk_ring){.producer = (void *)(p + o->producer),
                            .consumer = (void *)(p + o->consumer),

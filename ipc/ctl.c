@@ -126,7 +126,7 @@ check_text(unsigned type, const struct ctl_text *t)
     if (!text_ends(t->text, sizeof t->text))
         return false;
     if (type == CTL_NOTICE)
-        return t->arg >= NOTICE_LOG && t->arg <= NOTICE_ADDRESS_CONFLICT;
+        return t->arg >= NOTICE_LOG && t->arg <= NOTICE_SYSCALL;
     if (type == CTL_DENIED)
         return t->arg >= DENIED_VERSION && t->arg <= DENIED_INTERNAL;
     return t->arg < CLIENTS_MAX || t->arg - CTL_ARG_PEER < DOM_COUNT;

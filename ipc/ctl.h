@@ -76,6 +76,7 @@ enum ctl_notice {
     NOTICE_LOG = 1,          /* text for the log */
     NOTICE_ADDRESS_READY,    /* ip: probed and announced, answering */
     NOTICE_ADDRESS_CONFLICT, /* ip: text names the MAC that has it */
+    NOTICE_SYSCALL,          /* text: number of a system call that its filter refused */
 };
 
 enum ctl_denied {

@@ -5,9 +5,9 @@ BEGIN {
     for (i = 1; i <= n_dom; i++)
         known[dom[i]] = 1
     rule[""] = "POLICY_ANY"
-    rule["noexec"] = "POLICY_NOEXEC"
-    rule["nodata"] = "POLICY_NODATA"
-    rule["seals"] = "POLICY_SEALS"
+    n_rule = split("wait monotonic control bell kick window size seals watch client", r, " ")
+    for (i = 1; i <= n_rule; i++)
+        rule[r[i]] = "POLICY_" toupper(r[i])
 }
 function bad(why) {
     printf "%s:%d: %s\n", FILENAME, FNR, why > "/dev/stderr"

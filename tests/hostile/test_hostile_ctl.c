@@ -244,7 +244,7 @@ static const struct spoiler {
     SPOIL(CTL_POISONED, text.arg, CTL_ARG_PEER - 1),
     SPOIL(CTL_POISONED, text.arg, CTL_ARG_PEER + DOM_COUNT),
     SPOIL(CTL_NOTICE, text.arg, 0),
-    SPOIL(CTL_NOTICE, text.arg, NOTICE_ADDRESS_CONFLICT + 1),
+    SPOIL(CTL_NOTICE, text.arg, NOTICE_SYSCALL + 1),
     SPOIL(CTL_DENIED, text.arg, 0),
     SPOIL(CTL_DENIED, text.arg, DENIED_INTERNAL + 1),
     SPOIL(CTL_SESSION_LIST, sessions.n, CTL_INFO_MAX + 1),
