@@ -24,8 +24,16 @@ endif
 # What a hostile domain can try.
 NETNS_TESTS += tests/netns/test_confine.sh
 check_PROGRAMS += tests/netns/confine_probe
-tests_netns_confine_probe_SOURCES = tests/netns/confine_probe.c domains/spawn.c
+tests_netns_confine_probe_SOURCES = tests/netns/confine_probe.c tests/netns/probe.h \
+	tests/netns/probe_attempts.c domains/spawn.c
 tests_netns_confine_probe_LDADD = $(DOMAIN_LIBS)
+
+# Every system call on a domain's list is made, and no other.
+NETNS_TESTS += tests/netns/test_calls.sh
+check_PROGRAMS += tests/netns/call_trace tests/netns/want_wakeup
+tests_netns_call_trace_SOURCES = tests/netns/call_trace.c
+tests_netns_call_trace_LDADD = $(SECCOMP_LIBS)
+tests_netns_want_wakeup_SOURCES = tests/netns/want_wakeup.c
 
 # The tools by themselves, on the kernel's stack.
 NETNS_TESTS += tests/netns/test_tools_kernel.sh
