@@ -71,7 +71,7 @@ CONFFILE_LIBS = libconffile.la $(CONFUSE_LIBS)
 sbin_PROGRAMS += bulkheadd
 bulkheadd_SOURCES = \
 	domains/sup_main.c domains/sup.h domains/sup_account.c domains/sup_attach.c \
-	domains/sup_client.c domains/sup_config.c domains/sup_config.h domains/sup_control.c \
+	domains/sup_client.c domains/sup_config.c domains/sup_confine.c domains/sup_config.h domains/sup_control.c \
 	domains/sup_domain.c domains/sup_host.c domains/sup_json.c domains/sup_json.h \
 	domains/sup_link.c domains/sup_message.c domains/sup_options.c domains/sup_proc.c \
 	domains/sup_topology.c domains/sup_value.c domains/sup_watch.c \
@@ -80,7 +80,7 @@ nodist_bulkheadd_SOURCES = domains/syscalls.c policy/accounts_text.h
 bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
-bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS)
+bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
 
 bin_PROGRAMS += bulkheadctl
 bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h

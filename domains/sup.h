@@ -5,7 +5,8 @@
  * off the data path, and maps nothing but the statistics.
  *
  * One thread, one libevent loop. Files: sup_main.c (from start to loop and back), sup_options.c
- * (what it is told), sup_host.c (what the host must be like), sup_topology.c (regions, links,
+ * (what it is told), sup_host.c (what the host must be like), sup_confine.c (what it gives up),
+ * sup_topology.c (regions, links,
  * what a domain is told), sup_domain.c (life and death of a domain), sup_link.c (neighbours),
  * sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and sup_attach.c
  * (clients), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
@@ -44,6 +45,7 @@ struct sup_dom {
     unsigned id;
     enum dom_life life;
     char path[512]; /* of its executable */
+    int program;    /* the same, as found at the start */
     pid_t pid;      /* valid while it lives, STARTING to KILLED */
     int pidfd, ctl; /* -1: none */
     struct event *ev_pid, *ev_ctl, *ev_timer;
@@ -65,6 +67,9 @@ struct sup_dom {
     ns_t cpu; /* processor time at the last look */
     unsigned stuck, deaf, running, full, spared;
     unsigned log_left; /* messages it may still log in this second */
+    ns_t said_at, accused_at;
+    unsigned said;        /* messages since said_at, of a second */
+    unsigned accusations; /* of its neighbours since accused_at */
 };
 
 struct sup_link {
@@ -166,6 +171,10 @@ must_check int sup_find_programs(struct sup *s, char *err, size_t err_len);
 /* A Unix socket of this type that listens at path, in the place of what was left there; those
  * whom mode lets write may connect. Returns it, or -1 with errno. */
 must_check int sup_socket(const char *path, int type, mode_t mode, int backlog);
+
+/* ---- sup_confine.c ---- */
+/* Everything is made: give up what is not needed to keep it. As sup_host.c's. */
+must_check int sup_confine(char *err, size_t err_len);
 
 /* ---- sup_topology.c ---- */
 must_check int sup_topology_create(struct sup *s, char *err, size_t err_len);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,9 +24,9 @@
 #include "spawn.h"
 
 #define READY_TIMEOUT_S 10
-#define EARLY NS_S              /* a death so soon after the start ... */
-#define EARLY_MAX 5u            /* ... so often in a row: its store is what kills it */
-#define SOCKET_BUFFER (1 << 20) /* CTL_CLIENT_ADD for every client fits at once */
+#define EARLY NS_S         /* a death so soon after the start ... */
+#define EARLY_MAX 5u       /* ... so often in a row: its store is what kills it */
+#define READ_TIMEOUT_MS 50 /* for what fills its socket */
 
 static void on_pid(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
@@ -98,21 +99,31 @@ drop_handles(struct sup_dom *d)
     d->ctl = d->pidfd = -1;
 }
 
+/* The program as it lies there now, a newer one perhaps. Where we may not look any more, as
+ * root without privilege, the one that was found at the start. */
+static pid_t
+spawn_program(struct sup_dom *d, int ctl)
+{
+    const char *name = domain_name(d->id), *instance = d->sup->conf.instance;
+    uid_t id = d->sup->conf.uid_base + 1 + d->id;
+    char path[32];
+    pid_t pid = spawn_domain(d->path, name, instance, id, id, ctl, &d->pidfd);
+    if (pid != -EACCES)
+        return pid;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", d->program);
+    return spawn_domain(path, name, instance, id, id, ctl, &d->pidfd);
+}
+
 int
 sup_dom_spawn(struct sup_dom *d)
 {
-    struct sup *s = d->sup;
-    int pair[2], size = SOCKET_BUFFER;
-    uid_t id = s->conf.uid_base + 1 + d->id;
+    int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -errno;
     d->ctl = pair[0];
     (void)fcntl(d->ctl, F_SETFL, O_NONBLOCK); /* our end only: the domain's may wait */
-    if (setsockopt(d->ctl, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
-        sup_verbose(s, "%s: small control socket", domain_name(d->id));
     reset_bells(d);
-    d->pid =
-        spawn_domain(d->path, domain_name(d->id), s->conf.instance, id, id, pair[1], &d->pidfd);
+    d->pid = spawn_program(d, pair[1]);
     close(pair[1]);
     if (d->pid < 0) {
         int e = d->pid;
@@ -125,6 +136,7 @@ sup_dom_spawn(struct sup_dom *d)
     d->wanted = false;
     d->reason[0] = '\0';
     d->refused = -1;
+    d->said = 0;
     int e = make_events(d);
     if (e == 0) {
         sup_dom_set_timer(d, READY_TIMEOUT_S * 1000);
@@ -194,6 +206,11 @@ sup_dom_send(struct sup_dom *d, struct ctl_msg *m, const int *fd)
     if (d->life != LIFE_UP)
         return;
     int e = ctl_send(d->ctl, m, fd);
+    if (e == -EAGAIN) { /* all its clients at once, after a restart: it is reading */
+        struct pollfd p = {.fd = d->ctl, .events = POLLOUT};
+        if (poll(&p, 1, READ_TIMEOUT_MS) == 1)
+            e = ctl_send(d->ctl, m, fd);
+    }
     if (e == -EAGAIN)
         sup_dom_kill(d, "it does not read its control socket");
     else if (e != 0 && e != -EPIPE && e != -ECONNRESET)

@@ -79,10 +79,10 @@ sup_find_programs(struct sup *s, char *err, size_t err_len)
         if (!sup_present(s, d))
             continue;
         snprintf(path, len, "%s/bulkhead-%s", here, domain_name(d)); /* a build tree */
-        if (access(path, X_OK) == 0)
-            continue;
-        snprintf(path, len, "%s/bulkhead-%s", PKGLIBEXECDIR, domain_name(d));
-        if (access(path, X_OK) == 0)
+        if (access(path, X_OK) != 0)
+            snprintf(path, len, "%s/bulkhead-%s", PKGLIBEXECDIR, domain_name(d));
+        s->dom[d].program = open(path, O_PATH | O_CLOEXEC);
+        if (s->dom[d].program >= 0 && access(path, X_OK) == 0)
             continue;
         snprintf(err, err_len,
                  "bulkhead-%s is neither in %s nor in %s: was this built without the %s "

@@ -7,6 +7,8 @@
 #include "sup.h"
 
 #define ACK_TIMEOUT_S 2
+#define ACCUSED_MAX 3u
+#define ACCUSED_WINDOW (10 * NS_S)
 
 static void on_ack_timeout(evutil_socket_t fd, short what, void *arg);
 
@@ -148,10 +150,28 @@ sup_links_owed(const struct sup_dom *d)
     return false;
 }
 
+/* Whom a domain accuses is started anew, on its word alone; one that accuses again and again is
+ * started anew itself, and not believed until the time is over. */
+static bool
+believed(struct sup_dom *d)
+{
+    ns_t now = sup_now();
+    if (now - d->accused_at > ACCUSED_WINDOW) {
+        d->accused_at = now;
+        d->accusations = 0;
+    }
+    if (++d->accusations >= ACCUSED_MAX)
+        sup_dom_kill(d, "it accused its neighbours %u times within %llu s", d->accusations,
+                     ACCUSED_WINDOW / NS_S);
+    return d->accusations <= ACCUSED_MAX;
+}
+
 void
 sup_links_accuse(struct sup_dom *d, unsigned peer, const char *text)
 {
     struct sup *s = d->sup;
+    if (!believed(d))
+        return;
     for (unsigned i = 0; i < TOPO_LINKS; i++)
         for (unsigned side = LINK_A; side <= LINK_B; side++)
             if (s->link[i].up && topo_links[i].side[side] == d->id &&

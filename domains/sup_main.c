@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/exit_codes.h"
 
@@ -234,6 +235,8 @@ start(struct sup *s, char *err, size_t err_len)
         rc = sup_clients_listen(s, err, err_len);
     if (rc == 0)
         rc = sup_control_listen(s, err, err_len);
+    if (rc == 0) /* the domains begin with no more than the next ones will */
+        rc = sup_confine(err, err_len);
     if (rc == 0)
         rc = spawn_all(s, err, err_len);
     return rc;
@@ -244,8 +247,11 @@ tear_down(struct sup *s)
 {
     sup_control_close(s);
     sup_clients_close(s);
-    for (unsigned d = 0; d < DOM_COUNT; d++)
+    for (unsigned d = 0; d < DOM_COUNT; d++) {
         sup_dom_close(&s->dom[d]);
+        if (s->dom[d].program >= 0)
+            close(s->dom[d].program);
+    }
     if (s->nif_open)
         netif_close(&s->nif);
     sup_topology_close(s);
@@ -270,7 +276,7 @@ init(struct sup *s)
     for (unsigned d = 0; d < DOM_COUNT; d++) {
         s->dom[d].sup = s;
         s->dom[d].id = d;
-        s->dom[d].pidfd = s->dom[d].ctl = -1;
+        s->dom[d].pidfd = s->dom[d].ctl = s->dom[d].program = -1;
         s->dom[d].log_left = LOG_PER_SECOND;
     }
     for (unsigned i = 0; i < TOPO_LINKS; i++) {

@@ -12,6 +12,7 @@
 
 #include "base/exit_codes.h"
 
+#define MESSAGES_A_SECOND 10000u
 #define MESSAGES_A_TURN 64 /* of one domain: the others want to be served too */
 
 static void
@@ -106,6 +107,18 @@ on_message(struct sup_dom *d, const struct ctl_msg *m)
     }
 }
 
+/* An honest domain says little; the most that it does is to list its sessions. */
+static bool
+floods(struct sup_dom *d)
+{
+    ns_t now = sup_now();
+    if (now - d->said_at >= NS_S) {
+        d->said_at = now;
+        d->said = 0;
+    }
+    return ++d->said > MESSAGES_A_SECOND;
+}
+
 void
 sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg)
 {
@@ -120,6 +133,10 @@ sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg)
             break;
         for (unsigned f = 0; f < ctl_fds(m.type); f++)
             close(fd[f]);
+        if (floods(d)) {
+            sup_dom_kill(d, "it sent more than %u messages within a second", MESSAGES_A_SECOND);
+            continue; /* what is queued comes to nothing */
+        }
         on_message(d, &m);
     }
     if (got == 1 || got == -EAGAIN || got == -EINTR || d->ctl < 0)
