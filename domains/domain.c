@@ -239,12 +239,21 @@ domain_unwatch(struct domain *d, int fd)
 }
 
 static void
+beat(struct domain *d)
+{
+    atomic_store_explicit(&d->stats->beat,
+                          atomic_load_explicit(&d->stats->beat, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+static void
 take_messages(struct domain *d)
 {
     struct ctl_msg m;
     int fd[CTL_FDS_MAX], got = 0;
 
     for (unsigned i = 0; i < MESSAGES_MAX && (got = ctl_recv(d->ctl_fd, &m, fd)) == 1; i++) {
+        beat(d); /* a client with a large arena takes its time */
         if (m.type == CTL_PEER_UP || m.type == CTL_PEER_DOWN) {
             peer_changed(d, m.peer, m.type == CTL_PEER_UP);
         } else if (d->ops->ctl != NULL) {
@@ -297,14 +306,6 @@ wait_events(struct domain *d, ns_t timeout)
 
 /* ---- the loop ---- */
 
-static void
-beat(struct domain *d)
-{
-    atomic_store_explicit(&d->stats->beat,
-                          atomic_load_explicit(&d->stats->beat, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-}
-
 /* Ask everybody to ring. True: something waits already, or the deadline is there. */
 static bool
 arm_all(struct domain *d)
@@ -330,7 +331,8 @@ disarm_all(struct domain *d)
 static void
 sleep_until(struct domain *d, ns_t deadline)
 {
-    atomic_store_explicit(&d->stats->state, STATS_ASLEEP, memory_order_relaxed);
+    atomic_store_explicit(&d->stats->until, deadline, memory_order_relaxed);
+    atomic_store_explicit(&d->stats->state, STATS_ASLEEP, memory_order_release);
     if (!arm_all(d)) {
         ns_t now = domain_now(), wait = deadline;
         if (deadline != NS_NEVER)

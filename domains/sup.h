@@ -63,10 +63,9 @@ struct sup_dom {
     uint8_t key[32];
     /* watchdog, see sup_watch.c */
     uint32_t beat;
-    bool was_awake;
-    ns_t cpu; /* processor time at the last look */
-    unsigned stuck, deaf, running, full, spared;
-    unsigned log_left; /* messages it may still log in this second */
+    ns_t cpu;                       /* processor time at the last look */
+    ns_t spun, still, full, spared; /* evidence: how long it has done what it should not */
+    unsigned log_left;              /* messages it may still log in this second */
     ns_t said_at, accused_at;
     unsigned said;        /* messages since said_at, of a second */
     unsigned accusations; /* of its neighbours since accused_at */
@@ -130,10 +129,14 @@ struct sup {
     struct sup_dom dom[DOM_COUNT];
     uint64_t seed;
     ns_t started;
-    ns_t watch_at;  /* last look of the watchdog */
-    bool linked;    /* every domain was up once and told of its peers */
-    bool answering; /* ip says that the address is ours */
-    bool ready;     /* and everybody is up: clients may come */
+    ns_t watch_at; /* last look of the watchdog */
+    ns_t log_at;   /* log_left was last filled up */
+    int watch_fd;  /* epoll: what may wake the watchdog of an idle stack; -1: it looks often */
+    struct event *ev_work; /* for watch_fd */
+    unsigned quiet;        /* looks in a row at which nobody had moved */
+    bool linked;           /* every domain was up once and told of its peers */
+    bool answering;        /* ip says that the address is ours */
+    bool ready;            /* and everybody is up: clients may come */
     bool stopping;
     int exit_code;
     int lock_fd;
@@ -225,8 +228,12 @@ void sup_links_accuse(struct sup_dom *d, unsigned peer, const char *text);
 void sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg);
 
 /* ---- sup_watch.c ---- */
+/* d is up: watch it. */
 void sup_watch_start(struct sup_dom *d);
+/* Something was sent to a domain, or a bell came to be: look often from now on. */
+void sup_watch_wake(struct sup *s);
 void sup_watch_tick(evutil_socket_t fd, short what, void *arg);
+void sup_watch_close(struct sup *s);
 
 /* ---- sup_attach.c ---- */
 /* Welcomes it or says no; the client may be gone afterwards. */
@@ -246,8 +253,8 @@ void sup_client_free_msg(struct sup_dom *d, unsigned id);
 void sup_client_poisoned(struct sup_dom *d, unsigned id, const char *text);
 /* The domain starts from nothing: its clients have lost their sessions. */
 unsigned sup_clients_drop(struct sup_dom *d);
-/* Bytes pending on bells that clients ring at this domain. */
-unsigned sup_clients_pending(const struct sup_dom *d);
+/* The read ends of the bells that clients ring at this domain (all: DOM_COUNT), at most max. */
+unsigned sup_client_bells(const struct sup *s, unsigned dom, int *fd, unsigned max);
 bool sup_client_of(const struct sup_dom *d, unsigned id);
 
 /* ---- sup_control.c ---- */

@@ -282,11 +282,11 @@ sup_clients_drop(struct sup_dom *d)
 }
 
 unsigned
-sup_clients_pending(const struct sup_dom *d)
+sup_client_bells(const struct sup *s, unsigned dom, int *fd, unsigned max)
 {
     unsigned n = 0;
-    for (unsigned id = 0; id < CLIENTS_MAX; id++)
-        if (sup_client_of(d, id) && d->sup->by_id[id] != NULL)
-            n += sup_pipe_bytes(d->sup->by_id[id]->to_domain[0]);
+    for (unsigned id = 0; id < CLIENTS_MAX && n < max; id++)
+        if (s->by_id[id] != NULL && (dom == DOM_COUNT || sup_client_of(&s->dom[dom], id)))
+            fd[n++] = s->by_id[id]->to_domain[0];
     return n;
 }

@@ -211,6 +211,7 @@ sup_dom_send(struct sup_dom *d, struct ctl_msg *m, const int *fd)
         if (poll(&p, 1, READ_TIMEOUT_MS) == 1)
             e = ctl_send(d->ctl, m, fd);
     }
+    sup_watch_wake(d->sup);
     if (e == -EAGAIN)
         sup_dom_kill(d, "it does not read its control socket");
     else if (e != 0 && e != -EPIPE && e != -ECONNRESET)

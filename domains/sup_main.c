@@ -130,7 +130,6 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 static int
 make_events(struct sup *s)
 {
-    static const struct timeval second = {.tv_sec = 1};
     struct sigaction hup;
     signal(SIGPIPE, SIG_IGN);
     s->base = event_base_new();
@@ -138,11 +137,11 @@ make_events(struct sup *s)
         return -1;
     s->ev_term = evsignal_new(s->base, SIGTERM, on_signal, s);
     s->ev_int = evsignal_new(s->base, SIGINT, on_signal, s);
-    s->ev_watch = event_new(s->base, -1, EV_PERSIST, sup_watch_tick, s);
+    s->ev_watch = evtimer_new(s->base, sup_watch_tick, s);
     if (s->ev_term == NULL || s->ev_int == NULL || s->ev_watch == NULL ||
-        event_add(s->ev_term, NULL) != 0 || event_add(s->ev_int, NULL) != 0 ||
-        event_add(s->ev_watch, &second) != 0)
+        event_add(s->ev_term, NULL) != 0 || event_add(s->ev_int, NULL) != 0)
         return -1;
+    sup_watch_wake(s);
     /* A closed terminal is a reason to stop, unless nohup said otherwise. */
     if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN) {
         s->ev_hup = evsignal_new(s->base, SIGHUP, on_signal, s);
@@ -256,6 +255,7 @@ tear_down(struct sup *s)
         netif_close(&s->nif);
     sup_topology_close(s);
     sup_unlock(s);
+    sup_watch_close(s);
     struct event *ev[] = {s->ev_term, s->ev_int,         s->ev_hup,         s->ev_watch,
                           s->ev_stop, s->link[0].ev_ack, s->link[1].ev_ack, s->link[2].ev_ack};
     for (unsigned i = 0; i < ARRAY_LEN(ev); i++)
@@ -271,6 +271,7 @@ init(struct sup *s)
 {
     s->lock_fd = -1;
     s->nif.xsk_fd = -1;
+    s->watch_fd = -1;
     s->log_left = LOG_PER_SECOND;
     s->started = s->watch_at = sup_now();
     for (unsigned d = 0; d < DOM_COUNT; d++) {

@@ -69,6 +69,7 @@ struct stats {
     } ring[STATS_LINKS][STATS_RINGS];
     _Atomic uint32_t beat;  /* moves with every turn of the loop */
     _Atomic uint32_t state; /* STATS_AWAKE, STATS_ASLEEP: for the watchdog */
+    _Atomic ns_t until; /* asleep: it wants to be awake by then, NS_NEVER: by a bell alone */
 };
 
 static inline void

@@ -60,3 +60,8 @@ tests_netns_sockopt_compare_SOURCES = tests/netns/sockopt_compare.c
 tests_netns_sockopt_compare_LDADD = libbulkhead.la
 tests_netns_sockopt_behave_SOURCES = tests/netns/sockopt_behave.c
 tests_netns_sockopt_behave_LDADD = libbulkhead.la
+
+# Domains that are made to hang.
+NETNS_TESTS += tests/netns/test_hang.sh
+check_PROGRAMS += tests/netns/hang
+tests_netns_hang_SOURCES = tests/netns/hang.c
