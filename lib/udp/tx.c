@@ -64,6 +64,9 @@ tx_head(const struct client *c, const struct udp_sess *s)
     return atomic_load_explicit(&c->v.d_slot[s->slot].tx_head, memory_order_relaxed);
 }
 
+/* Up to where a session that ends now sends. What its client says beyond the buffer that it
+ * has, or beyond all pages that it paid for, was never written: that would be zeros, for as
+ * long as it takes to send millions of them. */
 uint64_t
 tx_tail(struct udp *u, uint32_t sess)
 {
@@ -71,9 +74,11 @@ tx_tail(struct udp *u, uint32_t sess)
     struct client *c = client_of(u, sess);
     if (c == NULL)
         return 0;
+    uint64_t most =
+        min_u64(max_u32(s->sndbuf, u->cfg.sndbuf), (uint64_t)c->v.g.n_tx_pages * FIFO_PAGE);
     uint64_t head = tx_head(c, s);
     uint64_t tail = atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_acquire);
-    return tail - head <= FIFO_MAX ? tail : head;
+    return tail - head <= most ? tail : head;
 }
 
 /* What is in the FIFO cannot be understood any further: skip to where the client writes. */

@@ -73,6 +73,20 @@ Test(udp_life, close)
     kit_done(&k);
 }
 
+/* Protects the others from what a dead client leaves: a transmit queue of which it said that it
+ * reaches further than its buffer, with nothing in it. It is not sent, and the session ends. */
+Test(udp_life, close_with_a_queue_that_cannot_be)
+{
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    kit_connect(&k, sess, KIT_PEER, 9);
+    k.arena[0].c_slot[slot].tx_tail = FIFO_MAX;
+    udp_ops.client_gone(kit_transport(&k), 0, k.now);
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(k.n_out, 0);
+    cr_assert(udp_ops.client_idle(kit_transport(&k), 0));
+    cr_assert_eq(udp_sessions(k.u), 0);
+}
+
 /* Protects the limits: of the client, and of the store. */
 Test(udp_life, limits)
 {
