@@ -65,3 +65,11 @@ tests_netns_sockopt_behave_LDADD = libbulkhead.la
 NETNS_TESTS += tests/netns/test_hang.sh
 check_PROGRAMS += tests/netns/hang
 tests_netns_hang_SOURCES = tests/netns/hang.c
+
+# Attacks of a client on a running stack, while others use it.
+NETNS_TESTS += tests/netns/test_hostile.sh
+check_PROGRAMS += tests/hostile/foe
+tests_hostile_foe_SOURCES = tests/hostile/foe.c tests/hostile/chan.c tests/hostile/chan.h \
+	tests/hostile/attack_memory.c tests/hostile/attack_request.c \
+	tests/hostile/attack_control.c tests/hostile/attack_death.c
+tests_hostile_foe_LDADD = libclient.la libipc.la libproto.la -lpthread
