@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -16,12 +17,16 @@
 #include "base/exit_codes.h"
 #include "ctl_print.h"
 #include "ipc/ctl.h"
+#include "sandbox.h"
 
 static const char usage[] =
     "Usage: bulkheadctl [--instance NAME] [--json] COMMAND\n\n"
     "  status          the domains: pids, filters, memory and who may touch it; the clients\n"
     "  stats           counters that are not zero; with --all, every one\n"
     "  sessions        TCP and UDP sessions\n"
+    "  sandbox [PID]   what each domain can do, read from the kernel, and what of it is too "
+    "much;\n"
+    "                  with PID, what that process can do\n"
     "  restart DOMAIN  end a domain (nic, ip, tcp, udp, mono) and wait until it is back\n\n"
     "  -n, --instance NAME  the daemon (default: BULKHEAD_INSTANCE, else default)\n"
     "  -j, --json           print the answer as one JSON object\n"
@@ -34,6 +39,7 @@ struct request {
     const char *instance;
     const char *command;
     const char *domain; /* of restart, else NULL */
+    pid_t pid;          /* of sandbox; 0: all domains */
     bool json, all;
 };
 
@@ -41,7 +47,7 @@ static bool
 known_command(const char *c)
 {
     return strcmp(c, "status") == 0 || strcmp(c, "stats") == 0 || strcmp(c, "sessions") == 0 ||
-           strcmp(c, "restart") == 0;
+           strcmp(c, "restart") == 0 || strcmp(c, "sandbox") == 0;
 }
 
 static int
@@ -86,6 +92,15 @@ parse_options(struct request *r, int argc, char **argv)
     }
     if (strcmp(r->command, "restart") == 0 && optind < argc)
         r->domain = argv[optind++];
+    if (strcmp(r->command, "sandbox") == 0 && optind < argc) {
+        char *end;
+        long pid = strtol(argv[optind++], &end, 10);
+        if (*end != '\0' || pid <= 0 || pid > INT_MAX) {
+            fputs("bulkheadctl: sandbox wants the number of a process\n", stderr);
+            return EXIT_USAGE;
+        }
+        r->pid = (pid_t)pid;
+    }
     if (optind < argc || (strcmp(r->command, "restart") == 0 && r->domain == NULL)) {
         fprintf(stderr, "bulkheadctl: %s\n",
                 optind < argc ? "too many arguments"
@@ -131,7 +146,9 @@ connect_daemon(const char *instance)
 static json_t *
 ask(int fd, const struct request *r)
 {
-    json_t *q = json_pack("{s:s}", "cmd", r->command);
+    /* The daemon is asked only who its domains are: what they can do the kernel tells. */
+    bool sandbox = strcmp(r->command, "sandbox") == 0;
+    json_t *q = json_pack("{s:s}", "cmd", sandbox ? "status" : r->command);
     json_error_t err;
     if (r->domain != NULL)
         json_object_set_new(q, "domain", json_string(r->domain));
@@ -157,6 +174,44 @@ ask(int fd, const struct request *r)
     return answer;
 }
 
+/* Of the domains in the daemon's answer and of itself, or of one process. */
+static int
+show_sandbox(const json_t *status, const struct request *r)
+{
+    json_t *list = json_array(), *d, *text;
+    pid_t daemon = (pid_t)json_integer_value(json_object_get(status, "pid"));
+    size_t i, k, findings = 0;
+    if (status == NULL)
+        json_array_append_new(list, sandbox_read("process", r->pid, 0));
+    else
+        json_array_append_new(list, sandbox_read("supervisor", daemon, daemon));
+    json_array_foreach(json_object_get(status, "domains"), i, d)
+    {
+        const char *name = json_string_value(json_object_get(d, "name"));
+        pid_t pid = (pid_t)json_integer_value(json_object_get(d, "pid"));
+        if (name != NULL && pid > 0) /* else it is being restarted */
+            json_array_append_new(list, sandbox_read(name, pid, daemon));
+    }
+    json_array_foreach(list, i, d)
+    {
+        json_array_foreach(json_object_get(d, "findings"), k, text)
+        {
+            findings++;
+        }
+    }
+    if (json_array_size(list) == 0)
+        fputs("bulkheadctl: there is no such process\n", stderr);
+    if (r->json) {
+        json_dumpf(list, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else {
+        sandbox_print(list);
+    }
+    int rc = findings == 0 && json_array_size(list) != 0 ? EXIT_OK : EXIT_OTHER;
+    json_decref(list);
+    return fflush(stdout) == 0 ? rc : EXIT_OTHER;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -164,6 +219,8 @@ main(int argc, char **argv)
     int rc = parse_options(&r, argc, argv);
     if (rc != 0)
         return rc;
+    if (r.pid != 0)
+        return show_sandbox(NULL, &r);
     int fd = connect_daemon(r.instance);
     if (fd < 0)
         return -fd;
@@ -171,6 +228,11 @@ main(int argc, char **argv)
     if (j == NULL)
         return EXIT_OTHER;
     bool ok = json_is_true(json_object_get(j, "ok"));
+    if (ok && strcmp(r.command, "sandbox") == 0) {
+        rc = show_sandbox(j, &r);
+        json_decref(j);
+        return rc;
+    }
     if (r.json) {
         json_dumpf(j, stdout, JSON_INDENT(2));
         putchar('\n');

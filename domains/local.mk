@@ -83,7 +83,9 @@ bulkheadd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLA
 bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
 
 bin_PROGRAMS += bulkheadctl
-bulkheadctl_SOURCES = domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h
+bulkheadctl_SOURCES = \
+	domains/bulkheadctl.c domains/ctl_print.c domains/ctl_print.h domains/sandbox.c \
+	domains/sandbox.h domains/sandbox_files.c domains/sandbox_memory.c domains/sandbox_print.c
 bulkheadctl_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 bulkheadctl_LDADD = libipc.la libproto.la $(JANSSON_LIBS)

@@ -305,9 +305,14 @@ netif_open(struct netif *n, const struct frames *f, const int part_fd[PARTS_UMEM
     else if (e != 0)
         code = refuse(EXIT_OTHER, err, err_len, "%s: cannot attach the XDP program: %s",
                       n->name, strerror(-e));
-    if (code != 0)
+    if (code != 0) {
         netif_close(n);
-    return code;
+        return code;
+    }
+    /* The link holds the program, and that its map; what else there is nobody needs. */
+    bpf_object__close(n->bpf->object);
+    n->bpf->object = NULL;
+    return 0;
 }
 
 void

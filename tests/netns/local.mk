@@ -35,6 +35,9 @@ tests_netns_call_trace_SOURCES = tests/netns/call_trace.c
 tests_netns_call_trace_LDADD = $(SECCOMP_LIBS)
 tests_netns_want_wakeup_SOURCES = tests/netns/want_wakeup.c
 
+# What the kernel says that they can do.
+NETNS_TESTS += tests/netns/test_sandbox.sh
+
 # The tools by themselves, on the kernel's stack.
 NETNS_TESTS += tests/netns/test_tools_kernel.sh
 
