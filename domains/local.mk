@@ -53,7 +53,7 @@ NETIF_LIBS = libnetif.la libipc.la libproto.la $(BPF_LIBS)
 EXTRA_DIST += domains/xdp_prog.c domains/embed.awk
 
 domains/xdp_prog.bpf.o: domains/xdp_prog.c
-	$(AM_V_GEN)$(MKDIR_P) domains && $(BPF_CLANG) $(BPF_CFLAGS) -c -o $@ \
+	$(AM_V_GEN)$(MKDIR_P) domains && $(BPF_CLANG) $(BPF_CFLAGS) -fdebug-compilation-dir=. -c -o $@ \
 		$(top_srcdir)/domains/xdp_prog.c
 domains/xdp_prog_object.c: domains/xdp_prog.bpf.o domains/embed.awk
 	$(AM_V_GEN)od -An -v -tx1 domains/xdp_prog.bpf.o | \

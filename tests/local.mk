@@ -11,8 +11,10 @@ PY_LOG_COMPILER = python3
 AM_TESTS_ENVIRONMENT = \
 	CRITERION_OUTPUTS='tap:-' \
 	srcdir='$(srcdir)'; top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; \
-	NM='$(NM)'; CLANG_FORMAT='$(CLANG_FORMAT)'; SPIN='$(SPIN)'; CC='$(CC)'; AWK='$(AWK)'; \
+	NM='$(NM)'; READELF='$(READELF)'; HARDENING='$(HARDEN_CFLAGS) $(HARDEN_LDFLAGS)'; \
+	SANITIZER_CFLAGS='$(SAN_CFLAGS)'; CLANG_FORMAT='$(CLANG_FORMAT)'; SPIN='$(SPIN)'; CC='$(CC)'; AWK='$(AWK)'; \
 	ASAN_OPTIONS="detect_leaks=0:$$ASAN_OPTIONS"; \
+	export READELF HARDENING SANITIZER_CFLAGS; \
 	export ASAN_OPTIONS CRITERION_OUTPUTS srcdir top_srcdir top_builddir NM CLANG_FORMAT SPIN CC AWK; \
 	unset BULKHEAD_INSTANCE;
 

@@ -19,7 +19,7 @@ libbulkhead_la_SOURCES = $(CLIENT_SOURCES) \
 	ipc/bell.c ipc/ctl.c ipc/region.c lib/session/dir.c lib/session/session.c
 libbulkhead_la_CPPFLAGS = $(CLIENT_CPPFLAGS)
 libbulkhead_la_CFLAGS = $(AM_CFLAGS) -fPIC -pthread
-libbulkhead_la_LDFLAGS = -no-undefined -version-info 0:0:0 -pthread \
+libbulkhead_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -no-undefined -version-info 0:0:0 -pthread \
 	-Wl,--version-script=$(top_srcdir)/lib/client/bulkhead.map
 EXTRA_libbulkhead_la_DEPENDENCIES = lib/client/bulkhead.map
 EXTRA_DIST += lib/client/bulkhead.map
@@ -27,7 +27,7 @@ EXTRA_DIST += lib/client/bulkhead.map
 libbulkhead_event_la_SOURCES = lib/client/bulkhead_event.c lib/client/bulkhead_event.h
 libbulkhead_event_la_CPPFLAGS = $(AM_CPPFLAGS)
 libbulkhead_event_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) -fPIC
-libbulkhead_event_la_LDFLAGS = -no-undefined -version-info 0:0:0 \
+libbulkhead_event_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -no-undefined -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/lib/client/bulkhead.map
 libbulkhead_event_la_LIBADD = libbulkhead.la $(EVENT_LIBS)
 EXTRA_libbulkhead_event_la_DEPENDENCIES = lib/client/bulkhead.map

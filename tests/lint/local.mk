@@ -1,6 +1,6 @@
 # What must hold of the source itself.
 LINT_TESTS = tests/lint/clauses.sh tests/lint/format.sh \
-	tests/lint/purity.sh tests/lint/words.sh tests/lint/install.sh
+	tests/lint/hardening.sh tests/lint/purity.sh tests/lint/words.sh tests/lint/install.sh
 TESTS += $(LINT_TESTS)
 dist_check_SCRIPTS += $(LINT_TESTS)
 dist_noinst_SCRIPTS += tests/lint/tidy.sh
