@@ -76,3 +76,11 @@ tests_hostile_foe_SOURCES = tests/hostile/foe.c tests/hostile/chan.c tests/hosti
 	tests/hostile/attack_memory.c tests/hostile/attack_request.c \
 	tests/hostile/attack_control.c tests/hostile/attack_death.c
 tests_hostile_foe_LDADD = libclient.la libipc.la libproto.la -lpthread
+
+# A domain that an attacker took over.
+if ENABLE_FACTORED
+NETNS_TESTS += tests/netns/test_bad_domain.sh
+check_PROGRAMS += tests/hostile/bad_domain
+tests_hostile_bad_domain_SOURCES = tests/hostile/bad_domain.c
+tests_hostile_bad_domain_LDADD = $(DOMAIN_LIBS)
+endif
