@@ -38,7 +38,7 @@ bulkhead_wire_SOURCES = \
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
-dist_noinst_SCRIPTS += bench/path bench/run
+dist_noinst_SCRIPTS += bench/attack bench/path bench/run
 EXTRA_DIST += \
 	bench/README.md bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py
