@@ -5,19 +5,20 @@
  */
 #include "priv.h"
 
+uint32_t *
+work_next_of(void *ctx, uint32_t sess)
+{
+    struct tcp *t = ctx;
+    return &t->tcb[sess].work_next;
+}
+
 void
 work_add(struct tcp *t, struct tcb *c)
 {
     if (c->working)
         return;
-    uint32_t i = tcb_number(t, c);
     c->working = true;
-    c->work_next = SESS_NONE;
-    if (t->work_tail == SESS_NONE)
-        t->work_head = i;
-    else
-        t->tcb[t->work_tail].work_next = i;
-    t->work_tail = i;
+    turns_add(&t->work, c->link.client, tcb_number(t, c), work_next_of, t);
 }
 
 /* How many new bytes the peer's window and ours let us send. */
@@ -106,6 +107,8 @@ send_lost(struct tcp *t, struct tcb *c)
     if (frto_holds(c))
         return true;
     while ((r = sent_first_lost(t, c)) != NULL) {
+        if (t->credit <= 0) /* the next client's turn */
+            return false;
         uint64_t edge = c->h.snd_una + c->h.snd_wnd;
         uint32_t len = (uint32_t)min_u64(r->right - r->left, sack_mss(c)), pipe = pipe_of(c);
         if (pipe != 0 && pipe + len > c->cc.cwnd)
@@ -136,6 +139,8 @@ static bool
 send_data(struct tcp *t, struct tcb *c)
 {
     for (;;) {
+        if (t->credit <= 0)
+            return false;
         uint64_t data_end = 1 + c->h.tx_tail;
         uint64_t queued = data_end > c->snd_nxt ? data_end - c->snd_nxt : 0;
         uint64_t room = usable_window(c);

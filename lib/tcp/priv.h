@@ -215,6 +215,7 @@ bool reasm_valid(const struct tcp *t, const struct tcb *c);
 /* ---- output.c and segment.c ---- */
 /* Put the session on the work list. */
 void work_add(struct tcp *t, struct tcb *c);
+turns_next_of work_next_of;
 /* Send what may be sent; false if it stopped for want of frames or room. */
 bool output_session(struct tcp *t, struct tcb *c);
 /* The number of a segment without data. */

@@ -28,13 +28,14 @@ segment_begin(struct tcp *t, struct pkt **desc)
 }
 
 static void
-segment_end(struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len, uint32_t payload_sum,
-            const struct ipaddr *src, const struct ipaddr *dst)
+segment_end(struct tcp *t, struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len,
+            uint32_t payload_sum, const struct ipaddr *src, const struct ipaddr *dst)
 {
     p->src = *src;
     p->dst = *dst;
     p->len = (uint16_t)(hlen + len);
     p->aux = p->len;
+    t->credit -= p->len + TURN_PACKET;
     uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->len);
     sum = csum_add(sum, csum_bytes(frame, hlen));
     uint16_t csum = (uint16_t)~csum_fold(csum_add(sum, payload_sum));
@@ -164,7 +165,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         sum = fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, frame + hlen, len);
     }
     p->ttl = c->opt.ttl;
-    segment_end(p, frame, hlen, len, sum, &c->laddr, &c->raddr);
+    segment_end(t, p, frame, hlen, len, sum, &c->laddr, &c->raddr);
     stat_inc(t->stats, STAT_seg_tx);
     stat_add(t->stats, STAT_bytes_tx, len);
     c->n_tx += len;
@@ -217,7 +218,7 @@ output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
         p->ttl = c->opt.ttl;
     }
     size_t hlen = tcp_emit(frame, h);
-    segment_end(p, frame, hlen, 0, 0, &s->dst, &s->src);
+    segment_end(t, p, frame, hlen, 0, 0, &s->dst, &s->src);
     stat_inc(t->stats, STAT_seg_tx);
     return true;
 }

@@ -21,6 +21,7 @@
 #include "cc.h"
 #include "runs.h"
 #include "session/clients.h"
+#include "session/turns.h"
 #include "session/fifo.h"
 #include "tcp.h"
 #include "wheel.h"
@@ -311,9 +312,10 @@ struct tcp {
     uint32_t *hash; /* connections */
     uint32_t hash_mask;
     uint32_t bound[PORT_HASH];
-    uint16_t *port_use;            /* connections per local port, 65536 */
-    uint32_t work_head, work_tail; /* sessions with something to send */
-    uint32_t tw_head, tw_tail;     /* TIME-WAIT, oldest first */
+    uint16_t *port_use;        /* connections per local port, 65536 */
+    struct turns work;         /* sessions with something to send */
+    int32_t credit;            /* what the one in work may still send, as turns.h counts */
+    uint32_t tw_head, tw_tail; /* TIME-WAIT, oldest first */
     uint32_t n_half_open, n_orphans;
     uint32_t *dirty; /* sessions changed in this step */
     uint32_t n_dirty;

@@ -206,7 +206,8 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
         t->hash[i] = SESS_NONE;
     for (unsigned i = 0; i < PORT_HASH; i++)
         t->bound[i] = SESS_NONE;
-    t->work_head = t->work_tail = t->tw_head = t->tw_tail = SESS_NONE;
+    t->tw_head = t->tw_tail = SESS_NONE;
+    turns_init(&t->work);
     for (unsigned i = 0; i < ARRAY_LEN(t->runs_used); i++)
         t->runs_used[i] = 0;
     runs_init(&t->runs, (struct run *)(void *)(m + l.runs), cfg->n_sessions, runs_extra(cfg));
@@ -317,30 +318,26 @@ step_timers(struct tcp *t)
     }
 }
 
-/* Sessions take turns: who could not send all goes to the end of the list. */
+/* Clients take turns, and the sessions of each: who could not send all goes to the end. */
 static void
 step_output(struct tcp *t)
 {
-    uint32_t last = t->work_tail;
-    while (t->work_head != SESS_NONE && t->n_out < t->cap_out) {
-        uint32_t i = t->work_head;
+    uint32_t who, i;
+    while (t->n_out < t->cap_out && (i = turns_first(&t->work, &who)) != SESS_NONE) {
         struct tcb *c = &t->tcb[i];
-        t->work_head = c->work_next;
-        if (t->work_head == SESS_NONE)
-            t->work_tail = SESS_NONE;
+        turns_pop(&t->work, who, work_next_of, t);
         c->working = false;
+        int32_t credit = t->credit = turns_credit(&t->work, who);
         set(t->store->working, i);
         bool done = !c->used || output_session(t, c);
         set(t->store->working, SESS_NONE);
-        if (!c->used) {
+        if (!c->used)
             t->free[t->n_free++] = i;
-        } else if (!done) {
+        else if (!done)
             work_add(t, c);
-            if (t->starved && t->n_out < t->cap_out)
-                return; /* out of frames: tx_done brings us back */
-        }
-        if (i == last)
-            return;
+        turns_charge(&t->work, who, (uint32_t)(credit - t->credit));
+        if (!done && t->starved && t->n_out < t->cap_out)
+            return; /* out of frames: tx_done brings us back */
     }
 }
 
@@ -364,7 +361,7 @@ tcp_step(struct tcp *t, const struct pkt *in, unsigned n, struct pkt *out, unsig
 ns_t
 tcp_deadline(const struct tcp *t)
 {
-    if (t->work_head != SESS_NONE && !(t->starved && t->pool.n_free == 0))
+    if (!turns_none(&t->work) && !(t->starved && t->pool.n_free == 0))
         return 0;
     return wheel_deadline(&t->wheel);
 }
@@ -379,7 +376,7 @@ uint32_t
 tcp_sessions(const struct tcp *t)
 {
     uint32_t listed = 0; /* freed, but still on the work list */
-    for (uint32_t i = t->work_head; i != SESS_NONE; i = t->tcb[i].work_next)
-        listed += !t->tcb[i].used;
+    for (uint32_t i = 0; i < t->store->high && !turns_none(&t->work); i++)
+        listed += t->tcb[i].working && !t->tcb[i].used;
     return t->cfg.n_sessions - t->n_free - listed;
 }

@@ -5,19 +5,22 @@
  */
 #include "priv.h"
 
+static bool
+is_working(void *ctx, uint32_t sess)
+{
+    const struct tcp *t = ctx;
+    return sess < t->cfg.n_sessions && t->tcb[sess].working;
+}
+
 /* The sessions on the work list are those that say so; free numbers are nowhere else. */
 static bool
 work_valid(const struct tcp *t)
 {
-    uint32_t n = 0, marked = 0, last = SESS_NONE;
-    for (uint32_t i = t->work_head; i != SESS_NONE; i = t->tcb[i].work_next) {
-        if (i >= t->cfg.n_sessions || !t->tcb[i].working || ++n > t->cfg.n_sessions)
-            return false;
-        last = i;
-    }
+    uint32_t marked = 0;
     for (uint32_t i = 0; i < t->store->high; i++)
         marked += t->tcb[i].working;
-    if (last != t->work_tail || n != marked || t->n_free > t->cfg.n_sessions)
+    if (marked != t->work.n || t->n_free > t->cfg.n_sessions ||
+        !turns_valid(&t->work, work_next_of, (void *)(uintptr_t)t, is_working))
         return false;
     for (uint32_t i = 0; i < t->n_free; i++)
         if (t->free[i] >= t->store->high

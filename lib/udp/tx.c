@@ -23,39 +23,29 @@ struct send {
 
 enum tx_turn { TX_EMPTY, TX_DONE, TX_BLOCKED };
 
+uint32_t *
+tx_next_of(void *ctx, uint32_t sess)
+{
+    struct udp *u = ctx;
+    return &u->soft[sess].tx_next;
+}
+
 void
 tx_queue(struct udp *u, uint32_t sess)
 {
-    struct udp_soft *t = &u->soft[sess];
-    if (t->sending)
+    if (u->soft[sess].sending)
         return;
-    t->sending = true;
-    t->tx_next = SESS_NONE;
-    if (u->tx_first == SESS_NONE)
-        u->tx_first = sess;
-    else
-        u->soft[u->tx_last].tx_next = sess;
-    u->tx_last = sess;
+    u->soft[sess].sending = true;
+    turns_add(&u->tx, u->sess[sess].client, sess, tx_next_of, u);
 }
 
 void
 tx_unqueue(struct udp *u, uint32_t sess)
 {
-    uint32_t prev = SESS_NONE;
     if (!u->soft[sess].sending)
         return;
     u->soft[sess].sending = false;
-    for (uint32_t s = u->tx_first; s != SESS_NONE; prev = s, s = u->soft[s].tx_next) {
-        if (s != sess)
-            continue;
-        if (prev == SESS_NONE)
-            u->tx_first = u->soft[s].tx_next;
-        else
-            u->soft[prev].tx_next = u->soft[s].tx_next;
-        if (u->tx_last == s)
-            u->tx_last = prev;
-        return;
-    }
+    turns_remove(&u->tx, u->sess[sess].client, sess, tx_next_of, u);
 }
 
 static uint64_t
@@ -252,20 +242,25 @@ tx_record(struct udp *u, uint32_t sess)
 void
 tx_step(struct udp *u)
 {
-    for (unsigned i = 0; i < UDP_STEP_RECORDS && u->tx_first != SESS_NONE && !u->starved; i++) {
-        uint32_t sess = u->tx_first;
+    uint32_t sess, who;
+    for (unsigned i = 0; i < UDP_STEP_RECORDS && !u->starved; i++) {
+        if ((sess = turns_first(&u->tx, &who)) == SESS_NONE)
+            return;
+        unsigned n_out = u->n_out;
         atomic_store_explicit(&u->store->working, sess, memory_order_relaxed);
         enum tx_turn turn = tx_record(u, sess);
         atomic_store_explicit(&u->store->working, SESS_NONE, memory_order_relaxed);
         if (turn == TX_BLOCKED)
             return;
-        u->tx_first = u->soft[sess].tx_next;
-        if (u->tx_first == SESS_NONE)
-            u->tx_last = SESS_NONE;
+        turns_pop(&u->tx, who, tx_next_of, u);
         u->soft[sess].sending = false;
         if (turn == TX_DONE)
             tx_queue(u, sess);
         else if (state_of(&u->sess[sess]) == US_CLOSING)
             sess_finish(u, sess);
+        uint32_t cost = n_out == u->n_out ? TURN_PACKET : 0; /* looking is work too */
+        for (; n_out < u->n_out; n_out++)
+            cost += u->out[n_out].len + TURN_PACKET;
+        turns_charge(&u->tx, who, cost);
     }
 }

@@ -132,7 +132,7 @@ udp_init(void *store, void *soft, const struct udp_config *c, const struct frame
     u->stats = stats;
     u->now = now;
     u->hash_mask = hash_size(c) - 1;
-    u->tx_first = u->tx_last = SESS_NONE;
+    turns_init(&u->tx);
     u->reclaim_at = NS_NEVER;
     table_init(u);
     if (u->store->magic != UDP_STORE_MAGIC || u->store->n_sessions != c->n_sessions ||
@@ -192,7 +192,7 @@ udp_step(struct udp *u, const struct pkt *in, unsigned n, struct pkt *out, unsig
 ns_t
 udp_deadline(const struct udp *u)
 {
-    return u->tx_first != SESS_NONE && !u->starved ? 0 : u->reclaim_at;
+    return !turns_none(&u->tx) && !u->starved ? 0 : u->reclaim_at;
 }
 
 const uint64_t *
@@ -226,10 +226,17 @@ session_ok(const struct udp *u, uint32_t i)
            (atomic_load_explicit(&d->state, memory_order_relaxed) & SLOT_OPEN);
 }
 
+static bool
+is_sending(void *ctx, uint32_t sess)
+{
+    const struct udp *u = ctx;
+    return sess < u->cfg.n_sessions && u->soft[sess].sending;
+}
+
 bool
 udp_validate(const struct udp *u)
 {
-    uint32_t used = 0, sending = 0, listed = 0, charged = 0;
+    uint32_t used = 0, sending = 0, charged = 0;
     if (!pool_validate(&u->pool) || u->n_free > u->cfg.n_sessions)
         return false;
     for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
@@ -241,14 +248,13 @@ udp_validate(const struct udp *u)
             return false;
         charged += u->clients.c[u->sess[i].client].used;
     }
-    for (uint32_t i = u->tx_first; i != SESS_NONE; i = u->soft[i].tx_next)
-        if (++listed > sending)
-            return false;
+    if (!turns_valid(&u->tx, tx_next_of, (void *)(uintptr_t)u, is_sending))
+        return false;
     for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
         const struct client *c = &u->clients.c[i];
         if (c->used && !page_pool_validate(&c->pages))
             return false;
         charged -= c->used ? c->n_sessions : 0;
     }
-    return listed == sending && used == udp_sessions(u) && charged == 0;
+    return u->tx.n == sending && used == udp_sessions(u) && charged == 0;
 }

@@ -14,6 +14,7 @@
 
 #include "session/clients.h"
 #include "session/fifo.h"
+#include "session/turns.h"
 #include "udp.h"
 #include "wire/csum.h"
 #include "wire/wire.h"
@@ -103,10 +104,10 @@ struct udp {
     uint32_t hash_mask;
     uint32_t *touched;
     uint32_t n_touched;
-    uint32_t tx_first, tx_last; /* sessions with something to send, in turn */
-    bool starved;               /* nothing more can be sent until a frame comes back */
-    uint64_t n_drawn;           /* random numbers so far */
-    ns_t reclaim_at;            /* HOLD_OLD frames are ours again; NS_NEVER: there are none */
+    struct turns tx;  /* sessions with something to send */
+    bool starved;     /* nothing more can be sent until a frame comes back */
+    uint64_t n_drawn; /* random numbers so far */
+    ns_t reclaim_at;  /* HOLD_OLD frames are ours again; NS_NEVER: there are none */
     ns_t now;
     /* the step's output */
     struct pkt *out;
@@ -168,6 +169,7 @@ void rx_refresh(struct udp *u, uint32_t sess);
 void tx_step(struct udp *u);
 void tx_queue(struct udp *u, uint32_t sess);
 void tx_unqueue(struct udp *u, uint32_t sess);
+turns_next_of tx_next_of;
 /* Where the client has written to; equal to tx_head if it wrote nonsense. */
 uint64_t tx_tail(struct udp *u, uint32_t sess);
 

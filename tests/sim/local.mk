@@ -44,6 +44,9 @@ tests_sim_test_sim_death_LDADD = $(SIM_LIBS)
 SIM_TESTS += tests/sim/test_sim_large
 tests_sim_test_sim_large_SOURCES = tests/sim/test_sim_large.c
 tests_sim_test_sim_large_LDADD = $(SIM_LIBS)
+SIM_TESTS += tests/sim/test_sim_fair
+tests_sim_test_sim_fair_SOURCES = tests/sim/test_sim_fair.c
+tests_sim_test_sim_fair_LDADD = $(SIM_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(SIM_TESTS)
