@@ -50,7 +50,7 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     if (resume)
         handle_table_recover(c->handles, arena_handles(&v->g));
     else
-        handle_table_init(c->handles, arena_handles(&v->g));
+        serve_first_creator(c);
     ring_rx_init(&c->req, &v->c_head->tail, &v->d_head->head, v->g.n_req);
     ring_tx_init(&c->evt, &v->d_head->tail, &v->c_head->head, v->g.n_evt);
     bell_sleeper_init(&c->sleeper, &v->d_head->want, fd_sleep);
@@ -146,9 +146,11 @@ rights_needed(unsigned op)
 {
     switch (op) {
     case REQ_BIND:
-    case REQ_CONNECT:
-    case REQ_LISTEN:
         return RIGHT_BIND;
+    case REQ_CONNECT:
+        return RIGHT_CONNECT;
+    case REQ_LISTEN:
+        return RIGHT_LISTEN;
     case REQ_ACCEPTED:
         return RIGHT_ACCEPT;
     case REQ_SHUTDOWN:
@@ -182,20 +184,23 @@ must_not_be_lost(unsigned op)
     return op == REQ_CLOSE || op == REQ_RELEASED;
 }
 
+/* A request on a session, by a handle for it. */
 static void
-open_session(struct serve *s, uint32_t i, struct sess_evt *reply)
+serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
+              ns_t now)
 {
     struct served *c = &s->c[i];
-    uint32_t sess, slot;
-    reply->err = s->ops->open(s->tr, s->first + i, &sess, &slot);
+    uint32_t sess;
+    reply->err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
     if (reply->err != 0)
-        return;
-    reply->handle = handle_new(c->handles, sess, RIGHT_ALL);
-    reply->slot = slot;
-    if (reply->handle == HANDLE_NONE) { /* no room for a name: the session goes again */
-        serve_drop(s, sess);
-        reply->err = EMFILE;
-    }
+        stat_inc(s->stats, STAT_req_bad_handle);
+    else if (r->op == REQ_CLOSE && !handle_is_last(c->handles, r->handle))
+        handle_drop(c->handles, r->handle);
+    else
+        s->ops->request(s->tr, sess, r, reply, now);
+    /* The name goes last: the request needs it if it must be served again. */
+    if (r->op == REQ_RELEASED)
+        (void)handle_revoke_all(c->handles, r->handle);
 }
 
 static void
@@ -203,23 +208,21 @@ serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
 {
     struct served *c = &s->c[i];
     struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
-    uint32_t sess;
     if (r->op == 0 || r->op >= REQ_OPS) {
         stat_inc(s->stats, STAT_req_bad);
         reply.err = EINVAL;
     } else if (r->op == REQ_SOCKET) {
-        open_session(s, i, &reply);
+        serve_open(s, i, r, &reply);
+    } else if (r->op == REQ_MINT) {
+        serve_mint(c, r, &reply);
+    } else if (r->op == REQ_REVOKE) {
+        serve_revoke(s, i, r, &reply, now);
     } else {
-        reply.err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
-        if (reply.err == 0)
-            s->ops->request(s->tr, sess, r, &reply, now);
-        else
-            stat_inc(s->stats, STAT_req_bad_handle);
-        /* The name goes last: the request needs it if it must be served again. */
-        if (r->op == REQ_RELEASED)
-            (void)handle_revoke(c->handles, r->handle);
+        serve_session(s, i, r, &reply, now);
     }
-    if (wants_reply(r->op))
+    if (r->op == REQ_MINT && reply.err == 0)
+        serve_tell_minted(c, &reply);
+    else if (wants_reply(r->op))
         serve_tell(c, &reply, r->op == REQ_SOCKET && reply.err == 0 ? reply.slot : SESS_NONE);
 }
 
@@ -323,7 +326,7 @@ client_events(struct serve *s, uint32_t i)
         if (!s->ops->next_event(s->tr, s->first + i, &e))
             break;
         if (e.kind == EVT_ACCEPT) {
-            e.handle = handle_new(c->handles, e.cookie, RIGHT_ALL & ~RIGHT_BIND);
+            e.handle = serve_name_accepted(c, e.cookie, e.handle);
             if (e.handle == HANDLE_NONE) {
                 serve_drop(s, e.cookie);
                 stat_inc(s->stats, STAT_events_lost);

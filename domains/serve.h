@@ -36,6 +36,7 @@ struct served {
     struct bell_ringer space;  /* it waits for room for requests */
     struct handle_table *handles;
 };
+_Static_assert(SERVE_CLIENTS * 2 == CLIENTS_MAX, "half of the ids are tcp's");
 
 struct serve {
     const struct transport_ops *ops;
@@ -92,10 +93,26 @@ ns_t serve_deadline(const struct serve *s, ns_t now);
 /* An event for the client; its room was made sure of before. new_slot: of the session that it
  * tells of; SESS_NONE: of none that is new. */
 void serve_tell(struct served *c, const struct sess_evt *e, uint32_t new_slot);
+/* The same for the reply with a handle that was minted. */
+void serve_tell_minted(struct served *c, const struct sess_evt *e);
+/* The same for the reply with a handle that was minted. */
+void serve_tell_minted(struct served *c, const struct sess_evt *e);
 /* A session that its client knows nothing of goes again, slot and all. */
 void serve_drop(struct serve *s, uint32_t sess);
 /* After a crash, c[i]'s sessions are back: names that mean nothing any more go, and sessions
  * that its client does not know of are told again, or go. */
 void serve_take_up(struct serve *s, uint32_t i);
+
+/* ---- serve_handle.c, for serve.c: requests about handles as such ---- */
+
+/* The creator that a new arena's table begins with. */
+void serve_first_creator(struct served *c);
+/* A session from a creator. */
+void serve_open(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply);
+/* The name for a session that was accepted. HANDLE_NONE: its creator is dead. */
+uint64_t serve_name_accepted(struct served *c, uint32_t sess, uint64_t creator);
+void serve_mint(struct served *c, const struct sess_req *r, struct sess_evt *reply);
+void serve_revoke(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
+                  ns_t now);
 
 #endif

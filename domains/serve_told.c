@@ -8,7 +8,8 @@
  *   and published alone; the session's slot is marked as told; other events follow.
  *
  * So the client knows of a session without the mark only if the last event in the ring, which
- * lies in memory that no client can write, names its handle.
+ * lies in memory that no client can write, names its handle. It is the same with a handle that
+ * was minted; the mark is in its entry of the table then.
  */
 #include <stdatomic.h>
 
@@ -20,21 +21,34 @@ told(const struct served *c, uint32_t slot)
     return &c->v.d_slot[slot].told;
 }
 
-void
-serve_tell(struct served *c, const struct sess_evt *e, uint32_t new_slot)
+/* Write the event; if it tells of something new, publish it alone. False: there was no room. */
+static bool
+put(struct served *c, const struct sess_evt *e, bool new)
 {
-    if (new_slot !=
-        SESS_NONE) /* in a ring that is all unpublished it would overwrite the last */
+    if (new) /* in a ring that is all unpublished it would overwrite the last */
         ring_submit(&c->evt);
     struct sess_evt *at = evtring_reserve(&c->evt, c->v.evt);
     if (at == NULL)
-        return;
+        return false;
     *at = *e;
-    if (new_slot == SESS_NONE)
-        return;
-    ring_submit(&c->evt);
+    if (new)
+        ring_submit(&c->evt);
     serve_in_order();
-    atomic_store_explicit(told(c, new_slot), 1, memory_order_relaxed);
+    return true;
+}
+
+void
+serve_tell(struct served *c, const struct sess_evt *e, uint32_t new_slot)
+{
+    if (put(c, e, new_slot != SESS_NONE) && new_slot != SESS_NONE)
+        atomic_store_explicit(told(c, new_slot), 1, memory_order_relaxed);
+}
+
+void
+serve_tell_minted(struct served *c, const struct sess_evt *e)
+{
+    if (put(c, e, true))
+        handle_mark_told(c->handles, e->handle);
 }
 
 void
@@ -81,6 +95,7 @@ serve_take_up(struct serve *s, uint32_t i)
     if (handle_get(c->handles, last->handle, 0, &sess) == 0 &&
         s->ops->info(s->tr, sess, &info) && info.sess == sess && has_slot(&o, &info))
         atomic_store_explicit(told(c, info.slot), 1, memory_order_relaxed);
+    handle_drop_untold(c->handles, last->handle);
     /* A session that did not survive the crash may be somebody else's by now. */
     (void)handle_sweep(c->handles, known, &o);
     for (uint32_t at = 0; s->ops->info(s->tr, at, &info); at = info.sess + 1)

@@ -38,7 +38,7 @@
 #define REPLY_TIMEOUT (10 * NS_S)
 #define REPLY_RETRY NS_S
 #define KICKS 16u
-#define COOKIE_OP 15u /* the part of a cookie that repeats the op */
+#define COOKIE_OP 31u /* the part of a cookie that repeats the op */
 #define COOKIE_MAX (UINT32_MAX / (COOKIE_OP + 1) - 1)
 _Static_assert(REQ_OPS <= COOKIE_OP + 1, "an op fits");
 

@@ -10,7 +10,7 @@ open_sock(struct lib *l, int proto, bool nonblock)
     struct att *a = att_get(l, proto);
     if (a == NULL)
         return -errno;
-    struct sess_req r = {.op = REQ_SOCKET};
+    struct sess_req r = {.op = REQ_SOCKET, .handle = SESS_CREATOR};
     struct sess_evt e;
     a->users++;
     lib_drain(l); /* slots that are free meanwhile are given back first */

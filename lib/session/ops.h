@@ -19,6 +19,27 @@ struct sess_limits {
     uint32_t uid;       /* of whoever attached, as the kernel told */
 };
 
+/* What a session was made from, and so may do: kept as long as it lives, and passed on to the
+ * connections that it accepts. */
+struct sess_grant {
+    uint64_t creator;     /* its handle in the client's table; 0: none */
+    uint16_t first, last; /* local ports */
+};
+static inline bool
+grant_port(const struct sess_grant *g, uint16_t port)
+{
+    return port >= g->first && port <= g->last;
+}
+/* Where to look for a port for the session: the part of [*first, *last] that it may have, if
+ * there is one; else all that it may have. */
+static inline void
+grant_range(const struct sess_grant *g, uint32_t *first, uint32_t *last)
+{
+    bool apart = g->first > *last || g->last < *first;
+    *first = apart ? g->first : max_u32(*first, g->first);
+    *last = apart ? g->last : min_u32(*last, g->last);
+}
+
 /* One line of `bulkheadctl sessions`. */
 struct sess_info {
     uint32_t sess;
@@ -48,14 +69,15 @@ struct transport_ops {
 
     /* A new session in a free slot of the client's arena. 0 or errno (EMFILE: limit or
      * no slot; ENFILE: store full). */
-    int (*open)(struct transport *, uint32_t client, uint32_t *sess, uint32_t *slot);
-    /* A request (REQ_BIND ... REQ_CONSUMED) on a session; fills err and results of the
-     * reply. The caller knows from the op whether to send it. */
+    int (*open)(struct transport *, uint32_t client, const struct sess_grant *, uint32_t *sess,
+                uint32_t *slot);
+    /* A request (REQ_BIND ... REQ_RELEASED, REQ_REVOKE) on a session; fills err and results
+     * of the reply. The caller knows from the op whether to send it. */
     void (*request)(struct transport *, uint32_t sess, const struct sess_req *,
                     struct sess_evt *reply, ns_t now);
     /* The next event for a client (EVT_READY, EVT_ACCEPT, EVT_FREED), false if none.
      * EVT_ACCEPT and EVT_FREED carry the session number in `cookie`; the server turns
-     * it into a handle. */
+     * it into a handle, under the creator that EVT_ACCEPT has in `handle`. */
     bool (*next_event)(struct transport *, uint32_t client, struct sess_evt *);
     /* After a crash: the session has a slot, and its client does not know of it. True: it
      * will, by an EVT_ACCEPT that is queued now or later. False: it never will. */

@@ -47,7 +47,7 @@
 
 #include "base/base.h"
 
-#define SESSION_LAYOUT_VERSION 2u
+#define SESSION_LAYOUT_VERSION 3u
 
 #define FIFO_PAGE 4096u
 #define FIFO_DIR 64u                     /* pages that are named in the slot itself */
@@ -222,7 +222,7 @@ _Static_assert(sizeof(struct answer) == 6 * CACHE_LINE, "shared layout");
 /* ---- messages ---- */
 
 enum req_op {
-    REQ_SOCKET = 1, /* -> handle, slot. flags: 0 */
+    REQ_SOCKET = 1, /* handle of a creator -> handle, slot */
     REQ_BIND,       /* handle, addr, port (0: ephemeral) -> addr, port */
     REQ_CONNECT,    /* handle, addr, port -> addr, port (local). TCP: result 0 means
                      * under way; the end shows as SLOT_CONNECTED or SLOT_DEAD + err.
@@ -231,8 +231,9 @@ enum req_op {
     REQ_ACCEPTED,   /* handle of a listener: one EVT_ACCEPT was taken by the program.
                      * No reply. */
     REQ_SHUTDOWN,   /* handle, value = SHUT_RD/WR/RDWR */
-    REQ_CLOSE,      /* handle, value: 1 for a session that was never accepted: its peer gets
-                     * a RST. No reply; EVT_FREED when the slot may be forgotten */
+    REQ_CLOSE,      /* handle, which dies. If it was the last one for its session, that is
+                     * closed; value: 1 for a session that was never accepted: its peer gets a
+                     * RST. No reply; EVT_FREED when the slot may be forgotten */
     REQ_SETOPT,     /* handle, level, name, value (all options here fit 64 bits; a name of
                      * up to eight letters, too) */
     REQ_GETOPT,     /* handle, level, name -> value. TCP_INFO: the number of an answer */
@@ -243,8 +244,16 @@ enum req_op {
     REQ_RELEASED,   /* handle: client took in EVT_FREED and dropped the slot: tx_tail, rx_head
                      * and tx_dir are zero again, so that the next session in it begins at
                      * offset 0 (arm is kept). No reply. */
+    REQ_MINT,       /* handle, value = rights, all of which it has; a creator's: level, name =
+                     * first and last of its ports -> handle */
+    REQ_REVOKE,     /* handle: it dies with all that was minted from it. If it was the last for
+                     * its session, that is reset; so are all that were opened from a creator.
+                     * Such a session stays to be closed, and EVT_REVOKED tells of it. */
     REQ_OPS
 };
+
+/* The creator that a new arena has: everything that the client's account may do. */
+#define SESS_CREATOR (1ull << 32)
 
 /* SO_LINGER as one 64-bit value: bit 63 on/off, low 32 bits seconds. */
 #define LINGER_ON (1ull << 63)
@@ -269,6 +278,7 @@ enum evt_kind {
     EVT_ACCEPT,    /* slot: the listener's; handle, value = slot of the new session;
                     * addr, port: its peer */
     EVT_FREED,     /* slot: tx pages and slot are the client's again */
+    EVT_REVOKED,   /* slot: nothing can be done with the session but to close it */
 };
 
 struct sess_evt {
@@ -308,11 +318,13 @@ struct arena_view {
     uint8_t *rx_page;
 };
 
-/* Handles a client can hold at once, and the room for their table. */
+/* Handles a client can hold at once, and the room for their table: one for each session is
+ * sure, whatever was minted. */
+#define ARENA_CREATORS 16u
 static inline uint32_t
 arena_handles(const struct arena_geometry *g)
 {
-    return 2 * g->n_slots;
+    return 2 * g->n_slots + ARENA_CREATORS;
 }
 #define ARENA_HANDLE_BYTES 28u
 static inline size_t

@@ -62,7 +62,7 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
     if (i == SESS_NONE)
         return false;
     struct tcb *c = &t->tcb[i];
-    static const uint8_t order[] = {EVT_ACCEPT, EVT_READY, EVT_FREED};
+    static const uint8_t order[] = {EVT_ACCEPT, EVT_REVOKED, EVT_READY, EVT_FREED};
     *e = (struct sess_evt){0};
     for (unsigned k = 0; k < ARRAY_LEN(order) && e->kind == 0; k++)
         if (c->link.events & (1u << order[k]))
@@ -73,6 +73,7 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
     e->cookie = i;
     if (e->kind == EVT_ACCEPT) {
         e->value = c->link.slot;
+        e->handle = c->grant.creator;
         e->slot = c->parent != SESS_NONE ? t->tcb[c->parent].link.slot : SESS_NONE;
         e->addr = c->raddr;
         e->port = c->rport;
@@ -82,7 +83,7 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
         c->h.bits |= H_ANNOUNCED;
         tcb_dirty(t, c);
     }
-    for (unsigned k = EVT_READY; k <= EVT_FREED; k++)
+    for (unsigned k = EVT_READY; k <= EVT_REVOKED; k++)
         if (rest & (1u << k))
             client_event(t->clients, &c->link, i, (enum evt_kind)k, tcb_link_of, t);
     tcp_flush(t);

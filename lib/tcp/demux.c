@@ -163,14 +163,23 @@ port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uin
     return !c->opt.reuseaddr && !c->opt.reuseport && t->port_use[port] != 0;
 }
 
-static uint16_t
-ephemeral_start(struct tcp *t, const struct ipaddr *addr, uint16_t port)
+/* The ports that are chosen from for a session. */
+struct choice {
+    uint32_t first, n, start;
+};
+
+static struct choice
+ephemeral_choice(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
+    uint32_t first = EPHEMERAL_FIRST, last = EPHEMERAL_LAST;
+    grant_range(&c->grant, &first, &last);
     /* RFC 6056 algorithm 3: keyed by the destination, moved on by each use. */
     const uint64_t w[3] = {addr->q[0], addr->q[1], (uint64_t)port << 32 | t->port_salt};
     t->port_salt++;
-    return (uint16_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) %
-                      (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1));
+    uint32_t n = last - first + 1;
+    return (struct choice){.first = first,
+                           .n = n,
+                           .start = (uint32_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) % n)};
 }
 
 /* So many ports are tried before one in TIME-WAIT is taken again: fresh ones are better, and a
@@ -178,9 +187,9 @@ ephemeral_start(struct tcp *t, const struct ipaddr *addr, uint16_t port)
 #define FRESH_TRIES 64u
 
 static uint16_t
-ephemeral_nth(uint32_t start, uint32_t i)
+ephemeral_nth(const struct choice *e, uint32_t i)
 {
-    return (uint16_t)(EPHEMERAL_FIRST + (start + i) % (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1));
+    return (uint16_t)(e->first + (e->start + i) % e->n);
 }
 
 int
@@ -191,14 +200,16 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
     if (!ipaddr_is_any(addr) && !ipaddr_eq(addr, &t->path->addr))
         return EADDRNOTAVAIL;
     if (port == 0) {
-        uint32_t start = ephemeral_start(t, addr, 0);
-        for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST && port == 0; i++) {
-            uint16_t p = ephemeral_nth(start, i);
+        struct choice e = ephemeral_choice(t, c, addr, 0);
+        for (uint32_t i = 0; i < e.n && port == 0; i++) {
+            uint16_t p = ephemeral_nth(&e, i);
             if (t->port_use[p] == 0 && !port_conflict(t, c, addr, p, false))
                 port = p;
         }
         if (port == 0)
             return EADDRINUSE;
+    } else if (!grant_port(&c->grant, port)) {
+        return EACCES;
     } else if (port_conflict(t, c, addr, port, true)) {
         return EADDRINUSE;
     }
@@ -223,9 +234,9 @@ port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t
 {
     const struct ipaddr *local = &t->path->addr;
     struct tcb *old = NULL;
-    uint32_t start = ephemeral_start(t, addr, port);
-    for (uint32_t i = 0; i <= EPHEMERAL_LAST - EPHEMERAL_FIRST; i++) {
-        uint16_t p = ephemeral_nth(start, i);
+    struct choice e = ephemeral_choice(t, c, addr, port);
+    for (uint32_t i = 0; i < e.n; i++) {
+        uint16_t p = ephemeral_nth(&e, i);
         if (old != NULL && i >= FRESH_TRIES)
             break;
         if (port_bound(t, p) || (ipaddr_eq(addr, local) && p == port)) /* not to itself */

@@ -81,6 +81,7 @@ listen_new(struct tcp *t, struct tcb *l, const struct seg *s)
     c->lport = s->h.dport;
     c->rport = s->h.sport;
     c->opt = l->opt;
+    c->grant = l->grant;
     c->parent = tcb_number(t, l);
     c->link.client = l->link.client;
     tcb_client(t, l)->n_sessions++;

@@ -266,7 +266,8 @@ void time_wait_replace(struct tcp *t, struct tcb *old, struct tcb *c);
 /* ---- for the table of calls in client.c (session/ops.h) ---- */
 int tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v,
                    const struct sess_limits *limits);
-int tcp_open(struct transport *tr, uint32_t client, uint32_t *sess, uint32_t *slot);
+int tcp_open(struct transport *tr, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+             uint32_t *slot);
 void tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
                  struct sess_evt *reply, ns_t now);
 /* ---- request.c ---- */

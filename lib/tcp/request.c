@@ -177,6 +177,22 @@ close_session(struct tcp *t, struct tcb *c)
     work_add(t, c);
 }
 
+/* Nothing but closing is left of it, and its memory goes back at once. */
+static void
+revoke_session(struct tcp *t, struct tcb *c)
+{
+    struct client *cl = tcb_client(t, c);
+    if (c->h.bits & H_REVOKED)
+        return;
+    c->h.bits |= H_REVOKED;
+    port_release(t, c);
+    abort_session(t, c, ECONNABORTED);
+    if (cl == NULL || c->link.slot == SESS_NONE)
+        return;
+    fifo_rx_clear(&cl->v, c->link.slot, &cl->pages);
+    client_event(t->clients, &c->link, tcb_number(t, c), EVT_REVOKED, tcb_link_of, t);
+}
+
 static void
 request_name(const struct tcp *t, const struct tcb *c, struct sess_evt *reply)
 {
@@ -211,6 +227,11 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
     t->out = NULL;
     if (!c->used || ((c->h.bits & H_CLOSED) && r->op != REQ_RELEASED)) {
         reply->err = EBADF;
+        return;
+    }
+    if ((c->h.bits & H_REVOKED) && r->op != REQ_CLOSE && r->op != REQ_RELEASED &&
+        r->op != REQ_REVOKE) {
+        reply->err = ECONNABORTED;
         return;
     }
     set(t->store->working, sess);
@@ -264,7 +285,11 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
             tcb_dirty(t, c);
         }
         break;
+    case REQ_REVOKE:
+        revoke_session(t, c);
+        break;
     case REQ_SOCKET:
+    case REQ_MINT:
     case REQ_OPS:
         reply->err = EINVAL;
         break;
@@ -274,7 +299,8 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
 }
 
 int
-tcp_open(struct transport *tr, uint32_t client, uint32_t *sess, uint32_t *slot)
+tcp_open(struct transport *tr, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+         uint32_t *slot)
 {
     struct tcp *t = (struct tcp *)(void *)tr;
     struct client *cl = clients_get(t->clients, client);
@@ -286,6 +312,7 @@ tcp_open(struct transport *tr, uint32_t client, uint32_t *sess, uint32_t *slot)
     if (c == NULL)
         return ENFILE;
     c->link.client = client;
+    c->grant = *g;
     cl->n_sessions++;
     if (!slot_attach(t, c, cl)) {
         tcb_free(t, c);

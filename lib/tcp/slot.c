@@ -42,6 +42,8 @@ slot_state(const struct tcb *c)
         s |= SLOT_EOF;
     if (c->h.bits & H_SHUT_WR)
         s |= SLOT_NOSEND;
+    if (c->h.bits & H_REVOKED)
+        s |= SLOT_DEAD;
     return s;
 }
 

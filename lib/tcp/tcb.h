@@ -117,6 +117,7 @@ enum chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, CHRONOS };
 #define H_FIN_ACKED 1024u /* our FIN was acknowledged */
 #define H_SACK 2048u      /* selective acknowledgments negotiated */
 #define H_ECN 4096u       /* RFC 3168 negotiated */
+#define H_REVOKED 8192u   /* the program may close it, and no more */
 
 struct tcb_hard {
     uint64_t snd_una, snd_max; /* snd_max: highest ever sent + 1 */
@@ -163,6 +164,7 @@ struct tcb {
     struct client_link link;
     uint32_t parent; /* listener, until EVT_ACCEPT is told */
     int died_of;     /* errno for a client that was not there to be told */
+    struct sess_grant grant;
     struct tcb_opts opt;
     /* -- hard -- */
     _Atomic uint32_t sel;

@@ -258,6 +258,8 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
             client_event(t->clients, &c->link, i, EVT_ACCEPT, tcb_link_of, t);
         if ((c->h.bits & (H_CLOSED | H_FREED)) == (H_CLOSED | H_FREED))
             client_event(t->clients, &c->link, i, EVT_FREED, tcb_link_of, t);
+        if ((c->h.bits & (H_CLOSED | H_REVOKED)) == H_REVOKED)
+            client_event(t->clients, &c->link, i, EVT_REVOKED, tcb_link_of, t);
         /* A program that has closed may have given the slot back already: its cursors are of
          * the next session then. */
         if (!(c->h.bits & H_CLOSED) && !slot_take_cursors(t, c))

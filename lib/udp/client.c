@@ -48,6 +48,8 @@ resume(struct udp *u, uint32_t sess, struct client *c)
         sess_error(u, sess, ENETRESET);
     }
     sess_touch(u, sess);
+    if (state_of(s) == US_OPEN && (name_of(s)->bits & UN_REVOKED))
+        client_event(&u->clients, &t->link, sess, EVT_REVOKED, udp_link_of, u);
     if (state_of(s) == US_FREED)
         sess_finish(u, sess);
     else
@@ -114,9 +116,10 @@ client_remove(struct transport *t, uint32_t id)
 /* ---- sessions ---- */
 
 static int
-open_session(struct transport *t, uint32_t client, uint32_t *sess, uint32_t *slot)
+open_session(struct transport *t, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+             uint32_t *slot)
 {
-    return sess_open(udp_of(t), client, sess, slot);
+    return sess_open(udp_of(t), client, g, sess, slot);
 }
 
 static void
@@ -142,6 +145,8 @@ serve(struct udp *u, uint32_t sess, const struct sess_req *r, struct sess_evt *r
 {
     struct udp_sess *s = &u->sess[sess];
     int err = 0;
+    if ((name_of(s)->bits & UN_REVOKED) && r->op != REQ_CLOSE && r->op != REQ_REVOKE)
+        return ECONNABORTED;
     switch (r->op) {
     case REQ_BIND:
         err = sess_bind(u, sess, &r->addr, r->port);
@@ -155,6 +160,9 @@ serve(struct udp *u, uint32_t sess, const struct sess_req *r, struct sess_evt *r
         return sess_shutdown(u, sess, r->value);
     case REQ_CLOSE:
         sess_close(u, sess);
+        return 0;
+    case REQ_REVOKE:
+        sess_revoke(u, sess);
         return 0;
     case REQ_SETOPT:
         return option_set(u, sess, r->level, r->name, r->value);
@@ -204,9 +212,10 @@ next_event(struct transport *t, uint32_t client, struct sess_evt *e)
         unsigned told = l->events;
         l->events = 0;
         /* A session that is over has nothing more to say than that. */
-        uint8_t kind = told & (1u << EVT_FREED)   ? EVT_FREED
-                       : told & (1u << EVT_READY) ? EVT_READY
-                                                  : 0;
+        uint8_t kind = told & (1u << EVT_FREED)     ? EVT_FREED
+                       : told & (1u << EVT_REVOKED) ? EVT_REVOKED
+                       : told & (1u << EVT_READY)   ? EVT_READY
+                                                    : 0;
         if (kind == 0)
             continue;
         *e = (struct sess_evt){.kind = kind, .cookie = sess, .slot = l->slot};

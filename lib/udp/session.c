@@ -49,7 +49,8 @@ slot_state_add(const struct client *c, uint32_t slot, uint32_t bits)
 }
 
 int
-sess_open(struct udp *u, uint32_t client, uint32_t *sess, uint32_t *slot)
+sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+          uint32_t *slot)
 {
     struct client *c = clients_get(&u->clients, client);
     if (c == NULL || c->gone)
@@ -67,6 +68,7 @@ sess_open(struct udp *u, uint32_t client, uint32_t *sess, uint32_t *slot)
     uint32_t arm = atomic_load_explicit(&c->v.c_slot[at].arm, memory_order_relaxed);
     memset((void *)s, 0, sizeof *s);
     s->client = client;
+    s->grant = *g;
     s->slot = at;
     s->generation = atomic_load_explicit(&d->generation, memory_order_relaxed);
     s->name[0].local = ipaddr_v4_u32(0);
@@ -125,15 +127,35 @@ sess_close(struct udp *u, uint32_t sess)
         sess_finish(u, sess);
         return;
     }
-    s->tx_end = tx_tail(u, sess);
+    const struct slot_domain *d = &c->v.d_slot[s->slot];
+    uint64_t head = atomic_load_explicit(&d->tx_head, memory_order_relaxed);
+    s->tx_end = name_of(s)->bits & UN_REVOKED ? head : tx_tail(u, sess);
     state_set(s, US_CLOSING);
     slot_state_add(c, s->slot, SLOT_DEAD | SLOT_EOF | SLOT_NOSEND);
     fifo_rx_clear(&c->v, s->slot, &c->pages);
-    uint64_t head = atomic_load_explicit(&c->v.d_slot[s->slot].tx_head, memory_order_relaxed);
     if (head == s->tx_end)
         sess_finish(u, sess);
     else
         tx_queue(u, sess);
+}
+
+/* Nothing but closing is left of it, and its memory goes back at once. */
+void
+sess_revoke(struct udp *u, uint32_t sess)
+{
+    struct udp_sess *s = &u->sess[sess];
+    struct client *c = client_of(u, sess);
+    struct udp_name n = {.local = ipaddr_v4_u32(0), .bits = UN_REVOKED};
+    if (c == NULL || (name_of(s)->bits & UN_REVOKED))
+        return;
+    table_rename(u, sess, &n);
+    tx_unqueue(u, sess);
+    struct slot_domain *d = &c->v.d_slot[s->slot];
+    atomic_store_explicit(&d->tx_head, tx_tail(u, sess), memory_order_release);
+    slot_state_add(c, s->slot, SLOT_DEAD | SLOT_EOF | SLOT_NOSEND);
+    fifo_rx_clear(&c->v, s->slot, &c->pages);
+    sess_error(u, sess, ECONNABORTED);
+    client_event(&u->clients, &u->soft[sess].link, sess, EVT_REVOKED, udp_link_of, u);
 }
 
 int
@@ -142,7 +164,7 @@ sess_autobind(struct udp *u, uint32_t sess)
     struct udp_name n = *name_of(&u->sess[sess]);
     if (n.lport != 0)
         return 0;
-    n.lport = table_port_pick(u);
+    n.lport = table_port_pick(u, &u->sess[sess]);
     if (n.lport == 0)
         return EAGAIN;
     table_rename(u, sess, &n);
@@ -162,7 +184,9 @@ sess_bind(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port
             return EADDRNOTAVAIL;
         n.bits |= UN_ADDR;
     }
-    n.lport = port ? port : table_port_pick(u);
+    if (port != 0 && !grant_port(&u->sess[sess].grant, port))
+        return EACCES;
+    n.lport = port ? port : table_port_pick(u, &u->sess[sess]);
     n.bits |= UN_PORT;
     if (n.lport == 0 || !table_port_free(u, sess, &n.local, n.lport))
         return EADDRINUSE;

@@ -168,13 +168,15 @@ table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local, 
 }
 
 uint16_t
-table_port_pick(struct udp *u)
+table_port_pick(struct udp *u, const struct udp_sess *s)
 {
-    const uint32_t n = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+    uint32_t first = EPHEMERAL_FIRST, last = EPHEMERAL_LAST;
+    grant_range(&s->grant, &first, &last);
+    const uint32_t n = last - first + 1;
     uint64_t w[2] = {u->n_drawn++, u->now};
     uint32_t start = (uint32_t)(siphash_words(u->cfg.key + 16, w, 2) % n);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t port = EPHEMERAL_FIRST + (start + i) % n;
+        uint32_t port = first + (start + i) % n;
         if (!(u->port_map[port / 64] >> port % 64 & 1))
             return (uint16_t)port;
     }

@@ -33,7 +33,7 @@ tx_next_of(void *ctx, uint32_t sess)
 void
 tx_queue(struct udp *u, uint32_t sess)
 {
-    if (u->soft[sess].sending)
+    if (u->soft[sess].sending || (name_of(&u->sess[sess])->bits & UN_REVOKED))
         return;
     u->soft[sess].sending = true;
     turns_add(&u->tx, u->sess[sess].client, sess, tx_next_of, u);

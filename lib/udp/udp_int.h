@@ -41,6 +41,7 @@ enum udp_state {
 #define UN_PORT 2u      /* bind() named the port, or chose one: it stays when the peer goes */
 #define UN_CONNECTED 4u /* remote and rport are the peer */
 #define UN_SHUT_RD 8u
+#define UN_REVOKED 16u /* the program may close it, and no more */
 
 /* What a session is called. Two copies and a selector: a change is whole or did not happen. */
 struct udp_name {
@@ -63,6 +64,7 @@ struct udp_sess {
     uint8_t tos;
     uint8_t mtu_disc; /* IP_PMTUDISC_* */
     bool broadcast, reuseaddr, reuseport;
+    struct sess_grant grant;
     uint64_t n_rx, n_tx, n_drop; /* payload bytes, payload bytes, datagrams */
 };
 
@@ -154,9 +156,9 @@ uint32_t table_connected(const struct udp *u, const struct ipaddr *local, uint16
 /* May the session have this address and port beside those who have it already? */
 bool table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local,
                      uint16_t port);
-/* A port of the ephemeral range that nobody uses, chosen at random (RFC 6056 3.3.1); 0: none.
- */
-uint16_t table_port_pick(struct udp *u);
+/* A port that the session may have and nobody uses, of the ephemeral range if possible, chosen
+ * at random (RFC 6056 3.3.1); 0: none. */
+uint16_t table_port_pick(struct udp *u, const struct udp_sess *s);
 /* The session is where its name says, or nowhere if it has none. */
 bool table_validate(const struct udp *u, uint32_t sess);
 
@@ -174,7 +176,8 @@ turns_next_of tx_next_of;
 uint64_t tx_tail(struct udp *u, uint32_t sess);
 
 /* session.c */
-int sess_open(struct udp *u, uint32_t client, uint32_t *sess, uint32_t *slot);
+int sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+              uint32_t *slot);
 void sess_close(struct udp *u, uint32_t sess);
 /* Nothing is left to send: tell the client, or be gone if it is. */
 void sess_finish(struct udp *u, uint32_t sess);
@@ -184,6 +187,7 @@ int sess_connect(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16
 /* Give it a port if it has none. 0 or errno. */
 int sess_autobind(struct udp *u, uint32_t sess);
 int sess_shutdown(struct udp *u, uint32_t sess, uint64_t how);
+void sess_revoke(struct udp *u, uint32_t sess);
 void sess_error(struct udp *u, uint32_t sess, int err);
 /* The slot's words changed: look at the end of the step whether the client waits for it. */
 void sess_touch(struct udp *u, uint32_t sess);

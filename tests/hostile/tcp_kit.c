@@ -141,7 +141,9 @@ uint64_t
 kit_socket(struct kit *k, unsigned client, uint32_t *slot)
 {
     struct sess_evt e;
-    cr_assert_eq(kit_call(k, client, (struct sess_req){.op = REQ_SOCKET}, &e), 0);
+    cr_assert_eq(
+        kit_call(k, client, (struct sess_req){.op = REQ_SOCKET, .handle = SESS_CREATOR}, &e),
+        0);
     if (slot != NULL)
         *slot = e.slot;
     return e.handle;

@@ -158,13 +158,13 @@ dies(enum stack_up up, unsigned call)
 }
 
 #define MORTAL(up, real)                                                                       \
-    static int real##_open(struct transport *t, uint32_t client, uint32_t *sess,               \
-                           uint32_t *slot)                                                     \
+    static int real##_open(struct transport *t, uint32_t client, const struct sess_grant *g,   \
+                           uint32_t *sess, uint32_t *slot)                                     \
     {                                                                                          \
         bool now = dies(up, REQ_SOCKET);                                                       \
         if (now && !at_work->death[up].after)                                                  \
             longjmp(death, 1);                                                                 \
-        int err = real.open(t, client, sess, slot);                                            \
+        int err = real.open(t, client, g, sess, slot);                                         \
         if (now)                                                                               \
             longjmp(death, 1);                                                                 \
         return err;                                                                            \

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "session/fifo.h"
+#include "session/ops.h"
+
+const struct sess_grant kit_grant = {.first = 1, .last = 65535};
 
 void *
 kit_zeroed(size_t len)

@@ -7,7 +7,7 @@
 #define TESTS_KIT_REQUEST_H
 
 #include "base/base.h"
-#include "session/session.h"
+#include "session/ops.h"
 
 struct kit;
 
@@ -21,6 +21,9 @@ int64_t kit_get(struct kit *k, uint32_t sess, int level, int name);
 
 /* In host order; 0: none. */
 struct ipaddr kit_address(uint32_t a);
+/* All ports. */
+extern const struct sess_grant kit_grant;
+
 /* Whole pages of zeros for free(); ends the process if there are none. */
 void *kit_zeroed(size_t len);
 

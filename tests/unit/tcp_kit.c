@@ -112,7 +112,7 @@ uint32_t
 kit_open(struct kit *k, uint32_t client, uint32_t *slot)
 {
     uint32_t sess;
-    return tcp_ops.open(transport(k), client, &sess, slot) == 0 ? sess : SESS_NONE;
+    return tcp_ops.open(transport(k), client, &kit_grant, &sess, slot) == 0 ? sess : SESS_NONE;
 }
 
 int

@@ -41,8 +41,10 @@ fake_add(struct transport *t, uint32_t client, const struct arena_view *a,
 }
 
 static int
-fake_open(struct transport *t, uint32_t client, uint32_t *sess, uint32_t *slot)
+fake_open(struct transport *t, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+          uint32_t *slot)
 {
+    (void)g;
     (void)t;
     (void)client;
     *sess = *slot = tr.n++;
@@ -141,7 +143,7 @@ turn(void)
 static uint64_t
 open_one(void)
 {
-    post(REQ_SOCKET, 0);
+    post(REQ_SOCKET, SESS_CREATOR);
     cr_assert_not(turn());
     return v.evt[(atomic_load(&v.d_head->tail) - 1) & (v.g.n_evt - 1)].handle;
 }
@@ -218,7 +220,7 @@ Test(serve, new_sessions_are_told_at_once)
 {
     uint64_t h = open_one();
     uint32_t tail = atomic_load(&v.d_head->tail);
-    post(REQ_SOCKET, 0);
+    post(REQ_SOCKET, SESS_CREATOR);
     post(REQ_CLOSE, h);
     tr.deadly = REQ_CLOSE;
     cr_assert(turn());

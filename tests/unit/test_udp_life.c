@@ -93,10 +93,10 @@ Test(udp_life, limits)
     uint32_t slot, sess;
     for (unsigned i = 0; i < KIT_SLOTS - 1; i++)
         cr_assert_neq(kit_open(&k, 0, &slot), SESS_NONE);
-    cr_assert_eq(udp_ops.open(kit_transport(&k), 0, &sess, &slot), EMFILE);
+    cr_assert_eq(udp_ops.open(kit_transport(&k), 0, &kit_grant, &sess, &slot), EMFILE);
     for (unsigned i = 0; i < KIT_SESSIONS - (KIT_SLOTS - 1); i++)
         cr_assert_neq(kit_open(&k, 1, &slot), SESS_NONE);
-    cr_assert_eq(udp_ops.open(kit_transport(&k), 1, &sess, &slot), ENFILE);
+    cr_assert_eq(udp_ops.open(kit_transport(&k), 1, &kit_grant, &sess, &slot), ENFILE);
     cr_assert_eq(kit_attach(&k, 0), EEXIST);
 }
 

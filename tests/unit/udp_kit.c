@@ -78,7 +78,8 @@ uint32_t
 kit_open(struct kit *k, uint32_t client, uint32_t *slot)
 {
     uint32_t sess;
-    return udp_ops.open(kit_transport(k), client, &sess, slot) == 0 ? sess : SESS_NONE;
+    return udp_ops.open(kit_transport(k), client, &kit_grant, &sess, slot) == 0 ? sess
+                                                                                : SESS_NONE;
 }
 
 int
