@@ -191,11 +191,14 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
 {
     struct served *c = &s->c[i];
     uint32_t sess;
+    if (r->op == REQ_CLOSE && handle_lives(c->handles, r->handle) &&
+        !handle_is_last(c->handles, r->handle)) {
+        handle_drop(c->handles, r->handle);
+        return;
+    }
     reply->err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
     if (reply->err != 0)
         stat_inc(s->stats, STAT_req_bad_handle);
-    else if (r->op == REQ_CLOSE && !handle_is_last(c->handles, r->handle))
-        handle_drop(c->handles, r->handle);
     else
         s->ops->request(s->tr, sess, r, reply, now);
     /* The name goes last: the request needs it if it must be served again. */

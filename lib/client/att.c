@@ -18,6 +18,7 @@ att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g
     a->fd_sup = a->fd_hold = a->bell.fd = a->ringer.fd = -1;
     list_init(&a->holders);
     list_init(&a->owing);
+    list_init(&a->creators);
     a->sock = calloc(g->n_slots, sizeof *a->sock);
     uint32_t *stack = calloc(g->n_tx_pages, sizeof *stack);
     if (stack != NULL)
@@ -111,7 +112,7 @@ void
 att_free_if_unused(struct att *a)
 {
     struct lib *l = a->l;
-    if (!a->down || a->users > 0 || a->n_socks > 0)
+    if (!a->down || a->users > 0 || a->n_socks > 0 || !list_empty(&a->creators))
         return;
     for (unsigned i = 0; i < ATTS; i++)
         if (l->att[i] == a)

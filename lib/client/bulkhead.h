@@ -108,6 +108,40 @@ int bh_event_fd(void);
 int bh_watch(int fd, short events, void *arg);
 int bh_ready_events(struct bh_event *ev, int max);
 
+/* A descriptor is a handle: it carries rights. bh_mint makes another one for the same socket
+ * (or creator), with some of the rights that fd has: EACCES if it has not all of them, EMFILE
+ * if no more fit. A call whose right is missing fails with EACCES. The socket ends when its
+ * last descriptor is closed. bh_rights tells the rights of fd.
+ *
+ * bh_revoke takes back: fd and all descriptors minted from it are dead at once. Calls on them
+ * fail with ECONNABORTED, those that sleep in one wake up with it, and bh_poll reports POLLERR
+ * and POLLHUP; the numbers are free when they are closed. A socket without another descriptor
+ * is reset. */
+#define BH_RIGHT_SEND 1u      /* bh_send and its kin, bh_reserve, bh_commit */
+#define BH_RIGHT_RECEIVE 2u   /* bh_recv and its kin, bh_peek, bh_consume */
+#define BH_RIGHT_ACCEPT 4u    /* bh_accept */
+#define BH_RIGHT_SHUTDOWN 8u  /* bh_shutdown */
+#define BH_RIGHT_OPTIONS 16u  /* bh_setsockopt */
+#define BH_RIGHT_BIND 32u     /* bh_bind */
+#define BH_RIGHT_DELEGATE 64u /* hand it to another process */
+#define BH_RIGHT_CONNECT 128u /* bh_connect */
+#define BH_RIGHT_LISTEN 256u  /* bh_listen */
+#define BH_RIGHT_OPEN 512u    /* of a creator: bh_socket_from */
+int bh_mint(int fd, unsigned rights);
+int bh_rights(int fd);
+int bh_revoke(int fd);
+
+/* A creator is what sockets are made from. bh_creator is a descriptor for the one that this
+ * process got from the daemon, of SOCK_STREAM or SOCK_DGRAM; bh_socket makes its sockets from
+ * it, and fails with EACCES once it was closed or revoked. bh_mint_ports makes a narrower one:
+ * its sockets may have the local ports first to last and the rights of the creator; a port that
+ * is chosen for them is one of these (EADDRINUSE, EADDRNOTAVAIL: none is free), any other is
+ * refused with EACCES. Revoking a creator revokes all sockets that were made from it or from
+ * what was minted from it, and the connections that they accepted. */
+int bh_creator(int type);
+int bh_mint_ports(int creator, unsigned first, unsigned last, unsigned rights);
+int bh_socket_from(int creator, int domain, int type, int protocol);
+
 /* Where the last failed attach of this thread stood: text for a human. */
 const char *bh_strerror_attach(void);
 

@@ -47,7 +47,7 @@ do_send(struct lib *l, struct sock *s, const struct msghdr *h, int flags)
 ssize_t
 bh_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-    WITH_SOCK(ssize_t, fd, do_send(l, s, msg, flags));
+    WITH_SOCK(ssize_t, fd, RIGHT_SEND, do_send(l, s, msg, flags));
 }
 
 ssize_t
@@ -100,7 +100,7 @@ int
 bh_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
     n = n < 1024 ? n : 1024;
-    WITH_SOCK(int, fd, do_sendmmsg(l, s, msgs, n, flags));
+    WITH_SOCK(int, fd, RIGHT_SEND, do_sendmmsg(l, s, msgs, n, flags));
 }
 
 /* ---- receive ---- */
@@ -152,7 +152,7 @@ do_recv(struct lib *l, struct sock *s, struct msghdr *h, int flags)
 ssize_t
 bh_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    WITH_SOCK(ssize_t, fd, do_recv(l, s, msg, flags));
+    WITH_SOCK(ssize_t, fd, RIGHT_RECEIVE, do_recv(l, s, msg, flags));
 }
 
 ssize_t
@@ -217,7 +217,7 @@ bh_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec
     if (timeout != NULL &&
         (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NS_S))
         return (int)ret_errno(-EINVAL);
-    WITH_SOCK(int, fd,
+    WITH_SOCK(int, fd, RIGHT_RECEIVE,
               do_recvmmsg(l, s, msgs, n, flags,
                           timeout == NULL ? NS_NEVER
                                           : lib_now(l) + (ns_t)timeout->tv_sec * NS_S +

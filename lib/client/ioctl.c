@@ -17,13 +17,13 @@ set_nonblock(struct sock *s, bool on)
 int
 bh_set_nonblocking(int fd, int on)
 {
-    WITH_SOCK(int, fd, ((void)l, set_nonblock(s, on != 0)));
+    WITH_SOCK(int, fd, 0u, ((void)l, set_nonblock(s, on != 0)));
 }
 
 int
 bh_get_nonblocking(int fd)
 {
-    WITH_SOCK(int, fd, ((void)l, s->nonblock));
+    WITH_SOCK(int, fd, 0u, ((void)l, s->nonblock));
 }
 
 static int
@@ -45,7 +45,7 @@ unread(struct sock *s, int *bytes)
 int
 bh_fionread(int fd, int *bytes)
 {
-    WITH_SOCK(int, fd, ((void)l, unread(s, bytes)));
+    WITH_SOCK(int, fd, 0u, ((void)l, unread(s, bytes)));
 }
 
 /* The queries of tcp(7) and sockatmark(3); all are about what lies in the arena. */
@@ -87,7 +87,7 @@ do_ioctl(struct sock *s, unsigned long what, void *arg)
 int
 bh_ioctl(int fd, unsigned long request, void *arg)
 {
-    WITH_SOCK(int, fd, ((void)l, do_ioctl(s, request, arg)));
+    WITH_SOCK(int, fd, 0u, ((void)l, do_ioctl(s, request, arg)));
 }
 
 const char *

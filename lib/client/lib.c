@@ -123,6 +123,8 @@ bh_test_free(struct lib *l)
     close_if_open(&l->fd_event);
     close_if_open(&l->fd_kick);
     close_if_open(&l->fd_timer);
+    for (uint32_t i = 0; i < l->n_fds; i++)
+        free(l->fds[i]);
     free(l->fds);
     free(l->fd_next);
     pthread_cond_destroy(&l->idle);
@@ -266,6 +268,18 @@ on_reply(struct lib *l, struct att *a, const struct sess_evt *e)
         if (s != NULL)
             sock_end(l, s);
     }
+    if ((e->cookie & COOKIE_OP) == REQ_MINT && e->err == 0)
+        tell_if_room(a, REQ_CLOSE, e->handle);
+}
+
+/* It is the domain's word that nothing can be done with it: who sleeps on it learns it. */
+static void
+on_revoked(struct lib *l, struct sock *s)
+{
+    s->revoked = true;
+    stop_listening(l, s);
+    lib_wake_sock(l, s);
+    pthread_cond_broadcast(&l->idle);
 }
 
 static void
@@ -313,6 +327,11 @@ on_event(struct lib *l, struct att *a, const struct sess_evt *e)
             lib_wake_sock(l, s);
             sock_freed(s);
         }
+        break;
+    case EVT_REVOKED:
+        s = event_sock(a, e->slot);
+        if (s != NULL)
+            on_revoked(l, s);
         break;
     default: /* of a later layout: nothing that we asked for */
         break;

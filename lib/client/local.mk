@@ -8,7 +8,7 @@ CLIENT_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_RUN_DIR='"$(bulkheadrundir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 CLIENT_SOURCES = \
 	lib/client/att.c lib/client/attach.c lib/client/bulkhead.h lib/client/dgram.c \
-	lib/client/hooks.h \
+	lib/client/handle.c lib/client/hooks.h \
 	lib/client/io.c lib/client/ioctl.c lib/client/lib.c lib/client/name.c lib/client/opt.c \
 	lib/client/pages.c lib/client/poll.c lib/client/private.h lib/client/request.c \
 	lib/client/slot.c lib/client/sock.c lib/client/stream.c lib/client/table.c \

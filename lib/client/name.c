@@ -43,7 +43,7 @@ names(int fd, struct sess_evt *reply)
 {
     struct lib *l = lib_lock();
     struct sock *s = lib_sock(l, fd);
-    int err = EBADF;
+    int err = errno;
     if (s != NULL) {
         struct sess_req r = {.op = REQ_NAME};
         err = sock_request(l, s, &r, reply);

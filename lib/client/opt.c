@@ -309,11 +309,11 @@ do_get(struct lib *l, struct sock *s, int level, int name, void *value, socklen_
 int
 bh_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-    WITH_SOCK(int, fd, do_set(l, s, level, name, value, len));
+    WITH_SOCK(int, fd, 0u, do_set(l, s, level, name, value, len));
 }
 
 int
 bh_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    WITH_SOCK(int, fd, do_get(l, s, level, name, value, len));
+    WITH_SOCK(int, fd, 0u, do_get(l, s, level, name, value, len));
 }

@@ -265,13 +265,14 @@ rx_consume(struct sock *s, uint64_t n)
 int
 sock_busy(struct lib *l, struct sock *s, bool *mark)
 {
-    while (*mark && !s->closed) {
+    int err;
+    while ((err = call_err(s)) == 0 && *mark) {
         l->idle_waiters++;
         pthread_cond_wait(&l->idle, &l->lock);
         l->idle_waiters--;
     }
-    if (s->closed)
-        return EBADF;
+    if (err != 0)
+        return err;
     *mark = true;
     return 0;
 }

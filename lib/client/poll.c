@@ -70,9 +70,12 @@ take_kernel(struct poll_call *c)
 static short
 scan_one(struct lib *l, struct poll_call *c, const struct pollfd *f, bool arm, bool *armed)
 {
-    struct sock *s = lib_find(l, f->fd);
-    if (s == NULL)
+    const struct desc *d = lib_desc(l, f->fd);
+    if (d == NULL || d->att != NULL)
         return POLLNVAL;
+    if (d->dead)
+        return POLLERR | POLLHUP;
+    struct sock *s = d->s;
     short r = sock_conditions(s) & (short)(f->events | POLLERR | POLLHUP);
     if (r == 0) {
         c->hurry = c->hurry || s->starved || !list_empty(&s->att->owing);

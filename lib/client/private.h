@@ -26,6 +26,7 @@
 
 #include "base/base.h"
 #include "ipc/bell.h"
+#include "ipc/handle.h"
 #include "ipc/ring.h"
 #include "bulkhead.h"
 #include "hooks.h"
@@ -98,12 +99,13 @@ enum sock_owed { /* messages to send as soon as the request ring has room */
 
 struct sock {
     struct att *att;
-    uint64_t handle;
+    uint64_t handle; /* one that it has, or the last that it had */
+    uint32_t rights; /* of the first descriptor for it */
     uint32_t slot;
-    int fd; /* -1: none */
     uint8_t life;
     bool nonblock;
-    bool closed;     /* bh_close was called; ends when nobody uses it any more */
+    bool closed;     /* it has no descriptor any more; ends when nobody uses it */
+    bool revoked;    /* by whoever it is from: nothing is left but to close it */
     bool gone;       /* the domain freed the slot before we asked */
     bool listening;  /* bh_listen succeeded, and no shutdown since */
     bool refused;    /* ends without having been accepted */
@@ -133,15 +135,34 @@ struct sock {
     uint16_t peer_port;
     struct ipaddr peer;
 
-    short watch;     /* bh_watch; 0: not watched */
-    void *watch_arg; /* its pointer */
-
     struct list holder;  /* in att.holders while it has pages */
     struct list owing;   /* in att.owing */
-    struct list ready;   /* in lib.ready or lib.starved */
+    struct list descs;   /* its descriptors */
     struct list queued;  /* in its listener's accepts */
     struct list accepts; /* a listener's */
 };
+
+/* ---- one descriptor: a handle for a socket or for a creator ---- */
+
+struct desc {
+    int fd;
+    uint32_t rights;
+    uint64_t handle;
+    struct sock *s;      /* NULL: it is dead, or a creator's */
+    struct att *att;     /* a creator's; NULL: a socket's */
+    uint16_t port[2];    /* a creator's: first and last */
+    struct desc *parent; /* it was minted from; NULL: from none that is open */
+    struct list of;      /* in sock.descs, or in att.creators */
+    bool dead;           /* revoked; the number is taken until it is closed */
+    bool closed;
+    uint32_t users;    /* calls that came in by it */
+    short watch;       /* bh_watch; 0: not watched */
+    void *watch_arg;   /* its pointer */
+    struct list ready; /* in lib.ready or lib.starved */
+};
+
+/* What this thread's call came in by: a call that sleeps must notice when it dies. */
+extern __thread struct desc *call_via;
 
 /* ---- one attachment ---- */
 
@@ -165,6 +186,7 @@ struct att {
     uint32_t lost_seen;
     uint32_t users;   /* calls that hold it without a socket */
     uint32_t n_socks; /* not SOCK_FREE */
+    struct list creators;
     struct sock *sock;
     struct page_pool pages; /* free transmit pages */
     struct list holders, owing;
@@ -181,10 +203,11 @@ struct lib {
     struct bh_hooks hooks;
     struct att *att[ATTS];
     bool attaching[ATTS];
+    bool given_up[ATTS]; /* the first creator was closed or revoked: bh_socket fails */
     uint32_t cookie;
     ns_t spin;
 
-    struct sock **fds;
+    struct desc **fds;
     uint32_t *fd_next; /* free list through the unused descriptors */
     uint32_t n_fds, fd_free;
 
@@ -267,16 +290,36 @@ int request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *r
 int sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *reply);
 /* Owe messages; sent at once if there is room. */
 void sock_owe(struct sock *s, uint32_t what);
+/* A request without a reply; may wait for room. */
+void tell(struct lib *l, struct att *a, uint8_t op, uint64_t handle);
+/* The same, if there is room. */
+void tell_if_room(struct att *a, uint8_t op, uint64_t handle);
 void att_pay(struct att *a);
 
 /* table.c */
 struct sock *lib_sock(struct lib *l, int fd); /* takes a use; NULL, errno EBADF */
-struct sock *lib_find(struct lib *l, int fd); /* the same without; NULL: none */
+struct desc *lib_desc(struct lib *l, int fd); /* NULL: none */
 void sock_put(struct lib *l, struct sock *s);
-int table_add(struct lib *l, struct sock *s); /* 0 or errno */
-void table_remove(struct lib *l, struct sock *s);
+/* A new descriptor, of what the caller says then. NULL: EMFILE. */
+struct desc *desc_new(struct lib *l);
+/* Its number is free. It goes when no call uses it; s may be in its last use then. */
+void desc_close(struct lib *l, struct desc *d);
+void desc_put(struct desc *d);
+/* It and what was minted from it are dead. */
+void desc_kill(struct lib *l, struct list *family, struct desc *d);
+/* The first descriptor of a socket: it, or -errno. */
+int table_add(struct lib *l, struct sock *s);
+/* The socket has no descriptor any more: it ends as soon as nobody uses it. */
+void sock_close(struct lib *l, struct sock *s);
 /* The socket of a slot that the domain just gave us; NULL if that cannot be. */
 struct sock *sock_adopt(struct att *a, uint32_t slot, uint64_t handle);
+/* A handle of the socket with such rights, if it has one. */
+uint64_t sock_handle(const struct sock *s, uint32_t need);
+/* sock.c */
+void stop_listening(struct lib *l, struct sock *s);
+int open_from(struct lib *l, struct att *a, uint64_t creator, uint32_t rights, bool nonblock);
+/* The protocol of a socket that is asked for, or -errno. */
+int proto_of(int domain, int type, int protocol);
 void sock_end(struct lib *l, struct sock *s); /* nobody uses it: close */
 void sock_freed(struct sock *s);              /* EVT_FREED */
 
@@ -341,7 +384,8 @@ void addr_copy(struct sockaddr *to, socklen_t *len, const struct sockaddr_in *fr
 
 /* watch.c */
 void watch_touch(struct lib *l, struct sock *s); /* look at it, if it is watched */
-void watch_forget(struct sock *s);
+void watch_touch_desc(struct lib *l, struct desc *d);
+void watch_forget(struct desc *d);
 int watch_add_att(struct lib *l, struct att *a); /* its descriptors to the event fd */
 void watch_drop_att(struct lib *l, struct att *a);
 void loop_readable(struct lib *l); /* make the event fd readable */
@@ -376,6 +420,15 @@ sock_is_stream(const struct sock *s)
     return s->att->proto == IPPROTO_TCP;
 }
 
+/* May the call go on? 0, or why it cannot, as its descriptor is not what it was. */
+static inline int
+call_err(const struct sock *s)
+{
+    if (s->revoked || (call_via != NULL && call_via->dead))
+        return ECONNABORTED;
+    return s->closed || (call_via != NULL && call_via->closed) ? EBADF : 0;
+}
+
 /* -errno -> -1 with errno set. */
 static inline ssize_t
 ret_errno(ssize_t r)
@@ -386,15 +439,17 @@ ret_errno(ssize_t r)
     return -1;
 }
 
-/* The body of a public call on a socket: take the lock and the socket, evaluate expr, which
- * may use l and s and is a result or -errno, give both back and return it. */
-#define WITH_SOCK(type, fd, expr)                                                              \
+/* The body of a public call on a socket: take the lock and the socket, look for the rights that
+ * cannot be left to the domain, evaluate expr, which may use l and s and is a result or -errno,
+ * give both back and return it. */
+#define WITH_SOCK(type, fd, need, expr)                                                        \
     do {                                                                                       \
         struct lib *l = lib_lock();                                                            \
         struct sock *s = lib_sock(l, fd);                                                      \
-        ssize_t ret = -EBADF;                                                                  \
+        ssize_t ret = s != NULL ? -EACCES : -errno;                                            \
         if (s != NULL) {                                                                       \
-            ret = (expr);                                                                      \
+            if (((need) & ~call_via->rights) == 0)                                             \
+                ret = (expr);                                                                  \
             sock_put(l, s);                                                                    \
         }                                                                                      \
         lib_unlock(l);                                                                         \

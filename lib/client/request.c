@@ -35,11 +35,15 @@ not_yet_taken(struct att *a, uint64_t no)
 }
 
 static const struct {
-    uint32_t bit;
+    uint32_t bit, need;
     uint8_t op;
 } owed_ops[] = {
-    {OWE_SEND, REQ_SEND},        {OWE_CONSUMED, REQ_CONSUMED}, {OWE_ACCEPTED, REQ_ACCEPTED},
-    {OWE_CLEAR_ERR, REQ_GETOPT}, {OWE_CLOSE, REQ_CLOSE},       {OWE_RELEASED, REQ_RELEASED},
+    {OWE_SEND, RIGHT_SEND, REQ_SEND},
+    {OWE_CONSUMED, RIGHT_RECEIVE, REQ_CONSUMED},
+    {OWE_ACCEPTED, RIGHT_ACCEPT, REQ_ACCEPTED},
+    {OWE_CLEAR_ERR, 0, REQ_GETOPT},
+    {OWE_CLOSE, 0, REQ_CLOSE},
+    {OWE_RELEASED, 0, REQ_RELEASED},
 };
 
 /* Send one owed message. False: no room. */
@@ -51,7 +55,7 @@ pay_one(struct sock *s, unsigned i)
     if (r == NULL)
         return false;
     r->op = owed_ops[i].op;
-    r->handle = s->handle;
+    r->handle = sock_handle(s, owed_ops[i].need);
     switch (owed_ops[i].bit) {
     case OWE_SEND:
         s->send_no = a->req_no;
@@ -137,6 +141,27 @@ send_request(struct lib *l, struct att *a, const struct sess_req *r, uint64_t *n
     }
 }
 
+void
+tell_if_room(struct att *a, uint8_t op, uint64_t handle)
+{
+    struct sess_req *r = a->down ? NULL : push(a);
+    if (r == NULL)
+        return;
+    r->op = op;
+    r->handle = handle;
+}
+
+void
+tell(struct lib *l, struct att *a, uint8_t op, uint64_t handle)
+{
+    struct sess_req r = {.op = op, .handle = handle};
+    uint64_t no;
+    a->users++;
+    (void)send_request(l, a, &r, &no);
+    a->users--;
+    att_free_if_unused(a);
+}
+
 /* Wait for the reply. A domain that crashes loses the requests that it had taken and not
  * yet answered, and goes on milliseconds later with the sessions as they were: one that
  * was taken and is not answered for a second is asked again. */
@@ -197,7 +222,7 @@ request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply
 static bool
 done_before(struct lib *l, struct sock *s, const struct sess_req *r, int err)
 {
-    struct sess_req name = {.op = REQ_NAME, .handle = s->handle};
+    struct sess_req name = {.op = REQ_NAME, .handle = r->handle};
     struct sess_evt e;
     struct look k;
     switch (r->op) {
@@ -224,9 +249,10 @@ sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt 
         return ENETDOWN;
     if (s->gone)
         return ENOTCONN;
-    r->handle = s->handle;
+    r->handle = call_via != NULL ? call_via->handle : s->handle;
     int err = ask(l, s->att, r, reply, &again);
     if (again && done_before(l, s, r, err))
         err = 0;
-    return s->closed ? EBADF : err;
+    int dead = call_err(s);
+    return dead != 0 ? dead : err;
 }

@@ -119,7 +119,7 @@ sock_conditions(struct sock *s)
 {
     struct look k;
     s->starved = false;
-    if (s->att->down)
+    if (s->att->down || s->revoked)
         return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLWRNORM;
     if (s->listening)
         return list_empty(&s->accepts) ? 0 : POLLIN | POLLRDNORM;

@@ -4,45 +4,60 @@
  */
 #include "private.h"
 
-static int
-open_sock(struct lib *l, int proto, bool nonblock)
+int
+open_from(struct lib *l, struct att *a, uint64_t creator, uint32_t rights, bool nonblock)
 {
-    struct att *a = att_get(l, proto);
-    if (a == NULL)
-        return -errno;
-    struct sess_req r = {.op = REQ_SOCKET, .handle = SESS_CREATOR};
+    struct sess_req r = {.op = REQ_SOCKET, .handle = creator};
     struct sess_evt e;
     a->users++;
     lib_drain(l); /* slots that are free meanwhile are given back first */
     int err = request(l, a, &r, &e);
     struct sock *s = NULL;
+    int fd = -err;
     if (err == 0 && (s = sock_adopt(a, e.slot, e.handle)) == NULL)
-        err = EPROTO;
-    if (err == 0 && (err = table_add(l, s)) != 0)
-        sock_end(l, s);
+        fd = -EPROTO;
+    if (s != NULL) {
+        s->rights = rights & ~(uint32_t)RIGHT_OPEN;
+        s->nonblock = nonblock;
+        fd = table_add(l, s);
+        if (fd < 0)
+            sock_end(l, s);
+    }
     a->users--;
     att_free_if_unused(a);
-    if (err != 0)
-        return -err;
-    s->nonblock = nonblock;
-    return s->fd;
+    return fd;
+}
+
+static int
+open_sock(struct lib *l, int proto, bool nonblock)
+{
+    if (l->given_up[proto == IPPROTO_TCP ? 0 : 1])
+        return -EACCES;
+    struct att *a = att_get(l, proto);
+    return a != NULL ? open_from(l, a, SESS_CREATOR, RIGHT_ALL, nonblock) : -errno;
+}
+
+int
+proto_of(int domain, int type, int protocol)
+{
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int proto = kind == SOCK_STREAM ? IPPROTO_TCP : kind == SOCK_DGRAM ? IPPROTO_UDP : 0;
+    if (domain != AF_INET)
+        return -EAFNOSUPPORT;
+    if (proto == 0)
+        return kind == SOCK_RAW || kind == SOCK_SEQPACKET ? -ESOCKTNOSUPPORT : -EINVAL;
+    return protocol != 0 && protocol != proto ? -EPROTONOSUPPORT : proto;
 }
 
 int
 bh_socket(int domain, int type, int protocol)
 {
-    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int proto = kind == SOCK_STREAM ? IPPROTO_TCP : kind == SOCK_DGRAM ? IPPROTO_UDP : 0;
-    if (domain != AF_INET)
-        return (int)ret_errno(-EAFNOSUPPORT);
-    if (proto == 0)
-        return (int)ret_errno(kind == SOCK_RAW || kind == SOCK_SEQPACKET ? -ESOCKTNOSUPPORT
-                                                                         : -EINVAL);
-    if (protocol != 0 && protocol != proto)
-        return (int)ret_errno(-EPROTONOSUPPORT);
-    struct lib *l = lib_lock();
-    int r = open_sock(l, proto, (type & SOCK_NONBLOCK) != 0);
-    lib_unlock(l);
+    int r = proto_of(domain, type, protocol);
+    if (r >= 0) {
+        struct lib *l = lib_lock();
+        r = open_sock(l, r, (type & SOCK_NONBLOCK) != 0);
+        lib_unlock(l);
+    }
     return (int)ret_errno(r);
 }
 
@@ -58,7 +73,7 @@ do_bind(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
 int
 bh_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    WITH_SOCK(int, fd, do_bind(l, s, addr, len));
+    WITH_SOCK(int, fd, 0u, do_bind(l, s, addr, len));
 }
 
 /* ---- connect ---- */
@@ -131,7 +146,7 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
 int
 bh_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    WITH_SOCK(int, fd,
+    WITH_SOCK(int, fd, 0u,
               sock_is_stream(s) ? connect_stream(l, s, addr, len)
                                 : connect_dgram(l, s, addr, len));
 }
@@ -159,7 +174,7 @@ do_listen(struct lib *l, struct sock *s, int backlog)
 int
 bh_listen(int fd, int backlog)
 {
-    WITH_SOCK(int, fd, do_listen(l, s, backlog));
+    WITH_SOCK(int, fd, 0u, do_listen(l, s, backlog));
 }
 
 static int
@@ -184,22 +199,22 @@ do_accept(struct lib *l, struct sock *s, struct sockaddr *sa, socklen_t *len, in
             return -verdict;
     }
     struct sock *n = list_item(s->accepts.next, struct sock, queued);
-    int err = table_add(l, n);
-    if (err != 0)
-        return -err;
+    int fd = table_add(l, n);
+    if (fd < 0)
+        return fd;
     list_remove(&n->queued);
     sock_owe(s, OWE_ACCEPTED);
     n->nonblock = (flags & SOCK_NONBLOCK) != 0;
     struct sockaddr_in sin;
     addr_out(&sin, &n->peer, n->peer_port);
     addr_copy(sa, len, &sin);
-    return n->fd;
+    return fd;
 }
 
 int
 bh_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    WITH_SOCK(int, fd, do_accept(l, s, addr, len, flags));
+    WITH_SOCK(int, fd, RIGHT_ACCEPT, do_accept(l, s, addr, len, flags));
 }
 
 int
@@ -210,7 +225,7 @@ bh_accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 /* ---- the end ---- */
 
-static void
+void
 stop_listening(struct lib *l, struct sock *s)
 {
     s->listening = false;
@@ -247,7 +262,7 @@ do_shutdown(struct lib *l, struct sock *s, int how)
 int
 bh_shutdown(int fd, int how)
 {
-    WITH_SOCK(int, fd, do_shutdown(l, s, how));
+    WITH_SOCK(int, fd, 0u, do_shutdown(l, s, how));
 }
 
 /* SO_LINGER: until everything is acknowledged, or the time is over. */
@@ -266,21 +281,34 @@ linger(struct lib *l, struct sock *s, uint32_t epoch)
     att_free_if_unused(a);
 }
 
-static int
-do_close(struct lib *l, struct sock *s)
+/* One of several descriptors: the others stay. */
+static void
+close_one(struct lib *l, struct sock *s, struct desc *d)
 {
-    uint32_t epoch = s->epoch;
-    bool wait = s->linger_on && s->linger > 0 && s->users == 1 && sock_is_stream(s);
-    if (s->listening) /* whom nobody accepted yet ends with it: find out who has come */
-        lib_drain(l);
-    table_remove(l, s);
-    s->closed = true;
-    watch_forget(s);
+    struct att *a = s->att;
+    uint64_t handle = d->handle;
+    desc_close(l, d);
+    s->handle = list_item(s->descs.next, struct desc, of)->handle;
     lib_wake_sock(l, s);
     pthread_cond_broadcast(&l->idle);
+    tell(l, a, REQ_CLOSE, handle);
+}
+
+static int
+close_sock(struct lib *l, struct sock *s, struct desc *d)
+{
+    uint32_t epoch = s->epoch;
     struct att *a = s->att;
+    if (s->descs.next->next != &s->descs) {
+        close_one(l, s, d);
+        return 0;
+    }
+    bool wait = s->linger_on && s->linger > 0 && s->users == 0 && sock_is_stream(s);
+    desc_close(l, d);
+    lib_wake_sock(l, s);
+    pthread_cond_broadcast(&l->idle);
     a->users++; /* the memory of s stays until we are done with it */
-    sock_put(l, s);
+    sock_close(l, s);
     if (wait)
         linger(l, s, epoch);
     a->users--;
@@ -288,12 +316,36 @@ do_close(struct lib *l, struct sock *s)
     return 0;
 }
 
+static int
+close_creator(struct lib *l, struct desc *d)
+{
+    struct att *a = d->att;
+    uint64_t handle = d->handle;
+    if (handle == SESS_CREATOR)
+        l->given_up[a->proto == IPPROTO_TCP ? 0 : 1] = true;
+    desc_close(l, d);
+    tell(l, a, REQ_CLOSE, handle);
+    return 0;
+}
+
+static int
+do_close(struct lib *l, struct desc *d)
+{
+    if (d == NULL)
+        return -EBADF;
+    if (d->att != NULL)
+        return close_creator(l, d);
+    if (d->s != NULL)
+        return close_sock(l, d->s, d);
+    desc_close(l, d); /* it was revoked */
+    return 0;
+}
+
 int
 bh_close(int fd)
 {
     struct lib *l = lib_lock();
-    struct sock *s = lib_sock(l, fd);
-    int r = s != NULL ? do_close(l, s) : -EBADF;
+    int r = do_close(l, lib_desc(l, fd));
     lib_unlock(l);
     return (int)ret_errno(r);
 }

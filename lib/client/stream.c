@@ -324,23 +324,23 @@ do_consume(struct sock *s, size_t len)
 ssize_t
 bh_reserve(int fd, size_t len, struct iovec *iov, int *n)
 {
-    WITH_SOCK(ssize_t, fd, do_reserve(l, s, len, iov, n));
+    WITH_SOCK(ssize_t, fd, RIGHT_SEND, do_reserve(l, s, len, iov, n));
 }
 
 int
 bh_commit(int fd, size_t len)
 {
-    WITH_SOCK(int, fd, do_commit(s, len));
+    WITH_SOCK(int, fd, RIGHT_SEND, do_commit(s, len));
 }
 
 ssize_t
 bh_peek(int fd, struct iovec *iov, int *n)
 {
-    WITH_SOCK(ssize_t, fd, do_peek(l, s, iov, n));
+    WITH_SOCK(ssize_t, fd, RIGHT_RECEIVE, do_peek(l, s, iov, n));
 }
 
 int
 bh_consume(int fd, size_t len)
 {
-    WITH_SOCK(int, fd, do_consume(s, len));
+    WITH_SOCK(int, fd, RIGHT_RECEIVE, do_consume(s, len));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * table.c: descriptors, and the life of a socket from the slot that the domain gave to
- * the slot given back. A call holds a use of its socket; closing waits for the last.
+ * the slot given back. A call holds a use of its socket and of the descriptor that it came in
+ * by; closing waits for the last.
  */
 #include "private.h"
 
@@ -10,13 +11,15 @@
 #define FDS_START 64u
 #define FDS_MAX (1u << 20)
 
+__thread struct desc *call_via;
+
 static bool
 table_grow(struct lib *l)
 {
     uint32_t n = l->n_fds == 0 ? FDS_START : 2 * l->n_fds;
     if (n > FDS_MAX)
         return false;
-    struct sock **fds = realloc(l->fds, n * sizeof(struct sock *));
+    struct desc **fds = realloc(l->fds, n * sizeof(struct desc *));
     if (fds == NULL)
         return false;
     l->fds = fds;
@@ -33,31 +36,105 @@ table_grow(struct lib *l)
     return true;
 }
 
+struct desc *
+desc_new(struct lib *l)
+{
+    if (l->fd_free == UINT32_MAX && !table_grow(l))
+        return NULL;
+    struct desc *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return NULL;
+    uint32_t i = l->fd_free;
+    l->fd_free = l->fd_next[i];
+    l->fds[i] = d;
+    d->fd = BH_FD_BASE + (int)i;
+    list_init(&d->of);
+    list_init(&d->ready);
+    return d;
+}
+
 int
 table_add(struct lib *l, struct sock *s)
 {
-    if (l->fd_free == UINT32_MAX && !table_grow(l))
-        return EMFILE;
-    uint32_t i = l->fd_free;
-    l->fd_free = l->fd_next[i];
-    l->fds[i] = s;
-    s->fd = BH_FD_BASE + (int)i;
+    struct desc *d = desc_new(l);
+    if (d == NULL)
+        return -EMFILE;
+    d->s = s;
+    d->handle = s->handle;
+    d->rights = s->rights;
+    list_append(&s->descs, &d->of);
     s->life = SOCK_OPEN;
-    return 0;
+    return d->fd;
 }
 
 void
-table_remove(struct lib *l, struct sock *s)
+desc_put(struct desc *d)
 {
-    uint32_t i = (uint32_t)(s->fd - BH_FD_BASE);
+    if (d->users == 0 && d->closed)
+        free(d);
+}
+
+/* Those that were minted from it count as minted from what it was minted from. */
+static void
+pass_on(struct list *family, const struct desc *d)
+{
+    for (struct list *p = family->next; p != family; p = p->next) {
+        struct desc *x = list_item(p, struct desc, of);
+        if (x->parent == d)
+            x->parent = d->parent;
+    }
+}
+
+void
+desc_close(struct lib *l, struct desc *d)
+{
+    uint32_t i = (uint32_t)(d->fd - BH_FD_BASE);
     l->fds[i] = NULL;
     l->fd_next[i] = l->fd_free;
     l->fd_free = i;
-    s->fd = -1;
+    watch_forget(d);
+    list_remove(&d->of);
+    if (d->s != NULL)
+        pass_on(&d->s->descs, d);
+    else if (d->att != NULL)
+        pass_on(&d->att->creators, d);
+    d->closed = true;
+    desc_put(d);
 }
 
-struct sock *
-lib_find(struct lib *l, int fd)
+static bool
+minted_from(const struct desc *x, const struct desc *d)
+{
+    while (x != NULL && x != d)
+        x = x->parent;
+    return x == d;
+}
+
+void
+desc_kill(struct lib *l, struct list *family, struct desc *d)
+{
+    for (struct list *p = family->next, *next; p != family; p = next) {
+        struct desc *x = list_item(p, struct desc, of);
+        next = p->next;
+        if (x != d && minted_from(x, d))
+            x->dead = true;
+    }
+    d->dead = true;
+    for (struct list *p = family->next, *next; p != family; p = next) {
+        struct desc *x = list_item(p, struct desc, of);
+        next = p->next;
+        if (!x->dead)
+            continue;
+        list_remove(&x->of);
+        x->parent = NULL;
+        x->s = NULL;
+        x->att = NULL;
+        watch_touch_desc(l, x);
+    }
+}
+
+struct desc *
+lib_desc(struct lib *l, int fd)
 {
     uint32_t i = (uint32_t)fd - BH_FD_BASE;
     return fd >= BH_FD_BASE && i < l->n_fds ? l->fds[i] : NULL;
@@ -66,19 +143,50 @@ lib_find(struct lib *l, int fd)
 struct sock *
 lib_sock(struct lib *l, int fd)
 {
-    struct sock *s = lib_find(l, fd);
-    if (s != NULL)
-        s->users++;
-    else
-        errno = EBADF;
-    return s;
+    struct desc *d = lib_desc(l, fd);
+    if (d == NULL || d->att != NULL) {
+        errno = d == NULL ? EBADF : ENOTSOCK;
+        return NULL;
+    }
+    if (d->dead || d->s->revoked) {
+        errno = ECONNABORTED;
+        return NULL;
+    }
+    d->users++;
+    d->s->users++;
+    call_via = d;
+    return d->s;
 }
 
 void
 sock_put(struct lib *l, struct sock *s)
 {
+    if (call_via != NULL) {
+        call_via->users--;
+        desc_put(call_via);
+        call_via = NULL;
+    }
     if (--s->users == 0 && s->closed)
         sock_end(l, s);
+}
+
+void
+sock_close(struct lib *l, struct sock *s)
+{
+    s->closed = true;
+    if (s->users == 0)
+        sock_end(l, s);
+}
+
+uint64_t
+sock_handle(const struct sock *s, uint32_t need)
+{
+    for (struct list *p = s->descs.next; p != &s->descs; p = p->next) {
+        const struct desc *d = list_item(p, struct desc, of);
+        if ((need & ~d->rights) == 0)
+            return d->handle;
+    }
+    return s->handle;
 }
 
 struct sock *
@@ -93,13 +201,14 @@ sock_adopt(struct att *a, uint32_t slot, uint64_t handle)
     *s = (struct sock){.att = a,
                        .handle = handle,
                        .slot = slot,
-                       .fd = -1,
+                       .rights = RIGHT_ALL &
+                                 ~(RIGHT_OPEN | RIGHT_BIND | RIGHT_CONNECT | RIGHT_LISTEN),
                        .life = SOCK_QUEUED,
                        .epoch = epoch,
                        .arm_gen = arm_gen};
     list_init(&s->holder);
     list_init(&s->owing);
-    list_init(&s->ready);
+    list_init(&s->descs);
     list_init(&s->queued);
     list_init(&s->accepts);
     a->n_socks++;
@@ -122,7 +231,6 @@ sock_free(struct sock *s)
 {
     struct att *a = s->att;
     slot_clear(s);
-    watch_forget(s);
     list_remove(&s->owing);
     s->owed = 0;
     s->life = SOCK_FREE;
@@ -151,7 +259,6 @@ sock_end(struct lib *l, struct sock *s)
         sock_end(l, q);
     }
     list_remove(&s->queued);
-    watch_forget(s);
     s->refused = s->life == SOCK_QUEUED;
     s->life = SOCK_CLOSING;
     if (a->down || s->gone) {

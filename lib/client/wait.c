@@ -269,8 +269,9 @@ sock_block(struct lib *l, struct sock *s, struct turn *t, uint32_t mask, bool no
     ns_t until = hurry ? min_u64(t->deadline, lib_now(l) + SHORT_WAIT) : t->deadline;
     struct waiter w = {.s = s};
     int r = lib_wait(l, &w, until, NULL, 0);
-    if (s->closed)
-        return EBADF;
+    int err = call_err(s);
+    if (err != 0)
+        return err;
     if (r == ETIMEDOUT && until != t->deadline && lib_now(l) < t->deadline)
         r = 0;
     /* One more look before it counts: what came with the signal is not lost. */

@@ -110,40 +110,52 @@ bh_event_fd(void)
 /* ---- watching ---- */
 
 void
-watch_touch(struct lib *l, struct sock *s)
+watch_touch_desc(struct lib *l, struct desc *d)
 {
-    if (s->watch == 0)
+    if (d->watch == 0)
         return;
-    list_remove(&s->ready);
-    list_append(&l->ready, &s->ready);
+    list_remove(&d->ready);
+    list_append(&l->ready, &d->ready);
     if (l->loop_asleep)
         loop_readable(l);
 }
 
 void
-watch_forget(struct sock *s)
+watch_touch(struct lib *l, struct sock *s)
 {
-    s->watch = 0;
-    list_remove(&s->ready);
+    for (struct list *p = s->descs.next; p != &s->descs; p = p->next)
+        watch_touch_desc(l, list_item(p, struct desc, of));
+}
+
+void
+watch_forget(struct desc *d)
+{
+    d->watch = 0;
+    list_remove(&d->ready);
 }
 
 static int
-do_watch(struct lib *l, struct sock *s, short events, void *arg)
+do_watch(struct lib *l, struct desc *d, short events, void *arg)
 {
+    if (d == NULL || d->att != NULL)
+        return -EBADF;
     events &= POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP;
-    s->watch = events;
-    s->watch_arg = arg;
+    d->watch = events;
+    d->watch_arg = arg;
     if (events == 0)
-        watch_forget(s);
+        watch_forget(d);
     else
-        watch_touch(l, s);
+        watch_touch_desc(l, d);
     return 0;
 }
 
 int
 bh_watch(int fd, short events, void *arg)
 {
-    WITH_SOCK(int, fd, do_watch(l, s, events, arg));
+    struct lib *l = lib_lock();
+    int r = do_watch(l, lib_desc(l, fd), events, arg);
+    lib_unlock(l);
+    return (int)ret_errno(r);
 }
 
 /* ---- collecting ---- */
@@ -179,11 +191,14 @@ take_wakeup(struct lib *l)
 
 /* Conditions to report, or 0 if the socket is armed and needs no more looking at. */
 static short
-examine(struct sock *s)
+examine(struct desc *d)
 {
-    short want = (short)(s->watch | POLLERR | POLLHUP);
+    short want = (short)(d->watch | POLLERR | POLLHUP);
+    struct sock *s = d->s;
+    if (d->dead)
+        return POLLERR | POLLHUP;
     short r = sock_conditions(s) & want;
-    if (r == 0 && !s->listening && sock_arm(s, poll_mask(s->watch)))
+    if (r == 0 && !s->listening && sock_arm(s, poll_mask(d->watch)))
         r = sock_conditions(s) & want;
     return r;
 }
@@ -199,14 +214,14 @@ collect(struct lib *l, struct bh_event *ev, int max)
     todo.next->prev = todo.prev->next = &todo;
     list_init(&l->ready);
     while (n < max && !list_empty(&todo)) {
-        struct sock *s = list_item(todo.next, struct sock, ready);
-        list_remove(&s->ready);
-        short r = examine(s);
+        struct desc *d = list_item(todo.next, struct desc, ready);
+        list_remove(&d->ready);
+        short r = examine(d);
         if (r != 0) {
-            ev[n++] = (struct bh_event){.fd = s->fd, .revents = r, .arg = s->watch_arg};
-            list_append(&l->ready, &s->ready);
-        } else if (s->starved) {
-            list_append(&l->starved, &s->ready);
+            ev[n++] = (struct bh_event){.fd = d->fd, .revents = r, .arg = d->watch_arg};
+            list_append(&l->ready, &d->ready);
+        } else if (d->s->starved) {
+            list_append(&l->starved, &d->ready);
         }
     }
     if (!list_empty(&todo)) { /* these go first next time */
@@ -267,8 +282,7 @@ bh_ready_events(struct bh_event *ev, int max)
         take_wakeup(l);
     }
     while (!list_empty(&l->starved)) {
-        struct sock *s = list_item(l->starved.next, struct sock, ready);
-        watch_touch(l, s);
+        watch_touch_desc(l, list_item(l->starved.next, struct desc, ready));
     }
     do {
         lib_drain(l);

@@ -102,13 +102,53 @@ kit_deliver_dgram(struct kit *k, uint32_t slot, const void *data, uint32_t len, 
 
 /* ---- requests ---- */
 
+/* The place of a handle of the session, or a free one (handle 0). */
+static uint64_t *
+handle_at(struct kit_slot *s, uint64_t handle)
+{
+    if (s->handle == handle)
+        return &s->handle;
+    for (unsigned i = 0; i < ARRAY_LEN(s->minted); i++)
+        if (s->minted[i] == handle)
+            return &s->minted[i];
+    return NULL;
+}
+
 static uint32_t
-slot_of(const struct kit *k, uint64_t handle)
+slot_of(struct kit *k, uint64_t handle)
 {
     for (uint32_t i = 0; i < k->g.n_slots; i++)
-        if (k->s[i].used && k->s[i].handle == handle)
+        if (k->s[i].used && handle_at(&k->s[i], handle) != NULL)
             return i;
     return UINT32_MAX;
+}
+
+static void
+mint(struct kit *k, uint32_t slot, struct sess_evt *e)
+{
+    uint64_t *free = handle_at(&k->s[slot], 0);
+    if (free == NULL)
+        abort();
+    e->handle = *free = ++k->next_handle << 8 | slot;
+}
+
+/* A handle dies, unless it is the last: that one stays, as the session's only name. */
+static bool
+drop(struct kit *k, uint32_t slot, uint64_t handle)
+{
+    struct kit_slot *s = &k->s[slot];
+    unsigned i = 0;
+    while (i < ARRAY_LEN(s->minted) && (s->minted[i] == 0 || s->minted[i] == handle))
+        i++;
+    if (s->handle != handle) {
+        *handle_at(s, handle) = 0;
+        return true;
+    }
+    if (i == ARRAY_LEN(s->minted))
+        return false;
+    s->handle = s->minted[i];
+    s->minted[i] = 0;
+    return true;
 }
 
 static uint32_t
@@ -172,8 +212,14 @@ answer(struct kit *k, uint32_t slot, const struct sess_req *r, struct sess_evt *
     case REQ_ACCEPTED:
         k->s[slot].accepted++;
         break;
+    case REQ_MINT:
+        mint(k, slot, e);
+        break;
+    case REQ_REVOKE: /* what was minted from it is nobody's any more, for all that it matters */
+        (void)drop(k, slot, r->handle);
+        break;
     case REQ_CLOSE:
-        k->s[slot].closed = true;
+        k->s[slot].closed = !drop(k, slot, r->handle);
         break;
     case REQ_RELEASED:
         fifo_rx_clear(&k->v, slot, &k->pages);

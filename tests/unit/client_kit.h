@@ -29,6 +29,7 @@ struct kit_slot {
     bool used, closed, freed;
     bool due; /* a request came, or the echo waits for pages: look at the cursors */
     uint64_t handle;
+    uint64_t minted[4]; /* further ones; 0: none */
     uint32_t posted;
     uint64_t tx_taken; /* echoed up to here */
     uint64_t rx_freed;

@@ -4,6 +4,7 @@
  * own with real bells.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -155,5 +156,66 @@ Test(client_threads, sends_stay_together)
             changes += in[i] != in[i - 1];
         cr_assert_eq(changes, 1, "the bytes of two sends are mixed");
     }
+    kit_end(&k);
+}
+
+struct sleeper {
+    int fd;
+    ssize_t r;
+    int err;
+};
+
+static void *
+sleep_in_recv(void *arg)
+{
+    struct sleeper *s = arg;
+    char byte;
+    s->r = bh_recv(s->fd, &byte, 1, 0);
+    s->err = errno;
+    return NULL;
+}
+
+static void *
+sleep_in_accept(void *arg)
+{
+    struct sleeper *s = arg;
+    s->r = bh_accept(s->fd, NULL, NULL);
+    s->err = errno;
+    return NULL;
+}
+
+/* A thread that sleeps on a descriptor wakes when that is revoked or closed by another thread;
+ * one that sleeps on another descriptor for the same socket does not. */
+Test(client_threads, revoked_while_others_sleep)
+{
+    enum { N = 4 };
+    struct sleeper s[N];
+    pthread_t t[N];
+    char byte = 'x';
+    kit_start(&k, IPPROTO_TCP, NULL);
+    int fd = kit_connected(0), listener = bh_socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bh_listen(listener, 5), 0);
+    s[0].fd = bh_mint(fd, BH_RIGHT_RECEIVE);
+    s[1].fd = bh_mint(s[0].fd, BH_RIGHT_RECEIVE);
+    s[2].fd = bh_mint(fd, BH_RIGHT_RECEIVE);
+    s[3].fd = bh_mint(listener, BH_RIGHT_ACCEPT);
+    for (unsigned i = 0; i < N; i++)
+        pthread_create(&t[i], NULL, i < 3 ? sleep_in_recv : sleep_in_accept, &s[i]);
+    kit_nap(50);
+    cr_assert_eq(bh_revoke(s[0].fd), 0);
+    cr_assert_eq(bh_close(s[3].fd), 0);
+    for (unsigned i = 0; i < N; i++)
+        if (i != 2) {
+            pthread_join(t[i], NULL);
+            cr_assert(s[i].r == -1 && s[i].err == (i == 3 ? EBADF : ECONNABORTED), "%u: %d", i,
+                      s[i].err);
+        }
+    cr_assert_eq(bh_send(fd, &byte, 1, 0), 1);
+    pthread_join(t[2], NULL);
+    cr_assert_eq(s[2].r, 1);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(bh_close(s[i].fd), 0);
+    cr_assert_eq(bh_close(fd), 0);
+    cr_assert_eq(bh_close(listener), 0);
     kit_end(&k);
 }
