@@ -240,7 +240,7 @@ Test(tcp_open, lost_syn_is_remembered)
     kit_init(&k);
     kit_listen(&k, KIT_PORT, 5, NULL);
     conn_raw(&k, &c, TCP_SYN, 0, 0, NULL, 0);
-    kit_wait(&k, 1100 * NS_MS);
+    kit_wait(&k, 3100 * NS_MS); /* sent again twice */
     kit_drop(&k);
     c.irs = conn_tcb(&k, &(struct conn){.sess = 1})->h.iss;
     c.snd = 1;
