@@ -304,6 +304,8 @@ close_sock(struct lib *l, struct sock *s, struct desc *d)
         return 0;
     }
     bool wait = s->linger_on && s->linger > 0 && s->users == 0 && sock_is_stream(s);
+    if (s->listening) /* whom nobody accepted yet ends with it: find out who has come */
+        lib_drain(l);
     desc_close(l, d);
     lib_wake_sock(l, s);
     pthread_cond_broadcast(&l->idle);
