@@ -66,9 +66,8 @@ struct sup_dom {
     ns_t cpu;                       /* processor time at the last look */
     ns_t spun, still, full, spared; /* evidence: how long it has done what it should not */
     unsigned log_left;              /* messages it may still log in this second */
-    ns_t said_at, accused_at;
-    unsigned said;        /* messages since said_at, of a second */
-    unsigned accusations; /* of its neighbours since accused_at */
+    ns_t said_at;
+    unsigned said; /* messages since said_at, of a second */
 };
 
 struct sup_link {
@@ -81,6 +80,8 @@ struct sup_link {
     bool clear[2];  /* that side's half is clear since the link was last up */
     int owes;       /* side that must acknowledge the other's death; -1: none */
     struct event *ev_ack;
+    ns_t accused_at; /* when one side last accused the other */
+    unsigned accusations;
 };
 
 enum client_state {

@@ -7,8 +7,8 @@
 #include "sup.h"
 
 #define ACK_TIMEOUT_S 2
-#define ACCUSED_MAX 3u
-#define ACCUSED_WINDOW (10 * NS_S)
+#define ACCUSED_MAX 2u
+#define ACCUSED_PEACE (10 * NS_S)
 
 static void on_ack_timeout(evutil_socket_t fd, short what, void *arg);
 
@@ -150,32 +150,60 @@ sup_links_owed(const struct sup_dom *d)
     return false;
 }
 
-/* Whom a domain accuses is started anew, on its word alone; one that accuses again and again is
- * started anew itself, and not believed until the time is over. */
-static bool
-believed(struct sup_dom *d)
+static unsigned
+links_of(unsigned dom)
 {
-    ns_t now = sup_now();
-    if (now - d->accused_at > ACCUSED_WINDOW) {
-        d->accused_at = now;
-        d->accusations = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < TOPO_LINKS; i++)
+        n += topo_links[i].side[LINK_A] == dom || topo_links[i].side[LINK_B] == dom;
+    return n;
+}
+
+/* Of the links of dom but this one, is there one over which there is quarrel too? */
+static bool
+quarrels_elsewhere(const struct sup *s, unsigned dom, unsigned but, ns_t now)
+{
+    for (unsigned i = 0; i < TOPO_LINKS; i++) {
+        const enum domain_id *side = topo_links[i].side;
+        if (i != but && (side[LINK_A] == dom || side[LINK_B] == dom) &&
+            s->link[i].accusations > ACCUSED_MAX && now - s->link[i].accused_at < ACCUSED_PEACE)
+            return true;
     }
-    if (++d->accusations >= ACCUSED_MAX)
-        sup_dom_kill(d, "it accused its neighbours %u times within %llu s", d->accusations,
-                     ACCUSED_WINDOW / NS_S);
-    return d->accusations <= ACCUSED_MAX;
+    return false;
+}
+
+/* One side accuses the other. Who lies cannot be known. The first times it is the accused that
+ * is started anew; from then on, until there is peace, the one on which fewer depend, whoever
+ * accuses: the longer it goes on the longer that one is held back (note_crash). One that
+ * quarrels with two neighbours is started anew as well. */
+static void
+accuse(struct sup *s, unsigned i, unsigned accuser, const char *text)
+{
+    struct sup_link *l = &s->link[i];
+    struct sup_dom *by = side_of(s, i, accuser), *of = side_of(s, i, LINK_B - accuser);
+    ns_t now = sup_now();
+    if (now - l->accused_at > ACCUSED_PEACE)
+        l->accusations = 0;
+    l->accused_at = now;
+    if (++l->accusations <= ACCUSED_MAX) {
+        sup_dom_kill(of, "%s says: %s", domain_name(by->id), text);
+        return;
+    }
+    bool leaf = links_of(by->id) <= links_of(of->id);
+    struct sup_dom *few = leaf ? by : of, *many = leaf ? of : by;
+    sup_dom_kill(few, "%s accused %s, accusation %u between them: %s", domain_name(by->id),
+                 domain_name(of->id), l->accusations, text);
+    if (quarrels_elsewhere(s, many->id, i, now))
+        sup_dom_kill(many, "it quarrels with more than one neighbour");
 }
 
 void
 sup_links_accuse(struct sup_dom *d, unsigned peer, const char *text)
 {
     struct sup *s = d->sup;
-    if (!believed(d))
-        return;
     for (unsigned i = 0; i < TOPO_LINKS; i++)
         for (unsigned side = LINK_A; side <= LINK_B; side++)
             if (s->link[i].up && topo_links[i].side[side] == d->id &&
                 topo_links[i].side[LINK_B - side] == peer)
-                sup_dom_kill(side_of(s, i, LINK_B - side), "%s says: %s", domain_name(d->id),
-                             text);
+                accuse(s, i, side, text);
 }

@@ -143,7 +143,7 @@ sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg)
         return;
     if (d->ev_ctl != NULL)
         event_del(d->ev_ctl); /* at the end it would stay readable */
-    if (got == -EPROTO)
+    if (got == -EPROTO || got == -EPROTONOSUPPORT)
         sup_dom_kill(d, "it sent a malformed message");
     else if (d->life != LIFE_KILLED && !d->sup->stopping)
         sup_dom_set_timer(d, 500); /* an exit that is under way tells its own story first */

@@ -55,13 +55,14 @@ ring_tx_init(struct ring_tx *r, ring_word *tail, const ring_word *head, uint32_t
 {
     uint32_t t = atomic_load_explicit(tail, memory_order_relaxed);
     uint32_t h = atomic_load_explicit(head, memory_order_acquire);
+    bool poisoned = t - h > cap;
     *r = (struct ring_tx){.tail = tail,
                           .head = head,
                           .cap = cap,
                           .my_tail = t,
                           .submitted = t,
-                          .seen_head = h,
-                          .poisoned = t - h > cap};
+                          .seen_head = poisoned ? t : h, /* never one that cannot be */
+                          .poisoned = poisoned};
 }
 
 static inline void

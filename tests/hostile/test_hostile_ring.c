@@ -119,6 +119,20 @@ Test(hostile_ring, consumer_against_a_scribbling_producer, .timeout = 60)
 }
 
 /* Protects: the producer of a ring whose consumer lies. */
+/* What stood there before it was taken up is no more believed than what comes: the producer
+ * walks over the slots between two heads that it saw. */
+Test(hostile_ring, producer_takes_up_a_ring_with_an_impossible_head)
+{
+    ring_word tail = 5, head = 0x80000000u;
+    struct ring_tx tx;
+    ring_tx_init(&tx, &tail, &head, CAP);
+    cr_assert(ring_tx_poisoned(&tx));
+    cr_assert_leq(tx.my_tail - tx.seen_head, CAP);
+    ring_tx_refresh(&tx);
+    cr_assert_leq(tx.my_tail - tx.seen_head, CAP);
+    cr_assert_eq(ring_space(&tx, 1), 0u);
+}
+
 Test(hostile_ring, producer_against_a_scribbling_consumer, .timeout = 60)
 {
     ring_word tail = 0, head = 0;

@@ -38,6 +38,13 @@ tests_netns_want_wakeup_SOURCES = tests/netns/want_wakeup.c
 # What the kernel says that they can do.
 NETNS_TESTS += tests/netns/test_sandbox.sh
 
+# Domains that somebody took over, in a running stack.
+NETNS_TESTS += tests/netns/test_rogue.sh
+check_PROGRAMS += tests/netns/inject tests/netns/rogue
+tests_netns_inject_SOURCES = tests/netns/inject.c
+tests_netns_rogue_SOURCES = tests/netns/rogue.c
+tests_netns_rogue_LDADD = $(DOMAIN_LIBS)
+
 # The tools by themselves, on the kernel's stack.
 NETNS_TESTS += tests/netns/test_tools_kernel.sh
 
