@@ -107,7 +107,7 @@ talk(struct domain *d)
                             (uint16_t)(CTL_READY + rnd() % (CTL_SESSION_LIST - CTL_READY + 1))};
     if (mode == ACCUSE) {
         m.type = CTL_POISONED;
-        m.text.arg = CTL_ARG_PEER + rnd() % DOM_COUNT;
+        m.text.arg = CTL_ARG_PEER + d->peer[rnd() % d->n_peers].id;
     }
     switch (mode == ACCUSE ? CTL_TYPES : m.type) {
     case CTL_ACK:
@@ -184,6 +184,8 @@ main(int argc, char **argv)
         if (at != NULL && at[strlen(name[i])] == '/')
             mode = i;
     }
+    if (mode == ACCUSE && d.cfg.restart == 0)
+        next_at = domain_now() + 2 * NS_S; /* while the stack starts an end would end all */
     x += d.cfg.restart;
     domain_run(&d, &ops, &d);
 }
