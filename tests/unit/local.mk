@@ -195,8 +195,9 @@ tests_unit_test_client_wait_SOURCES = tests/unit/test_client_wait.c $(CLIENT_KIT
 tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 
 # Without Criterion: it does not run under ThreadSanitizer.
-RACE_TESTS = tests/unit/race_ring
+RACE_TESTS = tests/unit/race_ring tests/unit/race_serve
 tests_unit_race_ring_LDADD = libipc.la libproto.la -lpthread
+tests_unit_race_serve_LDADD = libserve.la libclient.la libipc.la libproto.la -lpthread
 check_PROGRAMS += $(RACE_TESTS)
 TESTS += $(RACE_TESTS)
 
