@@ -4,7 +4,11 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#define REQUESTS_A_TURN 32u
+#define REQUESTS_A_TURN 32u  /* of a client */
+#define REQUESTS_IN_ALL 64u  /* of all in one turn */
+#define REQUESTS_AT_LEAST 4u /* of a client that is served in it */
+#define EVENTS_A_TURN 64u    /* for a client */
+#define EVENTS_IN_ALL 128u
 #define QUIET_TURNS 64u /* turns without a request until a client is no longer polled */
 #define BLOCKED_RETRY (5 * NS_MS)
 
@@ -36,6 +40,7 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->ready = ready;
     s->first = first;
     s->stats = stats;
+    s->deaf_until = NS_NEVER;
 }
 
 int
@@ -73,7 +78,7 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     return 0;
 }
 
-static bool serve_client(struct serve *s, uint32_t i, ns_t now);
+static unsigned serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now);
 
 void
 serve_gone(struct serve *s, uint32_t id, ns_t now)
@@ -84,7 +89,7 @@ serve_gone(struct serve *s, uint32_t id, ns_t now)
     /* What it asked for before it died counts: a close that follows data, above all. */
     bit_set(s->active, i);
     unsigned rounds = s->c[i].v.g.n_req / REQUESTS_A_TURN + 1;
-    while (!s->c[i].poisoned && rounds-- > 0 && serve_client(s, i, now))
+    while (!s->c[i].poisoned && rounds-- > 0 && serve_client(s, i, REQUESTS_A_TURN, now) != 0)
         ;
     s->c[i].gone = true;
     s->n_gone++;
@@ -270,64 +275,91 @@ serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, n
     ring_release(&c->req);
 }
 
-/* A bounded number of requests of one client. */
-static bool
-serve_client(struct serve *s, uint32_t i, ns_t now)
+/* At most so many requests of one client (REQUESTS_A_TURN). Returns how many there were. */
+static unsigned
+serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
 {
     struct served *c = &s->c[i];
     struct sess_req r[REQUESTS_A_TURN];
-    uint32_t room = ring_space(&c->evt, REQUESTS_A_TURN);
+    uint32_t room = min_u32(ring_space(&c->evt, REQUESTS_A_TURN), most);
     if (room != 0)
         bit_clear(s->blocked, i);
-    unsigned n = reqring_take_batch(&c->req, c->v.req, r, min_u32(room, REQUESTS_A_TURN));
+    unsigned n = reqring_take_batch(&c->req, c->v.req, r, room);
     if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
         poison(s, i, "impossible ring index");
-        return false;
+        return 0;
     }
     if (n == 0) {
         if (room == 0 && ring_avail(&c->req, 1) != 0)
             bit_set(s->blocked, i); /* serve_deadline brings us back, not its bell */
         if (++c->quiet_turns < QUIET_TURNS)
-            return false;
+            return 0;
         bell_arm(&c->sleeper);
         if (ring_avail(&c->req, 1) == 0)
             bit_clear(s->active, i);
         else
             bell_disarm(&c->sleeper);
-        return false;
+        return 0;
     }
-    c->quiet_turns = 0;
+    c->quiet_turns = c->rung_for_nothing = 0;
     bit_set(s->active, i);
     serve_batch(s, i, r, n, now);
     if (bell_due(&c->space))
         bell_ring(&c->space);
     publish(s, c);
-    return true;
+    return n;
+}
+
+/* The clients of a mask that has a bit for each, beginning with `from` and going round; *n: how
+ * many. */
+static void
+in_turn(const uint64_t *a, const uint64_t *b, uint32_t from, uint8_t order[SERVE_CLIENTS],
+        unsigned *n)
+{
+    *n = 0;
+    for (uint32_t k = 0; k <= SERVE_CLIENTS / 64; k++) {
+        uint32_t w = (from / 64 + k) % (SERVE_CLIENTS / 64);
+        uint64_t low = (1ull << (from % 64)) - 1; /* those come last */
+        uint64_t m = a[w] | (b != NULL ? b[w] : 0);
+        m &= k == 0 ? ~low : k == SERVE_CLIENTS / 64 ? low : ~0ull;
+        for (; m != 0; m &= m - 1)
+            order[(*n)++] = (uint8_t)(w * 64 + (uint32_t)__builtin_ctzll(m));
+    }
 }
 
 bool
 serve_requests(struct serve *s, ns_t now)
 {
-    bool any = false;
-    for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
-        for (uint64_t m = s->active[w] | s->blocked[w]; m != 0; m &= m - 1)
-            any |= serve_client(s, w * 64 + (uint32_t)__builtin_ctzll(m), now);
-    return any;
+    uint8_t order[SERVE_CLIENTS];
+    unsigned n, served = 0;
+    in_turn(s->active, s->blocked, s->turn, order, &n);
+    unsigned most = n <= 1 ? REQUESTS_A_TURN : max_u32(REQUESTS_IN_ALL / n, REQUESTS_AT_LEAST);
+    for (unsigned k = 0; k < n && served < REQUESTS_IN_ALL; k++) {
+        unsigned got = serve_client(s, order[k], min_u32(most, REQUESTS_A_TURN), now);
+        if (got != 0)
+            s->turn = (order[k] + 1u) % SERVE_CLIENTS;
+        served += got;
+    }
+    return served != 0;
 }
 
-static void
+/* Returns how many. */
+static unsigned
 client_events(struct serve *s, uint32_t i)
 {
     struct served *c = &s->c[i];
     struct sess_evt e;
+    unsigned n = 0;
     bit_clear(s->blocked, i);
-    for (;;) {
+    for (; n < EVENTS_A_TURN; n++) {
         if (ring_space(&c->evt, 1) == 0) {
             bit_set(s->blocked, i);
             break;
         }
         if (!s->ops->next_event(s->tr, s->first + i, &e))
             break;
+        if (n + 1 == EVENTS_A_TURN)
+            s->behind = true;
         if (e.kind == EVT_ACCEPT) {
             e.handle = serve_name_accepted(c, e.cookie, e.handle);
             if (e.handle == HANDLE_NONE) {
@@ -341,21 +373,30 @@ client_events(struct serve *s, uint32_t i)
     }
     if (ring_tx_poisoned(&c->evt)) {
         poison(s, i, "impossible event ring index");
-        return;
+        return n;
     }
     publish(s, c);
+    return n;
 }
 
 void
 serve_events(struct serve *s)
 {
-    unsigned base = s->first / 64;
-    for (unsigned w = 0; w < ARRAY_LEN(s->active); w++)
-        for (uint64_t m = s->ready[base + w]; m != 0; m &= m - 1) {
-            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(m);
-            if (s->c[i].used && !s->c[i].gone && !s->c[i].poisoned)
-                client_events(s, i);
+    uint8_t order[SERVE_CLIENTS];
+    unsigned n, told = 0;
+    s->behind = false;
+    in_turn(s->ready + s->first / 64, NULL, s->shown, order, &n);
+    for (unsigned k = 0; k < n; k++) {
+        const struct served *c = &s->c[order[k]];
+        if (!c->used || c->gone || c->poisoned)
+            continue;
+        if (told >= EVENTS_IN_ALL) {
+            s->behind = true;
+            break;
         }
+        told += client_events(s, order[k]);
+        s->shown = (order[k] + 1u) % SERVE_CLIENTS;
+    }
 }
 
 bool
@@ -387,5 +428,6 @@ serve_deadline(const struct serve *s, ns_t now)
     uint64_t any = 0;
     for (unsigned w = 0; w < ARRAY_LEN(s->blocked); w++)
         any |= s->blocked[w];
-    return any != 0 ? now + BLOCKED_RETRY : NS_NEVER;
+    ns_t at = s->behind ? now : any != 0 ? now + BLOCKED_RETRY : NS_NEVER;
+    return min_u64(at, s->deaf_until);
 }

@@ -25,6 +25,8 @@ struct served {
     bool gone;     /* the client died; waiting for its sessions to end */
     bool poisoned; /* it broke its ring: not served any more */
     uint32_t quiet_turns;
+    uint32_t rung_for_nothing; /* its bell, since it last had a request */
+    ns_t deaf_until;           /* and so it is not listened to; 0: it is */
     struct arena_view v;
     void *client_half, *domain_half; /* as mapped; NULL in tests */
     struct ring_rx req;
@@ -47,6 +49,10 @@ struct serve {
     uint64_t active[SERVE_CLIENTS / 64];  /* looked at every turn */
     uint64_t blocked[SERVE_CLIENTS / 64]; /* events wait for room in the client's ring */
     uint32_t n_gone;
+    ns_t deaf_until; /* the first of the clients' */
+    uint32_t turn;   /* the client that is served first next time */
+    uint32_t shown;  /* the same for events */
+    bool behind;     /* events wait only because a turn is bounded */
     struct served c[SERVE_CLIENTS];
     /* For listing the sessions of several transports in one process: the number that our first
      * one is shown under, and who goes on after our last. */
@@ -76,13 +82,15 @@ void serve_remove(struct serve *s, uint32_t id);
 /* Its bell rang: look at it again. */
 void serve_wake(struct serve *s, uint32_t id);
 
-/* Requests of the active clients, a bounded number of each, in turn. True: there was one. */
+/* Requests of the active clients, in turn, beginning with who is next after the last: a bounded
+ * number in all, and of each no more than leaves the others theirs. True: there was one. */
 bool serve_requests(struct serve *s, ns_t now);
-/* Events of the clients that have some. Call after the transport's step. */
+/* Events of the clients that have some, in the same way. Call after the transport's step. */
 void serve_events(struct serve *s);
 /* Before sleeping: arm every active client's bell. True: a request waits after all. */
 bool serve_arm(struct serve *s);
-/* When to look again because a client left no room for its events; NS_NEVER. */
+/* When to look again because a client left no room for its events, or there are more; NS_NEVER.
+ */
 ns_t serve_deadline(const struct serve *s, ns_t now);
 
 /* ---- serve_told.c, for serve.c ---- */

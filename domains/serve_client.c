@@ -7,6 +7,9 @@
 
 #include "guard.h"
 
+#define RINGS_MAX 16u          /* of a bell without a request */
+#define DEAF_TIME (20 * NS_MS) /* then nobody listens to it */
+
 static void
 report(void *ctx, uint32_t id, const char *what)
 {
@@ -108,9 +111,45 @@ serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, 
     }
 }
 
+/* Listen again to those who rang for nothing, when their time is over. */
+static void
+listen_again(struct serve *s, struct domain *d)
+{
+    ns_t now = domain_now();
+    if (now < s->deaf_until)
+        return;
+    s->deaf_until = NS_NEVER;
+    for (uint32_t i = 0; i < SERVE_CLIENTS; i++) {
+        struct served *sv = &s->c[i];
+        if (!sv->used || sv->deaf_until == 0)
+            continue;
+        if (sv->deaf_until > now) {
+            s->deaf_until = min_u64(s->deaf_until, sv->deaf_until);
+            continue;
+        }
+        sv->deaf_until = 0;
+        sv->rung_for_nothing = 0;
+        if (domain_watch(d, sv->sleeper.fd, sv) == 0)
+            serve_wake(s, s->first + i);
+    }
+}
+
+/* It rings and has nothing to say: each ring costs us a turn. For a while its requests are
+ * found when we are awake anyway, and its bell costs nothing. */
+static void
+be_deaf_to(struct serve *s, struct domain *d, struct served *sv)
+{
+    domain_unwatch(d, sv->sleeper.fd);
+    sv->deaf_until = domain_now() + DEAF_TIME;
+    s->deaf_until = min_u64(s->deaf_until, sv->deaf_until);
+    stat_inc(s->stats, STAT_bells_ignored);
+}
+
 void
 serve_client_reap(struct serve *s, struct domain *d)
 {
+    if (unlikely(s->deaf_until != NS_NEVER))
+        listen_again(s, d);
     uint32_t id; /* all of them: the next turn may be far away */
     while ((id = serve_idle_client(s)) != SESS_NONE) {
         struct served sv = s->c[id - s->first];
@@ -132,6 +171,8 @@ serve_client_ready(struct serve *s, struct domain *d, void *arg)
         return false;
     if (!bell_drain(&sv->sleeper)) /* its end is closed: the supervisor will tell */
         domain_unwatch(d, sv->sleeper.fd);
+    else if (++sv->rung_for_nothing > RINGS_MAX)
+        be_deaf_to(s, d, sv);
     serve_wake(s, s->first + (uint32_t)(sv - s->c));
     return true;
 }

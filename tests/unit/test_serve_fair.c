@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_serve_fair.c: many clients whose request rings are always full, and one that asks now
+ * and then. Protects: a turn is bounded however many ask for something, everybody's turn comes,
+ * and the one that asks for little is not the one that waits longest; the same for events.
+ */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "domains/serve.h"
+
+#define CLIENTS 40u
+#define QUIET 17u /* the one that asks for little */
+#define TURN_MOST 68u
+
+static struct {
+    uint64_t n[CLIENTS]; /* requests served */
+    uint64_t in_turn;
+    uint64_t waiting[CLIENTS]; /* events */
+} tr;
+static struct arena_view v[CLIENTS];
+static struct ring_tx req[CLIENTS];
+static void *half[CLIENTS][2];
+static struct serve s;
+static struct stats stats;
+static uint64_t ready[4];
+
+static int
+fake_add(struct transport *t, uint32_t client, const struct arena_view *a,
+         const struct sess_limits *l)
+{
+    (void)t;
+    (void)client;
+    (void)a;
+    (void)l;
+    return 0;
+}
+
+static int
+fake_open(struct transport *t, uint32_t client, uint32_t *sess, uint32_t *slot)
+{
+    (void)t;
+    *sess = *slot = client;
+    return 0;
+}
+
+static void
+fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
+             struct sess_evt *reply, ns_t now)
+{
+    (void)t;
+    (void)r;
+    (void)reply;
+    (void)now;
+    tr.n[sess]++;
+    tr.in_turn++;
+}
+
+static bool
+fake_event(struct transport *t, uint32_t client, struct sess_evt *e)
+{
+    (void)t;
+    if (tr.waiting[client] == 0)
+        return false;
+    if (--tr.waiting[client] == 0)
+        ready[client / 64] &= ~(1ull << (client % 64));
+    *e = (struct sess_evt){.kind = EVT_READY};
+    return true;
+}
+
+static const struct transport_ops ops = {.client_add = fake_add,
+                                         .open = fake_open,
+                                         .request = fake_request,
+                                         .next_event = fake_event};
+
+static void
+setup(void)
+{
+    static const struct arena_geometry g = {
+        .n_slots = CLIENTS, .n_tx_pages = 1, .n_rx_pages = 1, .n_req = 64, .n_evt = 256};
+    static const struct sess_limits limits = {.sessions = CLIENTS};
+    serve_init(&s, &ops, NULL, ready, 0, &stats);
+    size_t bytes[2] = {arena_client_bytes(&g), arena_domain_bytes(&g)};
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            half[i][k] = aligned_alloc(FIFO_PAGE, bytes[k]);
+            cr_assert_not_null(half[i][k]);
+            memset(half[i][k], 0, bytes[k]);
+        }
+        arena_view_init(&v[i], &g, half[i][0], half[i][1]);
+        ring_tx_init(&req[i], &v[i].c_head->tail, &v[i].d_head->head, g.n_req);
+        cr_assert_eq(serve_add(&s, i, &v[i], &limits, false, -1, -1), 0);
+    }
+}
+
+static void
+finish(void)
+{
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        for (unsigned k = 0; k < 2; k++)
+            free(half[i][k]);
+}
+
+TestSuite(serve_fair, .init = setup, .fini = finish);
+
+/* Requests until the ring is full or there are n. */
+static void
+post(uint32_t i, unsigned op, uint64_t handle, unsigned n)
+{
+    struct sess_req *r;
+    while (n-- > 0 && (r = reqring_reserve(&req[i], v[i].req)) != NULL)
+        *r = (struct sess_req){.op = (uint8_t)op, .handle = handle};
+    ring_submit(&req[i]);
+}
+
+static uint64_t
+open_one(uint32_t i)
+{
+    post(i, REQ_SOCKET, 0, 1);
+    (void)serve_requests(&s, 0);
+    return v[i].evt[(atomic_load(&v[i].d_head->tail) - 1) & (v[i].g.n_evt - 1)].handle;
+}
+
+Test(serve_fair, requests)
+{
+    uint64_t h[CLIENTS], longest = 0, asked = 0;
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        h[i] = open_one(i);
+    uint64_t since = 0;
+    for (unsigned turn = 0; turn < 1000; turn++) {
+        for (uint32_t i = 0; i < CLIENTS; i++)
+            if (i != QUIET)
+                post(i, REQ_SEND, h[i], 64);
+        if (tr.n[QUIET] == asked) {
+            post(QUIET, REQ_SEND, h[QUIET], 1);
+            asked++;
+            since = turn;
+        }
+        tr.in_turn = 0;
+        cr_assert(serve_requests(&s, turn));
+        cr_assert_leq(tr.in_turn, TURN_MOST, "%llu in a turn", (unsigned long long)tr.in_turn);
+        if (tr.n[QUIET] == asked && turn - since > longest)
+            longest = turn - since;
+    }
+    cr_assert_geq(asked, 300u, "served %llu times", (unsigned long long)asked);
+    cr_assert_leq(longest, 3u, "it waited for %llu turns", (unsigned long long)longest);
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        if (i == QUIET)
+            continue;
+        least = least < tr.n[i] ? least : tr.n[i];
+        most = most > tr.n[i] ? most : tr.n[i];
+    }
+    cr_assert_geq(least * 100, most * 95, "%llu to %llu", (unsigned long long)least,
+                  (unsigned long long)most);
+}
+
+/* One client alone is not held back for the sake of those who want nothing. */
+Test(serve_fair, alone)
+{
+    uint64_t h = open_one(3);
+    for (unsigned i = 0; i < 200; i++) /* the others are quiet for long enough */
+        (void)serve_requests(&s, 0);
+    post(3, REQ_SEND, h, 64);
+    serve_wake(&s, 3);
+    (void)serve_requests(&s, 0);
+    cr_assert_eq(tr.n[3], 32u);
+}
+
+Test(serve_fair, events)
+{
+    uint64_t got[CLIENTS] = {0}, longest = 0;
+    for (unsigned turn = 0, last = 0; turn < 300; turn++) {
+        for (uint32_t i = 0; i < CLIENTS; i++) {
+            if (i == QUIET && tr.waiting[i] != 0)
+                continue;
+            tr.waiting[i] = i == QUIET ? 1 : 1000;
+            ready[0] |= 1ull << i;
+        }
+        serve_events(&s);
+        cr_assert_eq(serve_deadline(&s, 5), 5u, "the rest waits");
+        uint64_t all = 0;
+        for (uint32_t i = 0; i < CLIENTS; i++) {
+            uint32_t tail = atomic_load(&v[i].d_head->tail);
+            all += tail - got[i];
+            if (i == QUIET && tail != got[i]) {
+                longest = turn - last > longest ? turn - last : longest;
+                last = turn;
+            }
+            got[i] = tail;
+            atomic_store(&((struct half_head *)v[i].c_head)->head, tail);
+        }
+        cr_assert_leq(all, 192u, "%llu in a turn", (unsigned long long)all);
+    }
+    cr_assert_gt(got[QUIET], 0u);
+    cr_assert_leq(longest, CLIENTS / 2, "it waited for %llu turns",
+                  (unsigned long long)longest);
+    memset(tr.waiting, 0, sizeof tr.waiting);
+    ready[0] = 0;
+    serve_events(&s);
+    cr_assert_eq(serve_deadline(&s, 5), NS_NEVER);
+}
