@@ -122,9 +122,14 @@ reject(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt *p, 
         stat_inc(ip->stats, STAT_ip_drop_tx_bad);
         return;
     }
+    bool whole = icmp_quote_parse(&quote, copy, len) == WIRE_OK;
+    /* About datagrams alone: an error that quotes a segment would end somebody's connection. */
+    if (whole && quote.ip.proto != WIRE_PROTO_UDP) {
+        stat_inc(ip->stats, STAT_icmp_drop_rule);
+        return;
+    }
     /* A socket of our own is told without a packet. */
-    if (icmp_quote_parse(&quote, copy, len) == WIRE_OK && quote.ip.proto == WIRE_PROTO_UDP &&
-        quote.ip.frag_off == 0 && ipaddr_eq(&quote.ip.src, &ip->cfg.addr) &&
+    if (whole && quote.ip.frag_off == 0 && ipaddr_eq(&quote.ip.src, &ip->cfg.addr) &&
         ipaddr_eq(&quote.ip.dst, &ip->cfg.addr)) {
         struct pkt msg =
             up_icmp_about(&quote.ip, copy + quote.ip.header_len, ECONNREFUSED, 3, 0);

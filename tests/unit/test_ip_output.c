@@ -224,6 +224,56 @@ Test(ip_output, bad_descriptors)
     kit_free(k);
 }
 
+/* A udp or tcp that is not its own master any more: whatever it says of itself, what leaves is
+ * of the protocol of its link, from the stack's address; and the one error that udp may ask for
+ * is about a datagram that came to the stack, and goes to its sender. */
+Test(ip_output, hostile_transport)
+{
+    struct kit *k = kit_ready();
+    const uint8_t *l4;
+    for (unsigned from = 0; from < IP_UPS; from++)
+        for (unsigned proto = 0; proto < 256; proto++) {
+            struct pkt p = kit_pkt(k, (enum ip_up)from, PEER, 40, 0x45);
+            p.proto = (uint8_t)proto;
+            p.flags = (uint8_t)(proto & ~PKT_MORE);
+            p.sport = p.dport = (uint16_t)proto;
+            p.l3 = p.aux = 0xffff;
+            p.l3_len = 0xffff;
+            cr_assert_eq(kit_out(k, (enum ip_up)from, &p, 1), 1);
+            cr_assert_eq(k->out.n_nic, 1, "one packet for one");
+            struct ip4_hdr h = kit_nic_ip(k, 0, &l4);
+            cr_assert_eq(h.proto, from == IP_UP_TCP ? WIRE_PROTO_TCP : WIRE_PROTO_UDP);
+            cr_assert_eq(ipaddr_to_u32(&h.src), OUR_IP);
+            cr_assert_eq(h.header_len, IP4_HEADER, "no options, no source route");
+            cr_assert(!h.mf && h.frag_off == 0 && h.total_len == IP4_HEADER + 40);
+            cr_assert_eq(k->nic[0].len, ETH_HEADER + IP4_HEADER + 40);
+            kit_clear(k);
+        }
+    static const struct {
+        const char *what;
+        uint32_t src, dst;
+        uint8_t proto;
+        enum stat_id why;
+    } forged[] = {
+        {"about a segment", PEER, OUR_IP, WIRE_PROTO_TCP, STAT_icmp_drop_rule},
+        {"about an echo", PEER, OUR_IP, WIRE_PROTO_ICMP, STAT_icmp_drop_rule},
+        {"about another's datagram", PEER, GATEWAY, WIRE_PROTO_UDP, STAT_icmp_drop_rule},
+        {"to a group", 0xe0000001, OUR_IP, WIRE_PROTO_UDP, STAT_icmp_drop_rule},
+        {"to everybody", 0xffffffff, OUR_IP, WIRE_PROTO_UDP, STAT_icmp_drop_rule},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(forged); i++) {
+        uint8_t data[64] = {0};
+        struct frame f =
+            mk_ip(forged[i].src, forged[i].dst, forged[i].proto, data, sizeof data);
+        struct pkt p = kit_pkt(k, IP_UP_UDP, forged[i].src, 8, 0);
+        p.kind = PKT_REJECT;
+        p.len = (uint16_t)(f.len - ETH_HEADER);
+        memcpy(k->mem + p.addr, f.b + ETH_HEADER, p.len);
+        expect_refused(k, IP_UP_UDP, &p, 1, forged[i].why, forged[i].what);
+    }
+    kit_free(k);
+}
+
 /* More than the link takes is dropped, and the sender told what fits. */
 Test(ip_output, too_big)
 {
