@@ -31,6 +31,11 @@ libbadwire_la_SOURCES = \
 libbadwire_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
 libbadwire_la_LIBADD = libproto.la $(CONFFILE_LIBS)
 
+# A flood, for bench/flood and tests.
+noinst_PROGRAMS += bulkhead-flood
+bulkhead_flood_SOURCES = bench/flood_send.c
+bulkhead_flood_LDADD = libproto.la
+
 noinst_PROGRAMS += bulkhead-wire
 bulkhead_wire_SOURCES = \
 	bench/wire/main.c bench/wire/port.c bench/wire/port.h bench/wire/wire.c \
@@ -38,7 +43,7 @@ bulkhead_wire_SOURCES = \
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
-dist_noinst_SCRIPTS += bench/attack bench/path bench/run
+dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run
 EXTRA_DIST += \
 	bench/README.md bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py
