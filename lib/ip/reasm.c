@@ -39,21 +39,43 @@ let_go(struct ip *ip, struct ip_out *out, struct reasm *r, enum reasm_state to)
     r->state = (uint8_t)to;
 }
 
-static bool
-same_source(const struct reasm *a, const struct reasm *b)
+#define TALLY (2 * REASM_SLOTS) /* buckets: a power of two */
+#define NO_SLOT 0xffu
+_Static_assert(REASM_SLOTS < NO_SLOT, "a slot's number is a byte");
+
+static uint32_t
+bucket_of(const struct ip *ip, const struct ipaddr *a)
 {
-    return ipaddr_eq(&a->first.src, &b->first.src);
+    uint64_t h = (a->q[0] ^ ip->key[0]) * 0x9e3779b97f4a7c15u + (a->q[1] ^ ip->key[1]);
+    h *= 0xff51afd7ed558ccdu;
+    return (uint32_t)(h >> 56) % TALLY; /* where addresses end */
 }
 
-/* Frames that the source of r holds in all its datagrams. */
-static uint32_t
-source_frames(const struct ip *ip, const struct reasm *r)
+/* For each slot, the frames that its source holds in all its datagrams. In one pass: a flood of
+ * fragments comes here with each of them. */
+static void
+tally(const struct ip *ip, uint32_t frames[REASM_SLOTS])
 {
-    uint32_t n = 0;
+    uint8_t first[TALLY], at[REASM_SLOTS];
+    uint32_t sum[TALLY];
+    memset(first, NO_SLOT, sizeof first);
+    for (unsigned i = 0; i < REASM_SLOTS; i++) {
+        const struct reasm *r = &ip->reasm[i];
+        at[i] = 0;
+        if (r->state == REASM_FREE)
+            continue;
+        uint32_t b = bucket_of(ip, &r->first.src);
+        while (first[b] != NO_SLOT && !ipaddr_eq(&ip->reasm[first[b]].first.src, &r->first.src))
+            b = (b + 1) % TALLY;
+        if (first[b] == NO_SLOT) {
+            first[b] = (uint8_t)i;
+            sum[b] = 0;
+        }
+        sum[b] += r->n;
+        at[i] = (uint8_t)b;
+    }
     for (unsigned i = 0; i < REASM_SLOTS; i++)
-        if (ip->reasm[i].state != REASM_FREE && same_source(&ip->reasm[i], r))
-            n += ip->reasm[i].n;
-    return n;
+        frames[i] = ip->reasm[i].state == REASM_FREE ? 0 : sum[at[i]];
 }
 
 /* Make room: a datagram that is dead already, else the oldest one of the source that
@@ -62,12 +84,13 @@ static void
 evict(struct ip *ip, struct ip_out *out, bool for_frames)
 {
     struct reasm *worst = NULL;
-    uint32_t most = 0;
+    uint32_t most = 0, frames[REASM_SLOTS];
+    tally(ip, frames);
     for (unsigned i = 0; i < REASM_SLOTS; i++) {
         struct reasm *r = &ip->reasm[i];
         if (r->state == REASM_FREE || (for_frames && r->n == 0))
             continue;
-        uint32_t n = r->state == REASM_DEAD ? UINT32_MAX : source_frames(ip, r);
+        uint32_t n = r->state == REASM_DEAD ? UINT32_MAX : frames[i];
         if (n > most || (n == most && worst != NULL && r->deadline < worst->deadline)) {
             most = n;
             worst = r;

@@ -91,3 +91,6 @@ check_PROGRAMS += tests/hostile/bad_domain
 tests_hostile_bad_domain_SOURCES = tests/hostile/bad_domain.c
 tests_hostile_bad_domain_LDADD = $(DOMAIN_LIBS)
 endif
+
+# Floods of all kinds.
+NETNS_TESTS += tests/netns/test_floods.sh
