@@ -45,5 +45,5 @@ bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run
 EXTRA_DIST += \
-	bench/README.md bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
+	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py
