@@ -25,7 +25,8 @@ begin(struct tcp *t, struct tcb *c)
     c->tlp_end = 0;
     tlp_disarm(c);
     c->ecn_cwr = c->h.bits & H_ECN; /* RFC 3168 6.1.2: for any reduction */
-    cc_ops_of(c->cc.alg)->loss(&c->cc, out_bytes(c), t->now);
+    /* What limited transmit sent, and what a repair sent beyond itself, does not count. */
+    cc_ops_of(c->cc.alg)->loss(&c->cc, min_u32(out_bytes(c), c->cc.cwnd), t->now);
     prr_begin(c);
     rexmt_arm(t, c);
 }
