@@ -18,9 +18,12 @@ TTCP=$(tool bulkhead-ttcp)
 
 "$TRACE" "$WORK/try" /bin/true 2>/dev/null || skip_all "cannot trace processes here"
 
+# Under the tracer a call takes longer than a domain gives way to its neighbours.
+printf 'spin_us = 2000\n' >"$WORK/conf"
+
 start_traced() { # COMPOSITION: as stack_start, under the tracer
     bg_a "$TRACE" "$WORK/calls.$1" "$(tool bulkheadd)" --interface $IF \
-        --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" --composition "$1"
+        --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" --composition "$1" -c "$WORK/conf"
     tracer_pid=$bg_pid
     daemon_log=$WORK/log.$bg_n
     until_ok 20 grep -q ' ready: ' "$daemon_log" || { note "$(tail -n 20 "$daemon_log")"; return 1; }
