@@ -44,8 +44,8 @@ rule(const struct filter *f, unsigned n, const struct scmp_arg_cmp *arg)
 #define RULE(f, ...)                                                                           \
     rule(f, sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) / sizeof(struct scmp_arg_cmp),        \
          (struct scmp_arg_cmp[]){__VA_ARGS__})
-#define IS(arg, value) SCMP_CMP64(arg, SCMP_CMP_EQ, (scmp_datum_t)(value))
-#define AT_MOST(arg, value) SCMP_CMP64(arg, SCMP_CMP_LE, (scmp_datum_t)(value))
+#define IS(arg, value) SCMP_CMP64(arg, SCMP_CMP_EQ, (scmp_datum_t)(value), 0)
+#define AT_MOST(arg, value) SCMP_CMP64(arg, SCMP_CMP_LE, (scmp_datum_t)(value), 0)
 #define ONLY_BITS(arg, bits) SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(bits), 0)
 #define IN_WINDOW(arg, h) SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, (h)->window_mask, (h)->window)
 
