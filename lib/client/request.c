@@ -122,13 +122,16 @@ sock_owe(struct sock *s, uint32_t what)
         list_append(&a->owing, &s->owing);
 }
 
-/* Write the request, waiting for room. 0 or ENETDOWN. */
+/* Write the request, waiting for room. 0, ENETDOWN, or ETIMEDOUT: the domain takes none. */
 static int
 send_request(struct lib *l, struct att *a, const struct sess_req *r, uint64_t *no)
 {
+    ns_t end = lib_now(l) + REPLY_TIMEOUT;
     for (;;) {
         if (a->down)
             return ENETDOWN;
+        if (lib_now(l) >= end)
+            return ETIMEDOUT;
         att_pay(a);
         struct sess_req *slot = push(a);
         if (slot != NULL) {

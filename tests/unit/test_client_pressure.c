@@ -47,6 +47,24 @@ Test(client_pressure, full_request_ring)
     kit_end(&k);
 }
 
+/* A domain that takes no request any more costs a call a while, and not for ever. */
+Test(client_pressure, request_ring_that_stays_full)
+{
+    struct arena_geometry g = {
+        .n_slots = 32, .n_tx_pages = 64, .n_rx_pages = 64, .n_req = 4, .n_evt = 64};
+    int fd[6];
+    kit_init(&k, IPPROTO_TCP, &g);
+    for (int i = 0; i < 6; i++)
+        fd[i] = kit_connected(0);
+    k.deaf = true;
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(bh_send(fd[i], "q", 1, 0), 1);
+    FAILS(bh_socket(AF_INET, SOCK_STREAM, 0), ETIMEDOUT);
+    k.deaf = false;
+    cr_assert_geq(bh_socket(AF_INET, SOCK_STREAM, 0), 0);
+    kit_end(&k);
+}
+
 /* REQ_SEND is not repeated while the last one has not been taken, and is once it was. */
 Test(client_pressure, send_is_told_once)
 {
