@@ -12,3 +12,5 @@ UNIT_TESTS += tests/hostile/test_hostile_handle
 tests_hostile_test_hostile_handle_SOURCES = tests/hostile/test_hostile_handle.c \
 	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
 tests_hostile_test_hostile_handle_LDADD = libserve.la $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_attach
+tests_hostile_test_hostile_attach_LDADD = $(CLIENT_TEST_LIBS)
