@@ -40,3 +40,16 @@ FUZZ_TARGETS += tests/fuzz/fuzz_tcp
 tests_fuzz_fuzz_tcp_SOURCES = tests/fuzz/fuzz_tcp.c $(TCP_KIT) $(FUZZ_MAIN)
 tests_fuzz_fuzz_tcp_CPPFLAGS = $(AM_CPPFLAGS) -DKIT_SMALL
 tests_fuzz_fuzz_tcp_LDADD = $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_serve
+tests_fuzz_fuzz_serve_SOURCES = tests/fuzz/fuzz_serve.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_serve_LDADD = libserve.la libipc.la $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_client
+tests_fuzz_fuzz_client_SOURCES = tests/fuzz/fuzz_client.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_client_LDADD = libclient.la libipc.la $(FUZZ_LIBS) -lpthread
+FUZZ_TARGETS += tests/fuzz/fuzz_link
+tests_fuzz_fuzz_link_SOURCES = tests/fuzz/fuzz_link.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_link_LDADD = libipc.la $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c domains/sup_config.c domains/sup_value.c \
+	$(FUZZ_MAIN)
+tests_fuzz_fuzz_conf_LDADD = libbadwire.la libipc.la $(FUZZ_LIBS) $(CONFFILE_LIBS) -lm
