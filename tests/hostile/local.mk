@@ -14,3 +14,4 @@ tests_hostile_test_hostile_handle_SOURCES = tests/hostile/test_hostile_handle.c 
 tests_hostile_test_hostile_handle_LDADD = libserve.la $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_attach
 tests_hostile_test_hostile_attach_LDADD = $(CLIENT_TEST_LIBS)
+EXTRA_DIST += tests/hostile/README.md
