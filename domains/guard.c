@@ -160,3 +160,14 @@ window_map(unsigned slot, int fd, size_t size, bool writable)
     return region_map(fd, size, writable,
                       (void *)(uintptr_t)(window.base + ((uint64_t)slot << SLOT_BITS) + at));
 }
+
+/* All of the slot: a piece alone would leave what is reserved around it in pieces, more with
+ * each client that came and went, until the kernel allows no more. What is unmapped stays free:
+ * in a confined domain nothing is mapped but into the window, at a place of its choosing. */
+void
+window_unmap(unsigned slot)
+{
+    if (slot < window.slots)
+        munmap((void *)(uintptr_t)(window.base + ((uint64_t)slot << SLOT_BITS)),
+               (size_t)1 << SLOT_BITS);
+}

@@ -31,5 +31,7 @@ uint64_t window_piece(void); /* the longest mapping */
 
 /* region_map into a slot, somewhere in it. */
 must_check void *window_map(unsigned slot, int fd, size_t size, bool writable);
+/* What window_map put there is gone; the slot can be used again. */
+void window_unmap(unsigned slot);
 
 #endif

@@ -2,7 +2,6 @@
 #include "serve_client.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "guard.h"
@@ -61,9 +60,9 @@ client_add(struct serve *s, struct domain *d, const struct ctl_client *c, int *f
     }
     domain_notice(d, NOTICE_LOG, "client %u: cannot be taken in: error %d", c->id, err);
     if (client_half != NULL)
-        munmap(client_half, client_bytes);
+        window_unmap(slot);
     if (domain_half != NULL)
-        munmap(domain_half, domain_bytes);
+        window_unmap(slot + 1);
     close(fd[2]);
     close(fd[3]);
     client_free(d, c->id);
@@ -157,8 +156,8 @@ serve_client_reap(struct serve *s, struct domain *d)
         domain_unwatch(d, sv.sleeper.fd);
         close(sv.sleeper.fd);
         close(sv.ringer.fd);
-        munmap(sv.client_half, arena_client_bytes(&sv.v.g));
-        munmap(sv.domain_half, arena_domain_bytes(&sv.v.g));
+        window_unmap(2 * id);
+        window_unmap(2 * id + 1);
         client_free(d, id);
     }
 }

@@ -28,7 +28,7 @@ in_use() {
     local pid
     for pid in $(stack_pids); do
         printf '%s descriptors %s mappings %s\n' "$(tr '\0' '\n' <"/proc/$pid/cmdline" | head -n 1)" \
-            "$(ls "/proc/$pid/fd" | wc -l)" "$(grep -c . "/proc/$pid/maps")"
+            "$(ls "/proc/$pid/fd" | wc -l)" "$(grep -vc -e ' ---p ' "/proc/$pid/maps")"
     done
     printf 'clients %s sessions %s\n' "$(ctl --json status | grep -c '"program"')" \
         "$(ctl sessions | grep -Evc 'TIME-WAIT|ESTABLISHED')"
@@ -38,6 +38,16 @@ resident() { # KiB that belong to no file, of all processes
     for pid in $(stack_pids); do
         sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$pid/status"
     done | awk '{ s += $1 } END { print s + 0 }'
+}
+# Address space that is only reserved may be in pieces, but not in ever more of them.
+pieces() {
+    local pid n most=0
+    for pid in $(stack_pids); do
+        n=$(grep -c -e ' ---p ' "/proc/$pid/maps")
+        [ "$n" -le $most ] || most=$n
+    done
+    echo "$most pieces at most"
+    [ $most -lt 700 ]
 }
 same_use() {
     in_use >"$WORK/use.now"
@@ -83,6 +93,7 @@ for c in $(compositions); do
         try "$c: $a leaves nothing behind" until_ok 20 same_use || diff "$WORK/use" "$WORK/use.now"
     done
     try "$c: all ports can be had again" "$FOE" hoard 0.1
+    try "$c: what is reserved is not cut up" pieces
     now=$(resident)
     ok "$([ "$now" -lt $((rss + 4096)) ]; echo $?)" "$c: no memory is kept"
     note "$rss KiB before, $now after"
