@@ -178,7 +178,7 @@ begin(bool is_tcp)
         fresh(i);
         attach(i, false);
     }
-    expect(call(FRIEND, (struct sess_req){.op = REQ_SOCKET}, &e) == 0);
+    expect(call(FRIEND, (struct sess_req){.op = REQ_SOCKET, .handle = SESS_CREATOR}, &e) == 0);
     w.friends = e.handle;
     struct sess_req bind = {.op = REQ_BIND, .handle = w.friends, .port = FRIEND_PORT};
     struct sess_req size = {.op = REQ_SETOPT,
@@ -224,6 +224,8 @@ any_handle(struct input *in)
         return h ^ 1ull << take(in, 1) % 64;
     case 2:
         return w.friends;
+    case 3:
+        return SESS_CREATOR;
     default:
         return h;
     }
@@ -239,6 +241,8 @@ ask(struct input *in)
     uint32_t what = take(in, 1);
     struct sess_req r = {.op = (uint8_t)(what % (REQ_OPS + 1))};
     r.handle = any_handle(in);
+    if (r.op == REQ_SOCKET && what % 2)
+        r.handle = SESS_CREATOR;
     if (what >= 224) { /* any bytes */
         uint8_t *raw = (uint8_t *)(void *)&r;
         for (unsigned i = 0; i < 8; i++)

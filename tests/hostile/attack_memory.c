@@ -261,7 +261,7 @@ bell_steal(void)
     for (unsigned i = CHAN_SLEEP; i <= CHAN_HOLD; i++)
         close(c.fd[i]);
     for (unsigned i = 0; i < 200; i++) {
-        (void)chan_post(&c, (struct sess_req){.op = REQ_SOCKET});
+        (void)chan_post(&c, (struct sess_req){.op = REQ_SOCKET, .handle = SESS_CREATOR});
         atomic_store(&c.v.c_head->want, 1 + 2 * i);
         usleep(100);
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "ipc/handle.h"
 
 static int
 proto(void)
@@ -97,6 +98,40 @@ handles(void)
     chan_close(&b);
 }
 
+/* A minted handle has no right that its parent lacks, none is had by asking for more, and what
+ * is revoked is dead at once, with all that was minted from it, also while requests about it
+ * wait. */
+static void
+wider(void)
+{
+    struct chan c;
+    struct sess_evt e;
+    chan_open(&c, proto());
+    uint64_t h = chan_socket(&c, NULL), line[8];
+    for (unsigned i = 0; i < ARRAY_LEN(line); i++) {
+        struct sess_req mint = {.op = REQ_MINT, .handle = i == 0 ? h : line[i - 1]};
+        mint.value = RIGHT_DELEGATE | RIGHT_RECEIVE;
+        MUST(chan_call(&c, mint, &e) == 0, "handle %u cannot be minted", i);
+        line[i] = e.handle;
+        mint.handle = line[i];
+        mint.value = 1ull << chan_rnd() % 64;
+        if ((mint.value & (RIGHT_DELEGATE | RIGHT_RECEIVE)) == 0)
+            MUST(chan_call(&c, mint, &e) != 0, "right %#llx was had for the asking",
+                 (unsigned long long)mint.value);
+        struct sess_req bind = {.op = REQ_BIND, .handle = line[i]};
+        MUST(chan_call(&c, bind, &e) == EACCES, "bound without the right to");
+    }
+    for (unsigned i = 0; i < 20; i++) /* in use while it is revoked */
+        (void)chan_post(&c, (struct sess_req){.op = i == 10 ? REQ_REVOKE : REQ_CONSUMED,
+                                              .handle = line[i == 10 ? 0 : i % 8]});
+    for (unsigned i = 0; i < ARRAY_LEN(line); i++)
+        MUST(chan_call(&c, (struct sess_req){.op = REQ_NAME, .handle = line[i]}, &e) == EBADF,
+             "handle %u outlives what it was minted from", i);
+    MUST(chan_call(&c, (struct sess_req){.op = REQ_NAME, .handle = h}, &e) == 0,
+         "revoking a child killed the parent");
+    chan_close(&c);
+}
+
 /* ---- too much ---- */
 
 static void
@@ -137,7 +172,7 @@ churn(void)
     chan_open(&c, proto());
     for (double end = chan_now() + 0.3; chan_now() < end;) {
         struct sess_evt e;
-        (void)chan_post(&c, (struct sess_req){.op = REQ_SOCKET});
+        (void)chan_post(&c, (struct sess_req){.op = REQ_SOCKET, .handle = SESS_CREATOR});
         chan_ring(&c);
         while (chan_event(&c, &e)) {
             if (e.kind == EVT_REPLY && e.handle != 0)
@@ -207,8 +242,13 @@ deaf(void)
     chan_close(&c);
 }
 
-const struct attack attack_request[] = {{"garbage", garbage}, {"handles", handles},
-                                        {"flood", flood},     {"flood-unread", flood_unread},
-                                        {"churn", churn},     {"attach", attach},
-                                        {"hoard", hoard},     {"deaf", deaf},
+const struct attack attack_request[] = {{"garbage", garbage},
+                                        {"handles", handles},
+                                        {"wider", wider},
+                                        {"flood", flood},
+                                        {"flood-unread", flood_unread},
+                                        {"churn", churn},
+                                        {"attach", attach},
+                                        {"hoard", hoard},
+                                        {"deaf", deaf},
                                         {NULL, NULL}};

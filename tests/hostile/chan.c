@@ -167,7 +167,7 @@ uint64_t
 chan_socket(struct chan *c, uint32_t *slot)
 {
     struct sess_evt e;
-    if (chan_call(c, (struct sess_req){.op = REQ_SOCKET}, &e) != 0)
+    if (chan_call(c, (struct sess_req){.op = REQ_SOCKET, .handle = SESS_CREATOR}, &e) != 0)
         return 0;
     if (slot != NULL)
         *slot = e.slot;
