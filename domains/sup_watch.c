@@ -9,8 +9,8 @@
  *   full    it turns, and leaves what we sent it unread
  *
  * HANG of that, FULL of the last, and it is killed: 150 ms after it ceased to work, at the
- * most. A look counts for no more than a TICK, however long ago the last one was, and processor
- * time is the domain's own: so neither a loaded machine, nor one that was suspended, nor a
+ * most. No look is enough by itself, however long ago the last one was, and processor time is
+ * the domain's own: so neither a loaded machine, nor one that was suspended, nor a
  * supervisor that was itself late is taken for a hang. A domain that is ready to run and gets
  * no processor, waits for the kernel (state D) or is held by a debugger (t) is spared, but not
  * for ever.
@@ -119,7 +119,7 @@ look(struct sup_dom *d, ns_t now, ns_t slice)
         d->spun = d->still = d->spared = 0;
         d->full = sup_socket_unread(d->ctl) != 0 ? d->full + slice : 0;
     } else {
-        d->spun += min_u64(ran, slice);
+        d->spun += min_u64(ran, HANG - 1);
         if (ran > slice / 2 || !work_waits(d, now))
             d->still = 0;
         else if (!spare(d, slice) && beat_of(d) == beat)

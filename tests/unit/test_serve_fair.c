@@ -37,8 +37,10 @@ fake_add(struct transport *t, uint32_t client, const struct arena_view *a,
 }
 
 static int
-fake_open(struct transport *t, uint32_t client, uint32_t *sess, uint32_t *slot)
+fake_open(struct transport *t, uint32_t client, const struct sess_grant *g, uint32_t *sess,
+          uint32_t *slot)
 {
+    (void)g;
     (void)t;
     *sess = *slot = client;
     return 0;
@@ -116,7 +118,7 @@ post(uint32_t i, unsigned op, uint64_t handle, unsigned n)
 static uint64_t
 open_one(uint32_t i)
 {
-    post(i, REQ_SOCKET, 0, 1);
+    post(i, REQ_SOCKET, SESS_CREATOR, 1);
     (void)serve_requests(&s, 0);
     return v[i].evt[(atomic_load(&v[i].d_head->tail) - 1) & (v[i].g.n_evt - 1)].handle;
 }
