@@ -17,6 +17,7 @@
 #include "base/exit_codes.h"
 #include "ctl_print.h"
 #include "ipc/ctl.h"
+#include "policy/accounts.h"
 #include "sandbox.h"
 
 static const char usage[] =
@@ -27,7 +28,10 @@ static const char usage[] =
     "  sandbox [PID]   what each domain can do, read from the kernel, and what of it is too "
     "much;\n"
     "                  with PID, what that process can do\n"
-    "  restart DOMAIN  end a domain (nic, ip, tcp, udp, mono) and wait until it is back\n\n"
+    "  restart DOMAIN  end a domain (nic, ip, tcp, udp, mono) and wait until it is back\n"
+    "  reload          read the accounts again\n"
+    "  policy show     the accounts that hold\n"
+    "  policy check FILE  are these accounts without a mistake? Needs no daemon\n\n"
     "  -n, --instance NAME  the daemon (default: BULKHEAD_INSTANCE, else default)\n"
     "  -j, --json           print the answer as one JSON object\n"
     "  -a, --all            with stats: also counters that are zero\n"
@@ -40,6 +44,7 @@ struct request {
     const char *command;
     const char *domain; /* of restart, else NULL */
     pid_t pid;          /* of sandbox; 0: all domains */
+    const char *check;  /* policy check: the file, else NULL */
     bool json, all;
 };
 
@@ -47,7 +52,47 @@ static bool
 known_command(const char *c)
 {
     return strcmp(c, "status") == 0 || strcmp(c, "stats") == 0 || strcmp(c, "sessions") == 0 ||
-           strcmp(c, "restart") == 0 || strcmp(c, "sandbox") == 0;
+           strcmp(c, "restart") == 0 || strcmp(c, "reload") == 0 || strcmp(c, "policy") == 0 ||
+           strcmp(c, "sandbox") == 0;
+}
+
+/* Behind "policy": show, or check FILE. */
+static int
+parse_policy(struct request *r, int argc, char **argv)
+{
+    const char *what = optind < argc ? argv[optind++] : "";
+    if (strcmp(what, "check") == 0 && optind < argc)
+        r->check = argv[optind++];
+    else if (strcmp(what, "show") != 0)
+        what = "";
+    if (what[0] != '\0' && optind == argc)
+        return 0;
+    fputs("bulkheadctl: policy show, or policy check FILE\n", stderr);
+    return EXIT_USAGE;
+}
+
+/* Without a daemon, and whoever asks: 0, or EXIT_USAGE with what is wrong. */
+static int
+check_policy(const struct request *r)
+{
+    struct accounts as;
+    char err[768];
+    int rc = accounts_read(&as, r->check, err, sizeof err);
+    if (r->json) {
+        json_t *j = rc == 0 ? json_pack("{s:b, s:i}", "ok", 1, "accounts", (int)as.n)
+                            : json_pack("{s:b, s:s}", "ok", 0, "error", err);
+        json_dumpf(j, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(j);
+    } else if (rc == 0) {
+        printf("%s: %u accounts, no mistake\n", r->check, as.n);
+    } else {
+        fprintf(stderr, "%s\n", err);
+    }
+    if (rc != 0)
+        return EXIT_USAGE;
+    accounts_free(&as);
+    return EXIT_OK;
 }
 
 static int
@@ -90,6 +135,8 @@ parse_options(struct request *r, int argc, char **argv)
         fprintf(stderr, "bulkheadctl: there is no command \"%s\"\n", r->command);
         return EXIT_USAGE;
     }
+    if (strcmp(r->command, "policy") == 0)
+        return parse_policy(r, argc, argv);
     if (strcmp(r->command, "restart") == 0 && optind < argc)
         r->domain = argv[optind++];
     if (strcmp(r->command, "sandbox") == 0 && optind < argc) {
@@ -221,6 +268,8 @@ main(int argc, char **argv)
         return rc;
     if (r.pid != 0)
         return show_sandbox(NULL, &r);
+    if (r.check != NULL)
+        return check_policy(&r);
     int fd = connect_daemon(r.instance);
     if (fd < 0)
         return -fd;
@@ -245,6 +294,10 @@ main(int argc, char **argv)
         ctl_print_stats(j, r.all);
     } else if (strcmp(r.command, "sessions") == 0) {
         ctl_print_sessions(j);
+    } else if (strcmp(r.command, "policy") == 0) {
+        ctl_print_policy(j);
+    } else if (strcmp(r.command, "reload") == 0) {
+        ctl_print_reload(j);
     } else {
         ctl_print_restart(j);
     }

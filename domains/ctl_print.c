@@ -162,6 +162,53 @@ ctl_print_status(const json_t *j)
     print_clients(json_object_get(j, "clients"));
 }
 
+/* ---- accounts ---- */
+
+static void
+print_accounts(const json_t *accounts, bool all)
+{
+    size_t i;
+    json_t *a;
+    json_array_foreach(accounts, i, a)
+    {
+        const char *name;
+        json_t *v;
+        printf("\naccount %s", text_of(a, "name"));
+        if (json_object_get(a, "uid") != NULL)
+            printf(" of uid %lld", number_of(a, "uid"));
+        printf(": %lld clients\n", number_of(a, "clients"));
+        json_object_foreach(json_object_get(a, "counters"), name, v)
+        {
+            if (all || json_integer_value(v) != 0)
+                printf("  %-24s %16lld\n", name, (long long)json_integer_value(v));
+        }
+    }
+}
+
+void
+ctl_print_policy(const json_t *j)
+{
+    size_t i;
+    json_t *a;
+    printf("accounts of %s\n", text_of(j, "source"));
+    json_array_foreach(json_object_get(j, "accounts"), i, a)
+    {
+        const char *key;
+        json_t *v;
+        printf("\n%s (line %lld)\n", text_of(a, "name"), number_of(a, "line"));
+        json_object_foreach(json_object_get(a, "may"), key, v)
+        {
+            printf("  %-20s %s\n", key, json_string_value(v));
+        }
+    }
+}
+
+void
+ctl_print_reload(const json_t *j)
+{
+    printf("%s: %lld accounts hold now\n", text_of(j, "source"), number_of(j, "accounts"));
+}
+
 /* ---- the others ---- */
 
 void
@@ -187,6 +234,7 @@ ctl_print_stats(const json_t *j, bool all)
                    number_of(v, "most"), number_of(v, "size"));
         }
     }
+    print_accounts(json_object_get(j, "accounts"), all);
 }
 
 static const char *

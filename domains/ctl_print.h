@@ -12,6 +12,8 @@
 void ctl_print_status(const json_t *j);
 void ctl_print_stats(const json_t *j, bool all);
 void ctl_print_sessions(const json_t *j);
+void ctl_print_policy(const json_t *j);
+void ctl_print_reload(const json_t *j);
 void ctl_print_restart(const json_t *j);
 
 #endif

@@ -70,17 +70,17 @@ CONFFILE_LIBS = libconffile.la $(CONFUSE_LIBS)
 # The supervisor, and what asks it.
 sbin_PROGRAMS += bulkheadd
 bulkheadd_SOURCES = \
-	domains/sup_main.c domains/sup.h domains/sup_account.c domains/sup_attach.c \
+	domains/sup_main.c domains/sup.h domains/sup_attach.c domains/sup_policy.c \
 	domains/sup_client.c domains/sup_config.c domains/sup_confine.c domains/sup_config.h domains/sup_control.c \
 	domains/sup_domain.c domains/sup_host.c domains/sup_json.c domains/sup_json.h \
 	domains/sup_link.c domains/sup_message.c domains/sup_options.c domains/sup_proc.c \
 	domains/sup_topology.c domains/sup_value.c domains/sup_watch.c \
 	policy/topology.c policy/topology.h
-nodist_bulkheadd_SOURCES = domains/syscalls.c policy/accounts_text.h
+nodist_bulkheadd_SOURCES = domains/syscalls.c
 bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadd_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(EVENT_CFLAGS) $(CONFUSE_CFLAGS) $(JANSSON_CFLAGS)
-bulkheadd_LDADD = $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+bulkheadd_LDADD = libpolicy.la $(NETIF_LIBS) $(EVENT_LIBS) $(CONFFILE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
 
 bin_PROGRAMS += bulkheadctl
 bulkheadctl_SOURCES = \
@@ -88,6 +88,6 @@ bulkheadctl_SOURCES = \
 	domains/sandbox.h domains/sandbox_files.c domains/sandbox_memory.c domains/sandbox_print.c
 bulkheadctl_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 bulkheadctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-bulkheadctl_LDADD = libipc.la libproto.la $(JANSSON_LIBS)
+bulkheadctl_LDADD = libpolicy.la libipc.la libproto.la $(JANSSON_LIBS)
 
 dist_man_MANS += man/bulkheadd.8 man/bulkheadctl.1 man/bulkhead.conf.5

@@ -102,6 +102,10 @@ serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, 
     case CTL_CLIENT_GONE:
         serve_gone(s, m->client.id, now);
         break;
+    case CTL_CLIENT_LIMITS:
+        if (m->client.id - s->first < SERVE_CLIENTS && s->c[m->client.id - s->first].used)
+            s->ops->client_limits(s->tr, m->client.id, &m->client.limits);
+        break;
     case CTL_SESSIONS:
         send_sessions(s, d, m->from);
         break;
@@ -144,11 +148,22 @@ be_deaf_to(struct serve *s, struct domain *d, struct served *sv)
     stat_inc(s->stats, STAT_bells_ignored);
 }
 
+/* What accounts forbade, for the log. A supervisor that does not read loses a line. */
+static void
+tell_denials(struct serve *s, struct domain *d)
+{
+    struct ctl_msg m = {.type = CTL_DENIAL};
+    while (s->ops->denial(s->tr, &m.denial))
+        if (ctl_send(d->ctl_fd, &m, NULL) != 0)
+            return;
+}
+
 void
 serve_client_reap(struct serve *s, struct domain *d)
 {
     if (unlikely(s->deaf_until != NS_NEVER))
         listen_again(s, d);
+    tell_denials(s, d);
     uint32_t id; /* all of them: the next turn may be far away */
     while ((id = serve_idle_client(s)) != SESS_NONE) {
         struct served sv = s->c[id - s->first];

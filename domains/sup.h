@@ -9,7 +9,8 @@
  * sup_topology.c (regions, links,
  * what a domain is told), sup_domain.c (life and death of a domain), sup_link.c (neighbours),
  * sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and sup_attach.c
- * (clients), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
+ * (clients), sup_policy.c (accounts), sup_control.c, sup_json.c and sup_proc.c (what
+ * bulkheadctl asks).
  */
 #ifndef DOMAINS_SUP_H
 #define DOMAINS_SUP_H
@@ -21,6 +22,7 @@
 #include "ipc/ctl.h"
 #include "ipc/region.h"
 #include "netif.h"
+#include "policy/accounts.h"
 #include "policy/topology.h"
 #include "sup_config.h"
 
@@ -84,6 +86,19 @@ struct sup_link {
     unsigned accusations;
 };
 
+/* An account that the transports know by its number, the place in sup->account; with per_uid,
+ * one for each uid. It outlives its clients until the number is needed. */
+struct sup_account {
+    bool used, per_uid;
+    char name[ACCOUNT_NAME_MAX];
+    uid_t uid;
+    unsigned clients; /* that belong to it */
+    ns_t left;        /* when the last one went */
+    uint32_t epoch;
+    unsigned line, rule_line[RULE_COUNT]; /* of the file, for the log */
+    uint64_t base[ACCOUNT_STAT_COUNT];    /* counters of the number when it was given */
+};
+
 enum client_state {
     CLIENT_HELLO,  /* connected, has not said who it is */
     CLIENT_DENIED, /* was told no; waits for it to hang up */
@@ -103,7 +118,10 @@ struct sup_client {
     unsigned id; /* CLIENT_NO_ID: none */
     uint32_t proto;
     char program[32];
-    const struct account *account;
+    const struct policy_account
+        *account;               /* of the present file; NULL: not found yet, or gone */
+    struct sup_account *number; /* NULL: none yet */
+    char *cgroups;              /* /proc/PID/cgroup when it attached; NULL: not read */
     struct arena_geometry g;
     struct sess_limits limits;
     struct region half[2];          /* client's, domain's */
@@ -120,6 +138,8 @@ struct sup_conn; /* a connection of bulkheadctl, sup_control.c */
 struct sup {
     struct sup_conf conf;
     struct accounts accounts;
+    struct sup_account account[ACCOUNTS_MAX];
+    uint32_t account_epoch;
     struct netif nif;
     bool nif_open;
     struct frames frames; /* layout only: nothing is mapped */
@@ -241,7 +261,24 @@ void sup_watch_close(struct sup *s);
 void sup_client_hello(struct sup_client *c, const struct ctl_hello *h);
 void sup_client_send_add(struct sup_client *c, bool resume);
 
+/* ---- sup_policy.c ---- */
+/* Find its account; false: there is none, or it denies (c->account then says which). */
+must_check bool sup_policy_find(struct sup_client *c);
+/* Be charged to c->account, under a number, and have its limits; leave it again. */
+void sup_policy_join(struct sup_client *c);
+void sup_policy_leave(struct sup_client *c);
+/* How many clients of its kind its account has beside it, and the bytes of all their arenas. */
+unsigned sup_policy_clients(const struct sup_client *c, uint64_t *memory);
+/* A counter of an account's number (enum account_stat_id), since it has it. */
+uint64_t sup_policy_count(const struct sup *s, unsigned number, unsigned id);
+/* Read the accounts again. What is wrong leaves all as it was: 0, or an exit code and err. */
+int sup_policy_reload(struct sup *s, char *err, size_t err_len);
+void sup_policy_on_hup(evutil_socket_t sig, short what, void *arg);
+void sup_policy_denied(struct sup_dom *d, const struct account_denial *m);
+
 /* ---- sup_client.c ---- */
+/* It is not wanted any more: its sessions end as if its process had. */
+void sup_client_cut(struct sup_client *c);
 void sup_client_destroy(struct sup_client *c);
 void sup_client_drop_id(struct sup_client *c);
 struct sup_dom *sup_client_domain(const struct sup_client *c); /* who serves it */

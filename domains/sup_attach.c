@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GIDS_MAX 65536u /* NGROUPS_MAX: all that a process can have */
-
 static void __attribute__((format(printf, 3, 4)))
 client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
 {
@@ -22,38 +20,17 @@ client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(m.text.text, sizeof m.text.text, fmt, ap);
     va_end(ap);
-    sup_log_some(&c->sup->log_left, "denied pid %d (uid %u): %s", (int)c->pid, (unsigned)c->uid,
-                 m.text.text);
+    char rule[320] = "";
+    if (c->account != NULL) /* where to change it is the administrator's concern */
+        snprintf(rule, sizeof rule, ": account \"%s\" (%.255s:%u)", c->account->name,
+                 c->sup->accounts.source, c->account->line);
+    sup_log_some(&c->sup->log_left, "denied pid %d (uid %u): %s%s", (int)c->pid,
+                 (unsigned)c->uid, m.text.text, rule);
     sup_client_drop_id(c);
+    sup_policy_leave(c);
     c->state = CLIENT_DENIED; /* until it hangs up: a reset could overtake the answer */
     if (ctl_send(c->fd, &m, NULL) != 0)
         sup_client_destroy(c);
-}
-
-/* By uid, gid and supplementary groups, as the kernel knows them. */
-static bool
-find_account(struct sup_client *c)
-{
-    socklen_t len = GIDS_MAX * sizeof(gid_t);
-    gid_t *gids = malloc(len + sizeof(gid_t));
-    if (gids == NULL || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, gids, &len) != 0) {
-        free(gids); /* not knowing all groups, an account that denies could be missed */
-        return false;
-    }
-    unsigned n = (unsigned)(len / sizeof(gid_t));
-    gids[n++] = c->gid;
-    c->account = accounts_find(&c->sup->accounts, c->uid, gids, n);
-    free(gids);
-    return c->account != NULL && !c->account->deny;
-}
-
-static unsigned
-clients_of(const struct sup *s, uid_t uid, uint32_t proto)
-{
-    unsigned n = 0;
-    for (const struct sup_client *c = s->clients; c != NULL; c = c->next)
-        n += c->id != CLIENT_NO_ID && c->uid == uid && c->proto == proto;
-    return n;
 }
 
 static bool
@@ -100,6 +77,8 @@ send_welcome(struct sup_client *c)
 {
     struct ctl_msg m = {.type = CTL_WELCOME,
                         .client = {.id = c->id, .g = c->g, .limits = c->limits}};
+    /* What it may do it learns by asking; the others of its account are no concern of its. */
+    m.client.limits.rules = (struct account_rules){0};
     /* An open file description of its own: the domain's must stay as it is. */
     int copy = bell_reader_copy(c->to_domain[0]);
     if (copy < 0)
@@ -114,7 +93,15 @@ send_welcome(struct sup_client *c)
 static bool
 grant(struct sup_client *c, const struct ctl_hello *h)
 {
-    const struct account *a = c->account;
+    const struct policy_account *a = c->account;
+    uint64_t others;
+    unsigned clients = sup_policy_clients(c, &others);
+    if (clients >= a->clients) {
+        client_deny(c, DENIED_CLIENTS,
+                    "account \"%s\" has %u clients already%s, all it may have", a->name,
+                    clients, a->per_uid ? " of this uid" : "");
+        return false;
+    }
     c->g = h->g;
     c->g.n_slots = min_u32(c->g.n_slots, a->sessions);
     uint64_t want = (uint64_t)arena_client_bytes(&c->g) + arena_domain_bytes(&c->g);
@@ -133,9 +120,14 @@ grant(struct sup_client *c, const struct ctl_hello *h)
             (unsigned long long)(a->arena >> 20));
         return false;
     }
-    c->limits.sessions = min_u32(a->sessions, c->g.n_slots);
-    c->limits.half_open = a->half_open;
-    c->limits.uid = c->uid;
+    if (a->memory != RATE_ANY && want > a->memory - min_u64(others, a->memory)) {
+        client_deny(
+            c, DENIED_ARENA,
+            "the arenas of account \"%s\" may have %llu MiB together, and have %llu: end "
+            "another client, or set BULKHEAD_ARENA or BULKHEAD_SESSIONS lower",
+            a->name, (unsigned long long)(a->memory >> 20), (unsigned long long)(others >> 20));
+        return false;
+    }
     return true;
 }
 
@@ -156,15 +148,8 @@ sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
             SESSION_LAYOUT_VERSION, h->layout);
         return;
     }
-    if (!find_account(c)) {
+    if (!sup_policy_find(c)) {
         client_deny(c, DENIED_ACCOUNT, "no account admits uid %u", (unsigned)c->uid);
-        return;
-    }
-    if (clients_of(s, c->uid, c->proto) >= c->account->clients) {
-        client_deny(c, DENIED_CLIENTS,
-                    "uid %u has %u clients already, all that account \"%s\" "
-                    "may have",
-                    (unsigned)c->uid, c->account->clients, c->account->name);
         return;
     }
     if (sup_client_domain(c)->life != LIFE_UP) {
@@ -179,6 +164,7 @@ sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
                     CLIENT_STREAMS_MAX);
         return;
     }
+    sup_policy_join(c);
     int e = make_arena(c);
     if (e == 0)
         e = send_welcome(c);

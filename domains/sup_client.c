@@ -58,6 +58,8 @@ sup_client_destroy(struct sup_client *c)
     close_pair(c->to_domain);
     close_pair(c->to_client);
     sup_client_drop_id(c);
+    sup_policy_leave(c);
+    free(c->cgroups);
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
@@ -75,8 +77,8 @@ sup_client_domain(const struct sup_client *c)
 
 /* Its process is gone, or not wanted any more. The domain brings its sessions to their end
  * and says CTL_CLIENT_FREE. */
-static void
-client_gone(struct sup_client *c)
+void
+sup_client_cut(struct sup_client *c)
 {
     if (c->state == CLIENT_GONE)
         return;
@@ -119,7 +121,7 @@ on_client(evutil_socket_t sock, short what, void *arg)
         sup_log_some(&c->sup->log_left,
                      "pid %d (uid %u) sent what no client sends: disconnected", (int)c->pid,
                      (unsigned)c->uid);
-    client_gone(c);
+    sup_client_cut(c);
 }
 
 /* ---- connections ---- */
@@ -266,7 +268,7 @@ sup_client_poisoned(struct sup_dom *d, unsigned id, const char *text)
 {
     (void)text;
     if (sup_client_of(d, id) && d->sup->by_id[id] != NULL)
-        client_gone(d->sup->by_id[id]);
+        sup_client_cut(d->sup->by_id[id]);
 }
 
 unsigned

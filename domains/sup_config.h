@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * sup_config.h: what the supervisor is told: options, configuration file, accounts. Every
- * value is checked where it is read, so that a message can name file and line.
+ * sup_config.h: what the supervisor is told: options, configuration file; who may attach is in
+ * policy/accounts.h. Every value is checked where it is read, so that a message can name file
+ * and line.
  */
 #ifndef DOMAINS_SUP_CONFIG_H
 #define DOMAINS_SUP_CONFIG_H
@@ -61,39 +62,5 @@ must_check int sup_conf_check(const struct sup_conf *c, char *err, size_t err_le
 
 /* "A.B.C.D" or, with a prefix wanted, "A.B.C.D/P" in host order; false if it is not that. */
 must_check bool sup_parse_v4(const char *text, uint32_t *addr, uint32_t *prefix);
-
-/* Bytes from "64M", "1G", "4096"; false if it is not a size or does not fit. */
-must_check bool sup_parse_bytes(const char *text, uint64_t *bytes);
-
-/* ---- accounts ---- */
-
-#define ACCOUNT_IDS_MAX 64u
-
-struct account {
-    char name[32];
-    bool deny;
-    bool everybody;     /* neither uids nor gids given */
-    uint64_t arena;     /* bytes of one client's arena, both halves */
-    uint32_t sessions;  /* of one client */
-    uint32_t half_open; /* of one client */
-    uint32_t clients;   /* of one uid at once, streams and datagrams counted apart */
-    unsigned n_uids, n_gids;
-    uid_t uid[ACCOUNT_IDS_MAX];
-    gid_t gid[ACCOUNT_IDS_MAX];
-};
-
-struct accounts {
-    unsigned n;
-    struct account *a; /* in the order of the file */
-};
-
-/* Read accounts; path NULL: the built-in ones. Returns 0, or EXIT_CONFIG with a message. */
-must_check int accounts_read(struct accounts *as, const char *path, char *err, size_t err_len);
-void accounts_free(struct accounts *as);
-
-/* The first account that admits or denies this process: by uid, or by one of its gids.
- * NULL: none does, which means no. */
-const struct account *accounts_find(const struct accounts *as, uid_t uid, const gid_t *gids,
-                                    unsigned n_gids);
 
 #endif

@@ -199,6 +199,18 @@ sup_control_dom_up(struct sup_dom *d)
     }
 }
 
+static void
+start_reload(struct sup_conn *c)
+{
+    char err[768];
+    const struct sup *s = c->sup;
+    if (sup_policy_reload(c->sup, err, sizeof err) != 0)
+        reply_error(c, err);
+    else
+        reply(c, json_pack("{s:b, s:s, s:i}", "ok", 1, "source", s->accounts.source, "accounts",
+                           (int)s->accounts.n));
+}
+
 /* ---- connections ---- */
 
 static void
@@ -214,6 +226,10 @@ on_line(struct sup_conn *c, const char *line)
         reply(c, sup_json_stats(c->sup));
     else if (strcmp(cmd, "sessions") == 0)
         start_sessions(c);
+    else if (strcmp(cmd, "policy") == 0)
+        reply(c, sup_json_policy(c->sup));
+    else if (strcmp(cmd, "reload") == 0)
+        start_reload(c);
     else if (strcmp(cmd, "restart") == 0)
         start_restart(c, json_string_value(json_object_get(j, "domain")));
     else

@@ -120,11 +120,60 @@ json_clients(const struct sup *s)
                 list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "id", (int)id,
                                 "arena", c->proto == IPPROTO_TCP ? "stream" : "datagram", "pid",
                                 (int)c->pid, "uid", (int)c->uid, "program", c->program,
-                                "account", c->account->name, "arena_bytes",
-                                (json_int_t)(c->half[0].size + c->half[1].size), "state",
-                                c->state == CLIENT_GONE ? "gone" : "attached"));
+                                "account", c->number != NULL ? c->number->name : "",
+                                "arena_bytes", (json_int_t)(c->half[0].size + c->half[1].size),
+                                "state", c->state == CLIENT_GONE ? "gone" : "attached"));
     }
     return list;
+}
+
+/* Every account that had a client, with what it was denied and what it sent. */
+static json_t *
+json_accounts(const struct sup *s)
+{
+    static const char *const name[] = {
+#define X(id) #id,
+        ACCOUNT_STATS_LIST(X)
+#undef X
+    };
+    json_t *list = json_array();
+    for (unsigned i = 0; i < ACCOUNTS_MAX; i++) {
+        const struct sup_account *a = &s->account[i];
+        if (!a->used)
+            continue;
+        json_t *counters = json_object();
+        for (unsigned id = 0; id < ACCOUNT_STAT_COUNT; id++)
+            json_object_set_new(counters, name[id],
+                                json_integer((json_int_t)sup_policy_count(s, i, id)));
+        json_t *j = json_pack("{s:s, s:i, s:i, s:o}", "name", a->name, "line", (int)a->line,
+                              "clients", (int)a->clients, "counters", counters);
+        if (a->per_uid)
+            json_object_set_new(j, "uid", json_integer(a->uid));
+        json_array_append_new(list, j);
+    }
+    return list;
+}
+
+/* ---- policy ---- */
+
+static void
+said(void *ctx, const char *key, const char *value)
+{
+    json_object_set_new(ctx, key, json_string(value));
+}
+
+json_t *
+sup_json_policy(const struct sup *s)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < s->accounts.n; i++) {
+        json_t *may = json_object();
+        account_describe(&s->accounts.a[i], said, may);
+        json_array_append_new(list, json_pack("{s:s, s:i, s:o}", "name", s->accounts.a[i].name,
+                                              "line", (int)s->accounts.a[i].line, "may", may));
+    }
+    return json_pack("{s:b, s:s, s:o}", "ok", 1, "source", s->accounts.source, "accounts",
+                     list);
 }
 
 json_t *
@@ -137,7 +186,7 @@ sup_json_status(struct sup *s)
             json_array_append_new(domains, json_domain(&s->dom[d]));
     json_t *addr = json_addr(&s->conf.addr);
     json_t *j = json_pack(
-        "{s:b, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:b, s:f, s:o, s:o}", "ok", 1,
+        "{s:b, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:b, s:f, s:o, s:o, s:o}", "ok", 1,
         "version", PACKAGE_VERSION, "instance", s->conf.instance, "pid", (int)getpid(),
         "composition", s->conf.composition == COMP_FACTORED ? "factored" : "monolithic",
         "interface", s->conf.interface, "mac",
@@ -145,7 +194,7 @@ sup_json_status(struct sup *s)
         "address", json_sprintf("%s/%u", json_string_value(addr), s->conf.prefix), "mtu",
         (int)s->nif.mtu, "checksum", s->conf.checksum_strict ? "strict" : "auto", "ready",
         s->ready, "uptime_s", (double)(sup_now() - s->started) / 1e9, "domains", domains,
-        "clients", json_clients(s));
+        "clients", json_clients(s), "accounts", json_accounts(s));
     json_decref(addr);
     if (!ipaddr_is_none(&s->conf.gateway))
         json_object_set_new(j, "gateway", json_addr(&s->conf.gateway));
@@ -205,7 +254,8 @@ sup_json_stats(struct sup *s)
                               json_pack("{s:s, s:o, s:o}", "name", domain_name(d), "counters",
                                         counters, "rings", json_rings(s, d)));
     }
-    return json_pack("{s:b, s:o}", "ok", 1, "domains", domains);
+    return json_pack("{s:b, s:o, s:o}", "ok", 1, "domains", domains, "accounts",
+                     json_accounts(s));
 }
 
 /* ---- sessions ---- */

@@ -11,6 +11,7 @@
 
 json_t *sup_json_status(struct sup *s);
 json_t *sup_json_stats(struct sup *s);
+json_t *sup_json_policy(const struct sup *s);
 /* One line of a session list. */
 json_t *sup_json_session(const struct sup *s, const struct sess_info *i);
 

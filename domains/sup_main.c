@@ -130,7 +130,6 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 static int
 make_events(struct sup *s)
 {
-    struct sigaction hup;
     signal(SIGPIPE, SIG_IGN);
     s->base = event_base_new();
     if (s->base == NULL)
@@ -142,13 +141,8 @@ make_events(struct sup *s)
         event_add(s->ev_term, NULL) != 0 || event_add(s->ev_int, NULL) != 0)
         return -1;
     sup_watch_wake(s);
-    /* A closed terminal is a reason to stop, unless nohup said otherwise. */
-    if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN) {
-        s->ev_hup = evsignal_new(s->base, SIGHUP, on_signal, s);
-        if (s->ev_hup == NULL || event_add(s->ev_hup, NULL) != 0)
-            return -1;
-    }
-    return 0;
+    s->ev_hup = evsignal_new(s->base, SIGHUP, sup_policy_on_hup, s);
+    return s->ev_hup != NULL && event_add(s->ev_hup, NULL) == 0 ? 0 : -1;
 }
 
 static void

@@ -99,6 +99,9 @@ on_message(struct sup_dom *d, const struct ctl_msg *m)
     case CTL_NOTICE:
         on_notice(d, &m->text);
         break;
+    case CTL_DENIAL:
+        sup_policy_denied(d, &m->denial);
+        break;
     case CTL_SESSION_LIST:
         sup_control_sessions(d, &m->sessions);
         break;

@@ -6,7 +6,6 @@
 #include "sup_config.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "tcp/cc.h"
@@ -34,39 +33,6 @@ sup_parse_v4(const char *text, uint32_t *addr, uint32_t *prefix)
     unsigned long p = strtoul(slash + 1, &end, 10);
     *prefix = (uint32_t)p;
     return *end == '\0' && p <= 32;
-}
-
-bool
-sup_parse_bytes(const char *text, uint64_t *bytes)
-{
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    unsigned shift = 0;
-    switch (*end) {
-    case 'G':
-    case 'g':
-        shift = 30;
-        break;
-    case 'M':
-    case 'm':
-        shift = 20;
-        break;
-    case 'K':
-    case 'k':
-        shift = 10;
-        break;
-    default:
-        break;
-    }
-    if (shift != 0)
-        end++;
-    if (errno != 0 || *end != '\0' || v > UINT64_MAX >> shift)
-        return false;
-    *bytes = (uint64_t)v << shift;
-    return true;
 }
 
 static const char *

@@ -40,6 +40,8 @@ static const struct {
     [CTL_HELLO] = {sizeof(struct ctl_hello), 0, true},
     [CTL_WELCOME] = {sizeof(struct ctl_client), 5, true},
     [CTL_DENIED] = {sizeof(struct ctl_text), 0, true},
+    [CTL_CLIENT_LIMITS] = {sizeof(struct ctl_client), 0, true},
+    [CTL_DENIAL] = {sizeof(struct account_denial), 0, true},
 };
 
 size_t
@@ -96,7 +98,15 @@ check_link(const struct ctl_link *l)
 static bool
 check_client(const struct ctl_client *c)
 {
-    return c->id < CLIENTS_MAX && c->resume <= 1 && arena_geometry_check(&c->g);
+    return c->id < CLIENTS_MAX && c->resume <= 1 && arena_geometry_check(&c->g) &&
+           c->limits.account < ACCOUNTS_MAX && account_rules_check(&c->limits.rules);
+}
+
+static bool
+check_denial(const struct account_denial *d)
+{
+    return d->account < ACCOUNTS_MAX && d->client < CLIENTS_MAX && d->rule < RULE_COUNT &&
+           (d->proto == IPPROTO_TCP || d->proto == IPPROTO_UDP);
 }
 
 static bool
@@ -148,12 +158,15 @@ check_payload(const struct ctl_msg *m)
         return m->peer < DOM_COUNT;
     case CTL_CLIENT_ADD:
     case CTL_WELCOME:
+    case CTL_CLIENT_LIMITS:
         return check_client(&m->client);
     case CTL_CLIENT_GONE: /* the number is all that counts */
     case CTL_CLIENT_FREE:
         return m->client.id < CLIENTS_MAX;
     case CTL_HELLO:
         return check_hello(&m->hello);
+    case CTL_DENIAL:
+        return check_denial(&m->denial);
     case CTL_SESSION_LIST:
         return check_sessions(&m->sessions);
     case CTL_POISONED:

@@ -67,6 +67,10 @@ enum ctl_type {
                   * held only so that ringing never raises SIGPIPE: made by
                   * bell_reader_copy, never the description that the domain reads */
     CTL_DENIED,  /* text, arg = enum ctl_denied */
+    /* supervisor -> domain, running */
+    CTL_CLIENT_LIMITS, /* client.id, client.limits: what its account says now */
+    /* domain -> supervisor */
+    CTL_DENIAL, /* denial: an account's rule decided against a client */
     CTL_TYPES
 };
 
@@ -170,6 +174,7 @@ struct ctl_msg {
         struct ctl_hello hello;
         struct ctl_text text;
         struct ctl_sessions sessions;
+        struct account_denial denial;
         uint32_t peer; /* enum domain_id */
         uint32_t from; /* CTL_SESSIONS */
     };

@@ -33,7 +33,7 @@
     /* transports */ \
     X(seg_rx) X(seg_tx) X(bytes_rx) X(bytes_tx) X(drop_short) X(drop_checksum) \
     X(csum_partial) X(drop_header) X(drop_noport) X(drop_nobuf) X(drop_noframe) \
-    X(drop_icmp) X(drop_state) \
+    X(drop_icmp) X(drop_state) X(drop_denied) \
     /* tcp */ \
     X(tcp_rst_rx) X(tcp_rst_tx) X(tcp_challenge_ack) X(tcp_retransmit) X(tcp_rto) \
     X(tcp_fast_retransmit) X(tcp_tail_probe) X(tcp_undo) X(tcp_ecn_reduced) X(tcp_mtu_reduced) X(tcp_mtu_raised) X(tcp_ooo) X(tcp_dup) X(tcp_drop_paws) X(tcp_drop_window) \
@@ -53,6 +53,23 @@ enum stat_id {
         STAT_COUNT
 };
 
+/* Of each account: what it was denied, by the rule (the order of enum account_rule,
+ * session/account.h), and what it sent. */
+/* clang-format off */
+#define ACCOUNT_STATS_LIST(X) \
+    X(denied_ports) X(denied_listen) X(denied_peers) X(denied_accept) X(denied_connects) \
+    X(denied_congestion) X(denied_sessions) X(denied_half_open) \
+    X(sent_packets) X(sent_bytes) X(held)
+/* clang-format on */
+
+enum account_stat_id {
+#define X(name) ACCOUNT_STAT_##name,
+    ACCOUNT_STATS_LIST(X)
+#undef X
+        ACCOUNT_STAT_COUNT
+};
+#define STATS_ACCOUNTS 256u
+
 #define STATS_AWAKE 1u
 #define STATS_ASLEEP 2u
 
@@ -67,6 +84,7 @@ struct stats {
         _Atomic uint64_t passed;
         _Atomic uint32_t most, size;
     } ring[STATS_LINKS][STATS_RINGS];
+    _Atomic uint64_t account[STATS_ACCOUNTS][ACCOUNT_STAT_COUNT];
     _Atomic uint32_t beat;  /* moves with every turn of the loop */
     _Atomic uint32_t state; /* STATS_AWAKE, STATS_ASLEEP: for the watchdog */
     _Atomic ns_t until; /* asleep: it wants to be awake by then, NS_NEVER: by a bell alone */
@@ -76,6 +94,13 @@ static inline void
 stat_add(struct stats *s, enum stat_id id, uint64_t n)
 {
     atomic_store_explicit(&s->v[id], atomic_load_explicit(&s->v[id], memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline void
+stat_account(struct stats *s, uint32_t account, unsigned id, uint64_t n)
+{
+    _Atomic uint64_t *v = &s->account[account % STATS_ACCOUNTS][id];
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
 static inline void

@@ -16,7 +16,7 @@ CLIENT_SOURCES = \
 
 # The shared library holds the little that it needs of the rest, and none of the protocols.
 libbulkhead_la_SOURCES = $(CLIENT_SOURCES) \
-	ipc/bell.c ipc/ctl.c ipc/region.c lib/session/dir.c lib/session/session.c
+	ipc/bell.c ipc/ctl.c ipc/region.c lib/session/account.c lib/session/dir.c lib/session/session.c
 libbulkhead_la_CPPFLAGS = $(CLIENT_CPPFLAGS)
 libbulkhead_la_CFLAGS = $(AM_CFLAGS) -fPIC -pthread
 libbulkhead_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -no-undefined -version-info 0:0:0 -pthread \

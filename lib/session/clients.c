@@ -7,17 +7,144 @@
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 #define set(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)
 
+_Static_assert(STATS_ACCOUNTS == ACCOUNTS_MAX, "a row for each account");
+_Static_assert((int)RULE_HALF_OPEN == (int)ACCOUNT_STAT_denied_half_open,
+               "denials are counted by their rule");
+
+/* ---- accounts ---- */
+
+/* A client joins the account that its limits name. */
+static void
+account_join(struct clients *cs, struct client *c)
+{
+    struct account *a = client_account(cs, c);
+    if (a->clients == 0 && a->epoch != c->limits.epoch)
+        memset(a, 0, sizeof *a);
+    a->epoch = c->limits.epoch;
+    a->clients++;
+    a->n_sessions += c->n_sessions;
+    a->n_half_open += c->n_half_open;
+    a->rules = c->limits.rules;
+}
+
+static void
+account_leave(struct clients *cs, const struct client *c)
+{
+    struct account *a = client_account(cs, c);
+    a->clients--;
+    a->n_sessions -= c->n_sessions;
+    a->n_half_open -= c->n_half_open;
+}
+
+void
+client_count(struct clients *cs, struct client *c, int sessions, int half_open)
+{
+    struct account *a = client_account(cs, c);
+    c->n_sessions += (uint32_t)sessions;
+    a->n_sessions += (uint32_t)sessions;
+    c->n_half_open += (uint32_t)half_open;
+    a->n_half_open += (uint32_t)half_open;
+}
+
+bool
+client_has_room(struct clients *cs, const struct client *c)
+{
+    const struct account *a = client_account(cs, c);
+    return a->n_sessions < a->rules.sessions;
+}
+
+void
+clients_limits(struct clients *cs, uint32_t id, const struct sess_limits *limits)
+{
+    struct client *c = clients_get(cs, id);
+    if (c == NULL || limits->account >= ACCOUNTS_MAX)
+        return;
+    account_leave(cs, c);
+    c->limits = *limits;
+    account_join(cs, c);
+}
+
+int
+client_deny(struct clients *cs, uint32_t id, enum account_rule rule, const struct ipaddr *addr,
+            uint16_t port, ns_t now, int err)
+{
+    const struct client *c = clients_get(cs, id);
+    if (c == NULL)
+        return err;
+    uint32_t n = c->limits.account % ACCOUNTS_MAX;
+    struct account *a = &cs->account[n];
+    if (cs->stats != NULL)
+        stat_account(cs->stats, n, rule, 1);
+    if (a->denied[rule].due ||
+        (a->denied[rule].told && now - a->denied[rule].at < DENIAL_GAP)) {
+        a->denied[rule].suppressed++;
+        return err;
+    }
+    a->denied[rule].told = a->denied[rule].due = true;
+    a->denied[rule].at = now;
+    a->denied[rule].before = a->denied[rule].suppressed;
+    a->denied[rule].suppressed = 0;
+    a->denied[rule].client = id;
+    a->denied[rule].addr = addr != NULL ? *addr : (struct ipaddr){0};
+    a->denied[rule].port = port;
+    cs->denials[n / 64] |= 1ull << n % 64;
+    return err;
+}
+
+bool
+clients_denial(struct clients *cs, struct account_denial *d)
+{
+    for (unsigned w = 0; w < ARRAY_LEN(cs->denials); w++)
+        while (cs->denials[w] != 0) {
+            unsigned n = w * 64 + (unsigned)__builtin_ctzll(cs->denials[w]);
+            struct account *a = &cs->account[n];
+            for (unsigned r = 0; r < RULE_COUNT; r++) {
+                if (!a->denied[r].due)
+                    continue;
+                a->denied[r].due = false;
+                *d = (struct account_denial){.account = n,
+                                             .client = a->denied[r].client,
+                                             .rule = r,
+                                             .suppressed = a->denied[r].before,
+                                             .addr = a->denied[r].addr,
+                                             .port = a->denied[r].port};
+                return true;
+            }
+            cs->denials[w] &= cs->denials[w] - 1;
+        }
+    return false;
+}
+
+void
+client_sent(struct clients *cs, const struct client *c, uint32_t packets, uint64_t bytes)
+{
+    if (cs->stats == NULL)
+        return;
+    stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_sent_packets, packets);
+    stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_sent_bytes, bytes);
+}
+
+void
+client_held(struct clients *cs, const struct client *c)
+{
+    if (cs->stats != NULL)
+        stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_held, 1);
+}
+
+/* ---- clients ---- */
+
 int
 clients_add(struct clients *cs, uint32_t id, const struct arena_view *v,
             const struct sess_limits *limits)
 {
-    if (id >= CLIENTS_MAX || !arena_geometry_check(&v->g))
+    if (id >= CLIENTS_MAX || limits->account >= ACCOUNTS_MAX || !arena_geometry_check(&v->g))
         return EINVAL;
     struct client *c = &cs->c[id];
     if (c->used)
         return EEXIST;
     *c = (struct client){
         .used = true, .v = *v, .limits = *limits, .head = SESS_NONE, .tail = SESS_NONE};
+    account_join(cs, c);
     clients_rebuild(cs, id);
     return 0;
 }
@@ -46,6 +173,8 @@ clients_rebuild(struct clients *cs, uint32_t id)
 void
 clients_remove(struct clients *cs, uint32_t id)
 {
+    if (cs->c[id].used)
+        account_leave(cs, &cs->c[id]);
     memset(&cs->c[id], 0, sizeof cs->c[id]);
     cs->ready[id / 64] &= ~(1ull << (id % 64));
 }

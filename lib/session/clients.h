@@ -8,6 +8,7 @@
 #ifndef SESSION_CLIENTS_H
 #define SESSION_CLIENTS_H
 
+#include "base/stats.h"
 #include "fifo.h"
 #include "ops.h"
 
@@ -37,6 +38,9 @@ struct client {
 struct clients {
     struct client c[CLIENTS_MAX];
     uint64_t ready[CLIENTS_MAX / 64]; /* a bit per client whose queue is not empty */
+    struct account account[ACCOUNTS_MAX];
+    uint64_t denials[ACCOUNTS_MAX / 64]; /* a bit per account with a denial to be told */
+    struct stats *stats;                 /* counters of the accounts; NULL: none */
 };
 
 /* Take a client in. Every slot is free and every page too: after a restart the owner calls
@@ -53,6 +57,30 @@ clients_get(struct clients *cs, uint32_t id)
 {
     return id < CLIENTS_MAX && cs->c[id].used ? &cs->c[id] : NULL;
 }
+
+/* The account that the client belongs to. */
+static inline struct account *
+client_account(struct clients *cs, const struct client *c)
+{
+    return &cs->account[c->limits.account % ACCOUNTS_MAX];
+}
+/* Sessions, and among them half-open ones, that come (or, negative, go). */
+void client_count(struct clients *cs, struct client *c, int sessions, int half_open);
+/* May its account have one more session? */
+bool client_has_room(struct clients *cs, const struct client *c);
+/* Other rules, or another account. */
+void clients_limits(struct clients *cs, uint32_t id, const struct sess_limits *limits);
+
+/* The client was denied something: counted, and told now and then. addr NULL: no peer is
+ * concerned. Returns err, for the caller to return. */
+int client_deny(struct clients *cs, uint32_t id, enum account_rule rule,
+                const struct ipaddr *addr, uint16_t port, ns_t now, int err);
+/* The next denial to be told; false: none. */
+bool clients_denial(struct clients *cs, struct account_denial *d);
+/* Packets that a client sent: counted for its account. */
+void client_sent(struct clients *cs, const struct client *c, uint32_t packets, uint64_t bytes);
+/* Something of it waits for its account's rate. */
+void client_held(struct clients *cs, const struct client *c);
 
 /* A free slot, made empty: its domain-half words are zero but generation, which moves on.
  * SESS_NONE: none left. The caller sets `state`. */

@@ -8,6 +8,7 @@
 #ifndef SESSION_OPS_H
 #define SESSION_OPS_H
 
+#include "account.h"
 #include "session.h"
 
 #define SESS_NONE UINT32_MAX
@@ -17,6 +18,10 @@ struct sess_limits {
     uint32_t sessions;  /* at once, orphans included */
     uint32_t half_open; /* SYN-RCVD sessions over all listeners */
     uint32_t uid;       /* of whoever attached, as the kernel told */
+    uint32_t account;   /* its number, below ACCOUNTS_MAX: clients with the same one share it */
+    uint32_t epoch;     /* another one: the number stands for another account than before */
+    uint32_t pad;
+    struct account_rules rules; /* of the account, for this transport */
 };
 
 /* What a session was made from, and so may do: kept as long as it lives, and passed on to the
@@ -82,6 +87,11 @@ struct transport_ops {
     /* After a crash: the session has a slot, and its client does not know of it. True: it
      * will, by an EVT_ACCEPT that is queued now or later. False: it never will. */
     bool (*tell_again)(struct transport *, uint32_t sess);
+    /* The rules of a client's account are new, or it belongs to another account. What it has
+     * stays; what it asks for from now on is judged by them. */
+    void (*client_limits)(struct transport *, uint32_t client, const struct sess_limits *);
+    /* The next denial that is to be told; false: none. */
+    bool (*denial)(struct transport *, struct account_denial *);
     /* Fill in line `sess` or the next one in use after it; false at the end. */
     bool (*info)(const struct transport *, uint32_t sess, struct sess_info *);
 };

@@ -152,6 +152,23 @@ tcp_info(const struct transport *tr, uint32_t from, struct sess_info *s)
     return false;
 }
 
+static void
+tcp_client_limits(struct transport *tr, uint32_t client, const struct sess_limits *limits)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    clients_limits(t->clients, client, limits);
+}
+
+static bool
+tcp_denial(struct transport *tr, struct account_denial *d)
+{
+    struct tcp *t = (struct tcp *)(void *)tr;
+    if (!clients_denial(t->clients, d))
+        return false;
+    d->proto = WIRE_PROTO_TCP;
+    return true;
+}
+
 const struct transport_ops tcp_ops = {
     .client_add = tcp_client_add,
     .client_gone = tcp_client_gone,
@@ -161,5 +178,7 @@ const struct transport_ops tcp_ops = {
     .request = tcp_request,
     .next_event = tcp_next_event,
     .tell_again = tcp_tell_again,
+    .client_limits = tcp_client_limits,
+    .denial = tcp_denial,
     .info = tcp_info,
 };

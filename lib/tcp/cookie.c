@@ -164,7 +164,7 @@ static bool
 ack_has_room(struct tcp *t, const struct tcb *l)
 {
     const struct client *cl = tcb_client(t, l);
-    if (cl == NULL || cl->n_sessions >= cl->limits.sessions)
+    if (cl == NULL || cl->n_sessions >= cl->limits.sessions || !client_has_room(t->clients, cl))
         return false;
     return (l->n_accept <= l->backlog && cl->n_slots_free != 0) || half_open_room(t, cl);
 }

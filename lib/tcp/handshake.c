@@ -56,13 +56,34 @@ half_open_room(const struct tcp *t, const struct client *cl)
 /* Half-open sessions are not evicted to make room: the flood would choose whose handshake ends,
  * and hits those that take long, whose peers are far away. They end by their timer, and until
  * then the others are answered by cookies, which need no room. */
+/* May this peer speak to who listens there? Else it is as if nobody was there at all: neither
+ * a RST nor an ICMP error. */
+bool
+listen_admits(struct tcp *t, const struct tcb *l, const struct seg *s)
+{
+    const struct account *a = tcb_account(t, l);
+    if (a != NULL && account_peer(a->rules.accept, a->rules.n_accept, &s->src, s->h.sport))
+        return true;
+    (void)tcb_deny(t, l, RULE_ACCEPT, &s->src, s->h.sport, 0);
+    return false;
+}
+
 enum listen_verdict
 listen_room(struct tcp *t, const struct tcb *l)
 {
     const struct client *cl = tcb_client(t, l);
     if (cl == NULL || l->n_accept > l->backlog || cl->n_sessions >= cl->limits.sessions)
         return LISTEN_DROP; /* the program does not keep up: a cookie would promise too much */
-    bool room = half_open_room(t, cl) && l->n_syn <= max_u32(l->backlog, LISTENER_HALF_OPEN);
+    if (!client_has_room(t->clients, cl)) {
+        (void)tcb_deny(t, l, RULE_SESSIONS, NULL, l->lport, 0);
+        return LISTEN_DROP;
+    }
+    const struct account *a = client_account(t->clients, cl);
+    bool few = a->n_half_open < a->rules.half_open;
+    if (!few)
+        (void)tcb_deny(t, l, RULE_HALF_OPEN, NULL, l->lport, 0);
+    bool room =
+        few && half_open_room(t, cl) && l->n_syn <= max_u32(l->backlog, LISTENER_HALF_OPEN);
     if (room)
         return LISTEN_ROOM;
     return t->cfg.cookies != TCP_COOKIES_OFF ? LISTEN_COOKIE : LISTEN_DROP;
@@ -84,7 +105,7 @@ listen_new(struct tcp *t, struct tcb *l, const struct seg *s)
     c->grant = l->grant;
     c->parent = tcb_number(t, l);
     c->link.client = l->link.client;
-    tcb_client(t, l)->n_sessions++;
+    client_count(t->clients, tcb_client(t, l), 1, 0);
     c->h.bits = H_PASSIVE;
     c->h.ts_offset = ts_offset_make(t, c);
     c->h.rcv_nxt = c->h.rcv_adv = 1;
@@ -112,6 +133,11 @@ listen_segment(struct tcp *t, struct tcb *l, struct seg *s)
 {
     if (s->h.flags & TCP_RST)
         return;
+    if (!listen_admits(t, l, s)) {
+        stat_inc(t->stats, STAT_drop_denied);
+        l->n_drop++;
+        return;
+    }
     if (s->h.flags & TCP_ACK) {
         if (!cookie_ack(t, l, s))
             output_reset_for(t, s);

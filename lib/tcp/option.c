@@ -88,12 +88,24 @@ set_congestion(struct tcp *t, struct tcb *c, uint64_t packed)
         return ENOENT;
     if (alg == c->opt.congestion)
         return 0;
+    const struct account *a = tcb_account(t, c);
+    if (a == NULL || !(a->rules.congestion >> alg & 1))
+        return tcb_deny(t, c, RULE_CONGESTION, NULL, 0, EPERM);
     c->opt.congestion = (uint8_t)alg;
     c->cc.alg = alg;
     memset(c->cc.priv, 0, sizeof c->cc.priv);
     cc_ops_of(alg)->start(&c->cc, t->now);
     work_add(t, c);
     return 0;
+}
+
+void
+congestion_begin(const struct tcp *t, struct tcb *c)
+{
+    const struct client *cl = clients_get(t->clients, c->link.client);
+    const struct account_rules *r = &client_account(t->clients, cl)->rules;
+    if (r->congestion != 0 && !(r->congestion >> t->cfg.congestion & 1) && r->first < CC_ALGS)
+        c->opt.congestion = (uint8_t)r->first;
 }
 
 static uint64_t

@@ -113,7 +113,7 @@ send_lost(struct tcp *t, struct tcb *c)
         uint32_t len = (uint32_t)min_u64(r->right - r->left, sack_mss(c)), pipe = pipe_of(c);
         if (pipe != 0 && pipe + len > c->cc.cwnd)
             return true;
-        if (pace_wait(t, c))
+        if (pace_wait(t, c) || rate_wait(t, c, len))
             return true;
         /* The window closed over it: the timer finds out. A FIN alone is its own probe. */
         if (edge <= r->left && r->left <= c->h.tx_tail)
@@ -178,6 +178,8 @@ send_data(struct tcp *t, struct tcb *c)
         if (fin)
             flags |= TCP_FIN;
         uint64_t seq = c->snd_nxt;
+        if (len != 0 && rate_wait(t, c, len))
+            return true;
         bool full = len >= sack_mss(c);
         restart_idle(t, c);
         if (!output_segment(t, c, seq, len, flags))

@@ -36,6 +36,47 @@ pace_wait(struct tcp *t, struct tcb *c)
     return true;
 }
 
+#define SEGMENT_EXTRA (IP4_HEADER + TCP_HEADER + 12) /* around the payload, usually */
+
+/* A session that waits has booked what it will send: its turn comes at a time of its own,
+ * however many others wait for the same account. */
+bool
+rate_wait(struct tcp *t, struct tcb *c, uint32_t len)
+{
+    struct account *a = tcb_account(t, c);
+    if (a == NULL || !account_is_paced(a))
+        return false;
+    if (len > c->booked) {
+        uint32_t extra = len - c->booked + (c->booked == 0 ? SEGMENT_EXTRA : 0);
+        c->book_at = account_book(a, c->booked == 0, extra, t->now);
+        c->booked = len;
+        if (c->book_at > t->now)
+            client_held(t->clients, tcb_client(t, c));
+    }
+    if (c->book_at <= t->now)
+        return false;
+    timer_set(t, c, T_PACE, c->book_at);
+    return true;
+}
+
+void
+rate_sent(struct tcp *t, struct tcb *c, uint32_t payload, uint32_t bytes)
+{
+    const struct client *cl = tcb_client(t, c);
+    if (cl == NULL)
+        return;
+    struct account *a = client_account(t->clients, cl);
+    client_sent(t->clients, cl, 1, bytes);
+    if (!account_is_paced(a))
+        return;
+    if (payload == 0 || c->booked == 0)
+        account_charge(a, 1, bytes, t->now); /* what does not wait */
+    else if (payload > c->booked)
+        account_charge(a, 0, payload - c->booked, t->now);
+    if (payload != 0)
+        c->booked = 0;
+}
+
 void
 pace_sent(struct tcp *t, struct tcb *c, uint32_t bytes)
 {

@@ -26,6 +26,20 @@ void tcb_die(struct tcp *t, struct tcb *c, int err);
  * free it when it is CLOSED. */
 void tcb_settle(struct tcp *t, struct tcb *c);
 struct client *tcb_client(struct tcp *t, const struct tcb *c);
+/* The account of its client; NULL: it has none. */
+static inline struct account *
+tcb_account(struct tcp *t, const struct tcb *c)
+{
+    const struct client *cl = tcb_client(t, c);
+    return cl != NULL ? client_account(t->clients, cl) : NULL;
+}
+/* The account does not allow it; returns err. */
+static inline int
+tcb_deny(struct tcp *t, const struct tcb *c, enum account_rule rule, const struct ipaddr *addr,
+         uint16_t port, int err)
+{
+    return client_deny(t->clients, c->link.client, rule, addr, port, t->now, err);
+}
 struct slot_domain *tcb_slot(struct tcp *t, const struct tcb *c);
 /* It has FIFOs, but its client is not back yet after a crash: they cannot be touched. */
 bool tcb_arena_away(struct tcp *t, const struct tcb *c);
@@ -82,6 +96,8 @@ bool paws_ok(struct tcp *t, struct tcb *c, const struct seg *s);
 void ts_update(struct tcp *t, struct tcb *c, const struct seg *s);
 /* ---- handshake.c: segments for LISTEN, SYN-SENT, nobody ---- */
 enum listen_verdict { LISTEN_ROOM, LISTEN_COOKIE, LISTEN_DROP };
+/* May this peer speak to the listener at all? Counted and told if not. */
+bool listen_admits(struct tcp *t, const struct tcb *l, const struct seg *s);
 /* May this listener start another half-open session? */
 enum listen_verdict listen_room(struct tcp *t, const struct tcb *l);
 /* The same, as far as the limits of domain and client go. */
@@ -180,9 +196,16 @@ void ecn_echoed(struct tcp *t, struct tcb *c, const struct seg *s, uint32_t flig
 /* fresh: the segment carries data for the first time. */
 void ecn_mark(struct tcb *c, bool fresh, uint8_t *flags, uint8_t *tos);
 /* ---- pace.c ---- */
+/* A new session's congestion control, by what its account may choose. */
+void congestion_begin(const struct tcp *t, struct tcb *c);
 uint64_t pace_rate(const struct tcp *t, const struct tcb *c);
 /* Too early for another segment: the timer is set. */
 bool pace_wait(struct tcp *t, struct tcb *c);
+/* The account's rate does not let these bytes go yet; T_PACE is set. If it does they are paid
+ * for. */
+bool rate_wait(struct tcp *t, struct tcb *c, uint32_t len);
+/* A segment of the session goes, with IP's header this long. */
+void rate_sent(struct tcp *t, struct tcb *c, uint32_t payload, uint32_t bytes);
 void pace_sent(struct tcp *t, struct tcb *c, uint32_t bytes);
 /* ---- plpmtud.c: RFC 1191, 4821, 8899 ---- */
 uint32_t mss_limit(const struct tcp *t, const struct tcb *c);

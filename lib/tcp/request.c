@@ -32,6 +32,25 @@ abort_session(struct tcp *t, struct tcb *c, int err)
 }
 
 static int
+request_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    const struct account *a = tcb_account(t, c);
+    if (port != 0 && (a == NULL || !account_port(a->rules.port, a->rules.n_ports, port)))
+        return tcb_deny(t, c, RULE_PORTS, NULL, port, EACCES);
+    return port_bind(t, c, addr, port);
+}
+
+/* A port that was got without a number is asked about here, too. */
+static int
+listen_denied(struct tcp *t, const struct tcb *c)
+{
+    const struct account *a = tcb_account(t, c);
+    if (a != NULL && account_port(a->rules.listen, a->rules.n_listen, c->lport))
+        return 0;
+    return tcb_deny(t, c, RULE_LISTEN, NULL, c->lport, EACCES);
+}
+
+static int
 request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
 {
     if (c->h.state != TCPS_LISTEN && c->h.state != TCPS_CLOSED)
@@ -45,6 +64,9 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
         }
         if (!(c->h.bits & H_BOUND))
             return EINVAL; /* was connected once */
+        int denied = listen_denied(t, c);
+        if (denied != 0)
+            return denied;
         for (uint32_t i = t->bound[c->lport % PORT_HASH]; i != SESS_NONE;
              i = t->tcb[i].bound_next) {
             const struct tcb *o = &t->tcb[i];
@@ -83,6 +105,19 @@ connect_check(struct tcp *t, const struct tcb *c, const struct ipaddr *addr)
     return path_reachable(t->path, addr) ? 0 : ENETUNREACH;
 }
 
+/* What the account says of a connection to there: EPERM, as of a firewall on the host; EAGAIN:
+ * too many of late, later there is one to be had. */
+static int
+connect_denied(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port)
+{
+    struct account *a = tcb_account(t, c);
+    if (a == NULL || !account_peer(a->rules.peer, a->rules.n_peers, addr, port))
+        return tcb_deny(t, c, RULE_PEERS, addr, port, EPERM);
+    if (!account_connect(a, t->now))
+        return tcb_deny(t, c, RULE_CONNECTS, addr, port, EAGAIN);
+    return 0;
+}
+
 static int
 request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
@@ -93,6 +128,9 @@ request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_
         return ECONNREFUSED;
     if (c->h.tx_tail != 0 || c->h.rcv_nxt > 1) /* the cursors of a stream do not begin anew */
         return EISCONN;
+    err = connect_denied(t, c, addr, port);
+    if (err != 0)
+        return err;
     if (c->h.snd_max != 0) { /* an attempt that failed: begin anew, the binding stays */
         uint32_t bits = c->h.bits & H_BOUND;
         c->h = (struct tcb_hard){.bits = bits};
@@ -237,7 +275,7 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
     set(t->store->working, sess);
     switch ((enum req_op)r->op) {
     case REQ_BIND:
-        reply->err = port_bind(t, c, &r->addr, r->port);
+        reply->err = request_bind(t, c, &r->addr, r->port);
         tcb_dirty(t, c);
         request_name(t, c, reply);
         break;
@@ -308,12 +346,15 @@ tcp_open(struct transport *tr, uint32_t client, const struct sess_grant *g, uint
         return EBADF;
     if (cl->n_sessions >= cl->limits.sessions || cl->n_slots_free == 0)
         return EMFILE;
+    if (!client_has_room(t->clients, cl))
+        return client_deny(t->clients, client, RULE_SESSIONS, NULL, 0, t->now, EMFILE);
     struct tcb *c = tcb_new(t);
     if (c == NULL)
         return ENFILE;
     c->link.client = client;
     c->grant = *g;
-    cl->n_sessions++;
+    congestion_begin(t, c);
+    client_count(t->clients, cl, 1, 0);
     if (!slot_attach(t, c, cl)) {
         tcb_free(t, c);
         return EMFILE;

@@ -168,6 +168,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
     segment_end(t, p, frame, hlen, len, sum, &c->laddr, &c->raddr);
     stat_inc(t->stats, STAT_seg_tx);
     stat_add(t->stats, STAT_bytes_tx, len);
+    rate_sent(t, c, len, (uint32_t)hlen + len + IP4_HEADER);
     c->n_tx += len;
     c->n.segs_out++;
     if (len != 0) {

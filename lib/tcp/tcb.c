@@ -102,7 +102,8 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->tlp_end = c->dsack_l = c->dsack_r = 0;
     c->delivered = c->delivered_ce = 0;
     c->lost_beyond = c->tlp_due = c->tlp_rexmt = c->ecn_echo = c->ecn_cwr = false;
-    c->ecn_until = c->pace_next = c->limited = c->round_end = 0;
+    c->ecn_until = c->pace_next = c->limited = c->round_end = c->book_at = 0;
+    c->booked = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
     c->deferred = c->uncork = c->ecn_seen = false;
@@ -155,7 +156,7 @@ tcb_free(struct tcp *t, struct tcb *c)
     if (cl != NULL) {
         if (c->link.slot != SESS_NONE)
             client_slot_give(cl, c->link.slot);
-        cl->n_sessions--;
+        client_count(t->clients, cl, -1, 0);
     }
     if (c->dirty) {
         t->dirty[c->dirty_at] = t->dirty[--t->n_dirty];
@@ -200,14 +201,14 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
         if (t->n_half_open > 0)
             t->n_half_open--;
         if (cl != NULL && cl->n_half_open > 0)
-            cl->n_half_open--;
+            client_count(t->clients, cl, 0, -1);
         if (c->parent != SESS_NONE && t->tcb[c->parent].n_syn > 0)
             t->tcb[c->parent].n_syn--;
     }
     if (s == TCPS_SYN_RCVD && c->h.state != TCPS_SYN_RCVD) {
         t->n_half_open++;
         if (cl != NULL)
-            cl->n_half_open++;
+            client_count(t->clients, cl, 0, 1);
         if (c->parent != SESS_NONE)
             t->tcb[c->parent].n_syn++;
     }
@@ -288,7 +289,7 @@ tcb_settle(struct tcp *t, struct tcb *c)
         client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
         if (c->link.slot != SESS_NONE) /* the dead client's memory is not needed any more */
             client_slot_give(cl, c->link.slot);
-        cl->n_sessions--;
+        client_count(t->clients, cl, -1, 0);
         tcb_disown(t, c);
         cl = NULL;
     }

@@ -231,6 +231,8 @@ struct tcb {
     uint64_t round_end; /* the round trip of round_out ends when this is acknowledged */
     uint32_t round_out; /* the most that was out in it */
     ns_t pace_next;     /* when the next segment is due */
+    ns_t book_at;       /* when so many bytes may go as the account's rate is concerned */
+    uint32_t booked;    /* 0: none were asked for yet */
     struct plp { /* plpmtud.c: a probe of a larger size is [left, right); right 0: none */
         uint64_t left, right;
         ns_t next;

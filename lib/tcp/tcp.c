@@ -196,6 +196,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->now = now;
     t->clients = (struct clients *)(void *)(m + l.clients);
     memset(t->clients, 0, sizeof *t->clients);
+    t->clients->stats = stats;
     t->free = (uint32_t *)(void *)(m + l.free);
     t->hash = (uint32_t *)(void *)(m + l.hash);
     t->hash_mask = l.n_hash - 1;
@@ -231,8 +232,7 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         struct tcb *c = &t->tcb[i];
         if (!c->used || c->link.client != client)
             continue;
-        cl->n_sessions++;
-        cl->n_half_open += c->h.state == TCPS_SYN_RCVD;
+        client_count(t->clients, cl, 1, c->h.state == TCPS_SYN_RCVD);
         if (c->link.slot == SESS_NONE)
             continue;
         struct slot_domain *d = c->link.slot < v->g.n_slots ? &v->d_slot[c->link.slot] : NULL;

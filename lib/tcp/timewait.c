@@ -74,7 +74,8 @@ make_way(struct tcp *t, struct tcb *c, const struct seg *s)
 {
     struct tcb *l = demux_listener(t, &s->dst, s->h.dport, &s->src, s->h.sport);
     /* Not for a cookie: it could not begin beyond the old numbers. The peer asks again. */
-    if (l == NULL || !syn_is_newer(c, s) || listen_room(t, l) != LISTEN_ROOM)
+    if (l == NULL || !syn_is_newer(c, s) || !listen_admits(t, l, s) ||
+        listen_room(t, l) != LISTEN_ROOM)
         return false;
     uint32_t past = c->h.iss + (uint32_t)c->h.snd_max;
     time_wait_leave(t, c);

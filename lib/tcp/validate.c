@@ -124,6 +124,27 @@ client_valid(const struct tcp *t, uint32_t id)
            pages + cl->pages.n_free == cl->pages.n;
 }
 
+/* An account is charged for what its clients are. */
+static bool
+accounts_valid(const struct tcp *t)
+{
+    for (uint32_t n = 0; n < ACCOUNTS_MAX; n++) {
+        const struct account *a = &t->clients->account[n];
+        uint32_t clients = 0, sessions = 0, half_open = 0;
+        for (uint32_t i = 0; a->clients != 0 && i < CLIENTS_MAX; i++) {
+            const struct client *cl = &t->clients->c[i];
+            if (!cl->used || cl->limits.account != n)
+                continue;
+            clients++;
+            sessions += cl->n_sessions;
+            half_open += cl->n_half_open;
+        }
+        if (clients != a->clients || sessions != a->n_sessions || half_open != a->n_half_open)
+            return false;
+    }
+    return true;
+}
+
 bool
 tcp_validate(const struct tcp *t)
 {
@@ -135,5 +156,6 @@ tcp_validate(const struct tcp *t)
     for (uint32_t i = 0; i < CLIENTS_MAX; i++)
         if (t->clients->c[i].used && !client_valid(t, i))
             return false;
-    return work_valid(t) && time_wait_valid(t) && lookup_valid(t) && counts_valid(t);
+    return accounts_valid(t) && work_valid(t) && time_wait_valid(t) && lookup_valid(t) &&
+           counts_valid(t);
 }

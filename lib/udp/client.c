@@ -35,7 +35,7 @@ resume(struct udp *u, uint32_t sess, struct client *c)
     /* posted is no generation: whatever is armed is looked at again. */
     t->link = (struct client_link){
         .client = s->client, .slot = s->slot, .posted = UINT32_MAX, .next = SESS_NONE};
-    c->n_sessions++;
+    client_count(&u->clients, c, 1, 0);
     uint64_t rx_tail = atomic_load_explicit(&d->rx_tail, memory_order_relaxed);
     if (rx_tail - s->rx_head > FIFO_MAX)
         s->rx_head = rx_tail;
@@ -274,6 +274,24 @@ info(const struct transport *t, uint32_t sess, struct sess_info *i)
     return true;
 }
 
+/* Who waits for a rate waits in the list of an account that may be another one now. */
+static void
+client_limits(struct transport *t, uint32_t id, const struct sess_limits *limits)
+{
+    struct udp *u = udp_of(t);
+    tx_release(u);
+    clients_limits(&u->clients, id, limits);
+}
+
+static bool
+denial(struct transport *t, struct account_denial *d)
+{
+    if (!clients_denial(&udp_of(t)->clients, d))
+        return false;
+    d->proto = WIRE_PROTO_UDP;
+    return true;
+}
+
 const struct transport_ops udp_ops = {
     .client_add = client_add,
     .client_gone = client_gone,
@@ -283,5 +301,7 @@ const struct transport_ops udp_ops = {
     .request = request,
     .next_event = next_event,
     .tell_again = tell_again,
+    .client_limits = client_limits,
+    .denial = denial,
     .info = info,
 };

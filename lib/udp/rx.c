@@ -155,6 +155,11 @@ deliver(struct udp *u, uint32_t sess, const struct dgram *d)
         stat_inc(u->stats, STAT_drop_state);
         return;
     }
+    if (!sess_admits(u, sess, &d->p->src, d->h.sport)) {
+        s->n_drop++;
+        stat_inc(u->stats, STAT_drop_denied);
+        return;
+    }
     struct slot_domain *slot = &c->v.d_slot[s->slot];
     uint64_t tail = atomic_load_explicit(&slot->rx_tail, memory_order_relaxed);
     uint32_t len = d->h.len - UDP_HEADER, record = dgram_record_bytes(len);

@@ -57,6 +57,8 @@ sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *
         return EINVAL;
     if (c->n_sessions >= c->limits.sessions)
         return EMFILE;
+    if (!client_has_room(&u->clients, c))
+        return client_deny(&u->clients, client, RULE_SESSIONS, NULL, 0, u->now, EMFILE);
     if (u->n_free == 0)
         return ENFILE;
     uint32_t at = client_slot_take(c);
@@ -82,7 +84,7 @@ sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *
     atomic_store_explicit(&d->rcvbuf, s->rcvbuf, memory_order_relaxed);
     atomic_store_explicit(&d->rx_notify, s->rcvbuf / 2, memory_order_relaxed);
     atomic_store_explicit(&d->state, SLOT_OPEN | SLOT_CONNECTED, memory_order_release);
-    c->n_sessions++;
+    client_count(&u->clients, c, 1, 0);
     *sess = i;
     *slot = at;
     return 0;
@@ -98,7 +100,7 @@ sess_release(struct udp *u, uint32_t sess)
     if (c != NULL) {
         client_forget(&u->clients, &u->soft[sess].link, sess, udp_link_of, u);
         client_slot_give(c, s->slot);
-        c->n_sessions--;
+        client_count(&u->clients, c, -1, 0);
     }
     u->soft[sess].link.client = SESS_NONE;
     state_set(s, US_FREE);
@@ -175,8 +177,12 @@ int
 sess_bind(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port)
 {
     struct udp_name n = *name_of(&u->sess[sess]);
+    const struct account *a = account_of(u, sess);
     if (n.lport != 0)
         return EINVAL;
+    if (port != 0 && (a == NULL || !account_port(a->rules.port, a->rules.n_ports, port)))
+        return client_deny(&u->clients, u->sess[sess].client, RULE_PORTS, NULL, port, u->now,
+                           EACCES);
     n.local = ipaddr_is_any(addr) ? ipaddr_v4_u32(0) : *addr;
     if (!ipaddr_is_any(&n.local)) {
         struct ipaddr own = u->path->addr;
@@ -192,6 +198,27 @@ sess_bind(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port
         return EADDRINUSE;
     table_rename(u, sess, &n);
     return 0;
+}
+
+int
+sess_may_send(struct udp *u, uint32_t sess, const struct ipaddr *dst, uint16_t port)
+{
+    const struct account *a = account_of(u, sess);
+    if (a != NULL && account_peer(a->rules.peer, a->rules.n_peers, dst, port))
+        return 0;
+    return client_deny(&u->clients, u->sess[sess].client, RULE_PEERS, dst, port, u->now, EPERM);
+}
+
+/* Whom it may send to may answer. */
+bool
+sess_admits(struct udp *u, uint32_t sess, const struct ipaddr *src, uint16_t port)
+{
+    const struct account *a = account_of(u, sess);
+    if (a != NULL && (account_peer(a->rules.accept, a->rules.n_accept, src, port) ||
+                      account_peer(a->rules.peer, a->rules.n_peers, src, port)))
+        return true;
+    (void)client_deny(&u->clients, u->sess[sess].client, RULE_ACCEPT, src, port, u->now, 0);
+    return false;
 }
 
 static bool
@@ -239,6 +266,8 @@ sess_connect(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t p
     }
     struct ipaddr peer = *addr;
     int err = sess_destination(u, &u->sess[sess], &peer, port);
+    if (err == 0)
+        err = sess_may_send(u, sess, &peer, port);
     if (err == 0)
         err = sess_autobind(u, sess);
     if (err)

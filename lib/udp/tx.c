@@ -21,7 +21,47 @@ struct send {
     uint32_t n;        /* frames */
 };
 
-enum tx_turn { TX_EMPTY, TX_DONE, TX_BLOCKED };
+enum tx_turn { TX_EMPTY, TX_DONE, TX_BLOCKED, TX_HELD };
+
+static void
+append(struct udp *u, uint32_t *first, uint32_t *last, uint32_t sess)
+{
+    u->soft[sess].sending = true;
+    u->soft[sess].tx_next = SESS_NONE;
+    if (*first == SESS_NONE)
+        *first = sess;
+    else
+        u->soft[*last].tx_next = sess;
+    *last = sess;
+}
+
+static uint32_t
+take_first(struct udp *u, uint32_t *first, uint32_t *last)
+{
+    uint32_t sess = *first;
+    *first = u->soft[sess].tx_next;
+    if (*first == SESS_NONE)
+        *last = SESS_NONE;
+    u->soft[sess].sending = u->soft[sess].held = false;
+    return sess;
+}
+
+static void
+take_out(struct udp *u, uint32_t *first, uint32_t *last, uint32_t sess)
+{
+    uint32_t prev = SESS_NONE;
+    for (uint32_t s = *first; s != SESS_NONE; prev = s, s = u->soft[s].tx_next) {
+        if (s != sess)
+            continue;
+        if (prev == SESS_NONE)
+            *first = u->soft[s].tx_next;
+        else
+            u->soft[prev].tx_next = u->soft[s].tx_next;
+        if (*last == s)
+            *last = prev;
+        return;
+    }
+}
 
 uint32_t *
 tx_next_of(void *ctx, uint32_t sess)
@@ -39,13 +79,81 @@ tx_queue(struct udp *u, uint32_t sess)
     turns_add(&u->tx, u->sess[sess].client, sess, tx_next_of, u);
 }
 
+/* ---- sessions that wait for their account's rate ---- */
+
+static uint32_t
+account_number(const struct udp *u, uint32_t sess)
+{
+    return u->clients.c[u->soft[sess].link.client].limits.account;
+}
+
+static void
+hold(struct udp *u, uint32_t sess)
+{
+    uint32_t n = account_number(u, sess);
+    if (!(u->holding[n / 64] >> n % 64 & 1))
+        u->held[n].first = u->held[n].last = SESS_NONE;
+    u->holding[n / 64] |= 1ull << n % 64;
+    append(u, &u->held[n].first, &u->held[n].last, sess);
+    u->soft[sess].held = true;
+    client_held(&u->clients, client_of(u, sess));
+}
+
+static void
+holding_check(struct udp *u, uint32_t n)
+{
+    if (u->held[n].first == SESS_NONE)
+        u->holding[n / 64] &= ~(1ull << n % 64);
+}
+
+/* The first of each account that may send again; the others when it has had its turn. */
+static void
+resume_held(struct udp *u)
+{
+    for (uint32_t w = 0; w < ARRAY_LEN(u->holding); w++)
+        for (uint64_t m = u->holding[w]; m != 0; m &= m - 1) {
+            uint32_t n = w * 64 + (uint32_t)__builtin_ctzll(m);
+            if (account_due(&u->clients.account[n], u->now) > u->now)
+                continue;
+            tx_queue(u, take_first(u, &u->held[n].first, &u->held[n].last));
+            holding_check(u, n);
+        }
+}
+
+ns_t
+tx_due(const struct udp *u)
+{
+    ns_t at = NS_NEVER;
+    for (uint32_t w = 0; w < ARRAY_LEN(u->holding); w++)
+        for (uint64_t m = u->holding[w]; m != 0; m &= m - 1) {
+            uint32_t n = w * 64 + (uint32_t)__builtin_ctzll(m);
+            at = min_u64(at, account_due(&u->clients.account[n], u->now));
+        }
+    return at;
+}
+
+void
+tx_release(struct udp *u)
+{
+    for (uint32_t n = 0; n < ACCOUNTS_MAX; n++)
+        while (u->holding[n / 64] >> n % 64 & 1) {
+            tx_queue(u, take_first(u, &u->held[n].first, &u->held[n].last));
+            holding_check(u, n);
+        }
+}
+
 void
 tx_unqueue(struct udp *u, uint32_t sess)
 {
-    if (!u->soft[sess].sending)
-        return;
-    u->soft[sess].sending = false;
-    turns_remove(&u->tx, u->sess[sess].client, sess, tx_next_of, u);
+    struct udp_soft *t = &u->soft[sess];
+    if (t->held) {
+        uint32_t n = account_number(u, sess);
+        take_out(u, &u->held[n].first, &u->held[n].last, sess);
+        holding_check(u, n);
+    } else if (t->sending) {
+        turns_remove(&u->tx, u->sess[sess].client, sess, tx_next_of, u);
+    }
+    t->sending = t->held = false;
 }
 
 static uint64_t
@@ -125,6 +233,8 @@ plan(struct udp *u, uint32_t sess, struct send *m)
         return EDESTADDRREQ;
     }
     err = sess_destination(u, s, &m->dst, m->dport);
+    if (err == 0)
+        err = sess_may_send(u, sess, &m->dst, m->dport);
     if (err)
         return err;
     m->src = ipaddr_is_any(&n->local) ? u->path->addr : n->local;
@@ -218,7 +328,10 @@ tx_record(struct udp *u, uint32_t sess)
         err = ENOBUFS; /* would never fit */
     uint32_t addr[FRAME_MAX_CHAIN];
     uint8_t *frame[FRAME_MAX_CHAIN];
+    struct account *a = client_account(&u->clients, c);
     if (err == 0) {
+        if (account_is_paced(a) && account_due(a, u->now) > u->now)
+            return TX_HELD;
         if (u->cap - u->n_out < m.n)
             return TX_BLOCKED;
         if (u->pool.n_free < m.n || !take_frames(u, m.n, frame, addr)) {
@@ -227,6 +340,9 @@ tx_record(struct udp *u, uint32_t sess)
         }
         emit(u, s, c, &m, head + sizeof m.h, frame, addr);
         s->n_tx += m.h.len;
+        client_sent(&u->clients, c, m.n, m.total + m.n * IP4_HEADER);
+        if (account_is_paced(a)) /* it is in time: the next one is not, maybe */
+            (void)account_book(a, m.n, m.total + m.n * IP4_HEADER, u->now);
         stat_inc(u->stats, STAT_seg_tx);
         stat_add(u->stats, STAT_bytes_tx, m.h.len);
     } else {
@@ -243,6 +359,7 @@ void
 tx_step(struct udp *u)
 {
     uint32_t sess, who;
+    resume_held(u);
     for (unsigned i = 0; i < UDP_STEP_RECORDS && !u->starved; i++) {
         if ((sess = turns_first(&u->tx, &who)) == SESS_NONE)
             return;
@@ -256,6 +373,8 @@ tx_step(struct udp *u)
         u->soft[sess].sending = false;
         if (turn == TX_DONE)
             tx_queue(u, sess);
+        else if (turn == TX_HELD)
+            hold(u, sess);
         else if (state_of(&u->sess[sess]) == US_CLOSING)
             sess_finish(u, sess);
         uint32_t cost = n_out == u->n_out ? TURN_PACKET : 0; /* looking is work too */

@@ -130,6 +130,7 @@ udp_init(void *store, void *soft, const struct udp_config *c, const struct frame
     u->frames = *f;
     u->path = path;
     u->stats = stats;
+    u->clients.stats = stats;
     u->now = now;
     u->hash_mask = hash_size(c) - 1;
     turns_init(&u->tx);
@@ -192,7 +193,9 @@ udp_step(struct udp *u, const struct pkt *in, unsigned n, struct pkt *out, unsig
 ns_t
 udp_deadline(const struct udp *u)
 {
-    return !turns_none(&u->tx) && !u->starved ? 0 : u->reclaim_at;
+    if (!turns_none(&u->tx) && !u->starved)
+        return 0;
+    return min_u64(u->reclaim_at, u->starved ? NS_NEVER : tx_due(u));
 }
 
 const uint64_t *
@@ -236,7 +239,7 @@ is_sending(void *ctx, uint32_t sess)
 bool
 udp_validate(const struct udp *u)
 {
-    uint32_t used = 0, sending = 0, charged = 0;
+    uint32_t used = 0, sending = 0, held = 0, charged = 0;
     if (!pool_validate(&u->pool) || u->n_free > u->cfg.n_sessions)
         return false;
     for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
@@ -256,5 +259,10 @@ udp_validate(const struct udp *u)
             return false;
         charged -= c->used ? c->n_sessions : 0;
     }
-    return u->tx.n == sending && used == udp_sessions(u) && charged == 0;
+    for (uint32_t n = 0; n < ACCOUNTS_MAX; n++)
+        for (uint32_t i = u->holding[n / 64] >> n % 64 & 1 ? u->held[n].first : SESS_NONE;
+             i != SESS_NONE; i = u->soft[i].tx_next)
+            if (++held > sending || !u->soft[i].held)
+                return false;
+    return u->tx.n + held == sending && used == udp_sessions(u) && charged == 0;
 }

@@ -72,7 +72,8 @@ struct udp_soft {
     struct client_link link;
     uint32_t bound_next, conn_next, tx_next;
     bool hashed;
-    bool sending; /* on the transmit list */
+    bool sending; /* on the transmit list, or on that of its account */
+    bool held;    /* the latter: the account's rate does not let it send now */
     bool touched; /* slot words changed in this step */
     bool suspect; /* in work at two crashes in a row, or its record was damaged */
 };
@@ -106,10 +107,14 @@ struct udp {
     uint32_t hash_mask;
     uint32_t *touched;
     uint32_t n_touched;
-    struct turns tx;  /* sessions with something to send */
-    bool starved;     /* nothing more can be sent until a frame comes back */
-    uint64_t n_drawn; /* random numbers so far */
-    ns_t reclaim_at;  /* HOLD_OLD frames are ours again; NS_NEVER: there are none */
+    struct turns tx; /* sessions with something to send */
+    struct {
+        uint32_t first, last; /* sessions that wait for their account's rate, in turn */
+    } held[ACCOUNTS_MAX];
+    uint64_t holding[ACCOUNTS_MAX / 64]; /* a bit per account with such */
+    bool starved;                        /* nothing more can be sent until a frame comes back */
+    uint64_t n_drawn;                    /* random numbers so far */
+    ns_t reclaim_at; /* HOLD_OLD frames are ours again; NS_NEVER: there are none */
     ns_t now;
     /* the step's output */
     struct pkt *out;
@@ -170,6 +175,10 @@ void rx_refresh(struct udp *u, uint32_t sess);
 /* tx.c */
 void tx_step(struct udp *u);
 void tx_queue(struct udp *u, uint32_t sess);
+/* When a session that waits for its account's rate may go on; NS_NEVER: none does. */
+ns_t tx_due(const struct udp *u);
+/* Every session may ask its account again. */
+void tx_release(struct udp *u);
 void tx_unqueue(struct udp *u, uint32_t sess);
 turns_next_of tx_next_of;
 /* Where the client has written to; equal to tx_head if it wrote nonsense. */
@@ -193,6 +202,10 @@ void sess_error(struct udp *u, uint32_t sess, int err);
 void sess_touch(struct udp *u, uint32_t sess);
 void sess_wake_touched(struct udp *u);
 bool sess_check(const struct udp *u, uint32_t sess);
+/* May its account send to there? 0 or EPERM. */
+int sess_may_send(struct udp *u, uint32_t sess, const struct ipaddr *dst, uint16_t port);
+/* And may it get datagrams from there? */
+bool sess_admits(struct udp *u, uint32_t sess, const struct ipaddr *src, uint16_t port);
 /* 0.0.0.0 as a destination means this host; broadcast needs leave. 0 or errno. */
 int sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *dst,
                      uint16_t port);
@@ -200,6 +213,14 @@ int sess_destination(const struct udp *u, const struct udp_sess *s, struct ipadd
 /* option.c */
 int option_set(struct udp *u, uint32_t sess, int level, int name, uint64_t value);
 int option_get(struct udp *u, uint32_t sess, int level, int name, uint64_t *value);
+
+/* The account of a session's client; NULL: it has none. */
+static inline struct account *
+account_of(struct udp *u, uint32_t sess)
+{
+    const struct client *c = client_of(u, sess);
+    return c != NULL ? client_account(&u->clients, c) : NULL;
+}
 
 /* client.c */
 struct client_link *udp_link_of(void *ctx, uint32_t sess);

@@ -43,6 +43,10 @@ use(const struct ctl_msg *m)
         break;
     case CTL_CLIENT_ADD:
     case CTL_WELCOME:
+    case CTL_CLIENT_LIMITS:
+        expect(m->client.limits.account < ACCOUNTS_MAX);
+        expect(m->client.limits.rules.n_accept <= ARRAY_LEN(m->client.limits.rules.accept));
+        expect(m->client.limits.rules.n_listen <= ARRAY_LEN(m->client.limits.rules.listen));
         expect(m->client.id < CLIENTS_MAX && arena_client_bytes(&m->client.g) > 0);
         break;
     case CTL_CLIENT_GONE:
@@ -53,6 +57,10 @@ use(const struct ctl_msg *m)
     case CTL_NOTICE:
     case CTL_DENIED:
         expect(strlen(m->text.text) < sizeof m->text.text);
+        break;
+    case CTL_DENIAL:
+        expect(m->denial.account < ACCOUNTS_MAX && m->denial.client < CLIENTS_MAX);
+        expect(m->denial.rule < RULE_COUNT);
         break;
     case CTL_SESSION_LIST:
         use_sessions(&m->sessions);

@@ -53,3 +53,6 @@ FUZZ_TARGETS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c domains/sup_config.c domains/sup_value.c \
 	$(FUZZ_MAIN)
 tests_fuzz_fuzz_conf_LDADD = libbadwire.la libipc.la $(FUZZ_LIBS) $(CONFFILE_LIBS) -lm
+FUZZ_TARGETS += tests/fuzz/fuzz_policy
+tests_fuzz_fuzz_policy_SOURCES = tests/fuzz/fuzz_policy.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_policy_LDADD = libpolicy.la $(FUZZ_LIBS)

@@ -62,9 +62,14 @@ ctl_sample(unsigned type)
         break;
     case CTL_CLIENT_ADD:
     case CTL_WELCOME:
+    case CTL_CLIENT_LIMITS:
         m.client.resume = 1;
         m.client.g = sample_geometry;
         m.client.limits.sessions = 100;
+        m.client.limits.account = ACCOUNTS_MAX - 1;
+        m.client.limits.rules.n_ports = ACCOUNT_RANGES;
+        m.client.limits.rules.n_peers = ACCOUNT_PEERS;
+        m.client.limits.rules.peer[1].bits = 128;
         m.client.id = CLIENTS_MAX - 1;
         break;
     case CTL_CLIENT_GONE:
@@ -91,6 +96,12 @@ ctl_sample(unsigned type)
     case CTL_DENIED:
         m.text.arg = DENIED_INTERNAL;
         memcpy(m.text.text, "no memory", 10);
+        break;
+    case CTL_DENIAL:
+        m.denial.account = ACCOUNTS_MAX - 1;
+        m.denial.client = CLIENTS_MAX - 1;
+        m.denial.rule = RULE_PEERS;
+        m.denial.proto = IPPROTO_TCP;
         break;
     case CTL_SESSION_LIST:
         ctl_sample_sessions(&m);

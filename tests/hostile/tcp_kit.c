@@ -89,7 +89,8 @@ kit_restart(struct kit *k)
 void
 kit_attach(struct kit *k, unsigned client, bool resume)
 {
-    static const struct sess_limits limits = {.sessions = 32, .half_open = 8};
+    struct sess_limits limits = {.sessions = 32, .half_open = 8};
+    account_rules_any(&limits.rules);
     struct kit_client *c = &k->c[client];
     cr_assert_eq(
         serve_add(&k->serve, client, &c->v, &limits, resume, c->to_domain[0], c->to_client[1]),

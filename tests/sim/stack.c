@@ -113,6 +113,7 @@ limits(const struct stack *s, enum stack_up up)
     static struct sess_limits l;
     l.sessions = up == STACK_TCP ? s->cfg.tcp_sessions : s->cfg.udp_sessions;
     l.half_open = s->cfg.half_open;
+    account_rules_any(&l.rules);
     return &l;
 }
 

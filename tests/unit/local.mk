@@ -28,10 +28,20 @@ tests_unit_test_region_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_config
-tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_account.c \
-	domains/sup_config.c domains/sup_value.c policy/topology.c
-nodist_tests_unit_test_config_SOURCES = policy/accounts_text.h
-tests_unit_test_config_LDADD = $(UNIT_LIBS) $(CONFFILE_LIBS)
+tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_config.c \
+	domains/sup_value.c policy/topology.c
+tests_unit_test_config_LDADD = libpolicy.la $(UNIT_LIBS) $(CONFFILE_LIBS)
+UNIT_TESTS += tests/unit/test_policy
+tests_unit_test_policy_LDADD = libpolicy.la $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_account
+tests_unit_test_account_SOURCES = tests/unit/test_account.c
+tests_unit_test_account_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_account
+tests_unit_test_tcp_account_SOURCES = tests/unit/test_tcp_account.c $(TCP_KIT)
+tests_unit_test_tcp_account_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_udp_account
+tests_unit_test_udp_account_SOURCES = tests/unit/test_udp_account.c tests/unit/udp_test.h $(UDP_KIT)
+tests_unit_test_udp_account_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_http
 tests_unit_test_http_LDADD = libhttp.la $(CRITERION_LIBS)
 BADWIRE_LIBS = libbadwire.la libproto.la $(CONFUSE_LIBS) $(CRITERION_LIBS)

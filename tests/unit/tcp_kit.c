@@ -29,6 +29,7 @@ kit_prepare(struct kit *k)
                                  .runs = 4096,
                                  .key = {1, 2, 3}};
     k->limits = (struct sess_limits){.sessions = KIT_SESSIONS, .half_open = 8};
+    account_rules_any(&k->limits.rules);
     k->geometry = (struct arena_geometry){.n_slots = KIT_SLOTS,
                                           .n_tx_pages = KIT_SLOTS * KIT_TX_PAGES,
                                           .n_rx_pages = KIT_RX_PAGES,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What bulkheadd is told: the configuration file, the values that command line and file
- * share, accounts, and the table of who may map what.
+ * share, and the table of who may map what.
  */
 #include <criterion/criterion.h>
 
@@ -37,15 +37,6 @@ read_conf(struct sup_conf *c, const char *text)
     const char *path = file_with(text);
     sup_conf_init(c);
     int rc = sup_conf_file(c, path, err, sizeof err);
-    unlink(path);
-    return rc;
-}
-
-static int
-read_accounts(struct accounts *as, const char *text)
-{
-    const char *path = file_with(text);
-    int rc = accounts_read(as, path, err, sizeof err);
     unlink(path);
     return rc;
 }
@@ -162,7 +153,7 @@ Test(config, the_whole_is_checked)
 }
 
 /* Protects: texts that are almost a number or an address are neither. */
-Test(config, addresses_and_sizes_are_parsed_strictly)
+Test(config, addresses_are_parsed_strictly)
 {
     static const char *const bad[] = {"",
                                       "10.0.0.1/",
@@ -180,87 +171,6 @@ Test(config, addresses_and_sizes_are_parsed_strictly)
     cr_assert_eq(a, 0xfffefdfcu);
     cr_assert_eq(p, 32);
     cr_assert_not(sup_parse_v4("10.0.0.1/8", &a, NULL), "no prefix wanted");
-
-    uint64_t n;
-    static const char *const bad_size[] = {
-        "", "-1", " 1", "1X", "1MB", "M", "0x10", "18446744073709551616", "17179869184G"};
-    for (unsigned i = 0; i < ARRAY_LEN(bad_size); i++)
-        cr_expect_not(sup_parse_bytes(bad_size[i], &n), "\"%s\"", bad_size[i]);
-    cr_assert(sup_parse_bytes("17179869183G", &n));
-    cr_assert_eq(n, 17179869183ull << 30);
-    cr_assert(sup_parse_bytes("64m", &n));
-    cr_assert_eq(n, 64u << 20);
-    cr_assert(sup_parse_bytes("4096", &n));
-    cr_assert_eq(n, 4096);
-}
-
-/* Protects: the first account that names the uid or one of the groups decides, a denial
- * before a grant included; who is named by none is turned away. */
-Test(accounts, the_first_match_decides)
-{
-    struct accounts as;
-    cr_assert_eq(read_accounts(&as,
-                               "account \"out\" { uids = {\"7\"} deny = true }\n"
-                               "account \"staff\" { gids = {\"100\", \"200\"} arena = \"1M\"\n"
-                               "  sessions = 5 half_open = 6 clients = 7 }\n"
-                               "account \"eight\" { uids = {\"7\", \"8\"} }\n"),
-                 0, "%s", err);
-    const gid_t g200[] = {1, 200}, g1[] = {1};
-    const struct account *a = accounts_find(&as, 7, g200, 2);
-    cr_assert_not_null(a);
-    cr_assert(a->deny);
-    a = accounts_find(&as, 8, g200, 2);
-    cr_assert_str_eq(a->name, "staff");
-    cr_assert_eq(a->arena, 1u << 20);
-    cr_assert_eq(a->sessions, 5);
-    cr_assert_eq(a->half_open, 6);
-    cr_assert_eq(a->clients, 7);
-    cr_assert_not(a->deny);
-    cr_assert_str_eq(accounts_find(&as, 8, g1, 1)->name, "eight");
-    cr_assert_null(accounts_find(&as, 9, g1, 1));
-    cr_assert_null(accounts_find(&as, 0, NULL, 0), "root is nobody special");
-    accounts_free(&as);
-    cr_assert_eq(read_accounts(&as, ""), 0);
-    cr_assert_null(accounts_find(&as, 0, g1, 1), "no accounts: nobody");
-    accounts_free(&as);
-}
-
-/* Protects: the accounts that are built in admit everybody, within bounds. */
-Test(accounts, the_built_in_ones_admit_everybody)
-{
-    struct accounts as;
-    cr_assert_eq(accounts_read(&as, NULL, err, sizeof err), 0, "%s", err);
-    const struct account *a = accounts_find(&as, 12345, NULL, 0);
-    cr_assert_not_null(a);
-    cr_assert_not(a->deny);
-    cr_assert_gt(a->arena, 0);
-    cr_assert_gt(a->clients, 0);
-    accounts_free(&as);
-}
-
-/* Protects: a mistake in the accounts is refused and named, never read as something else. */
-Test(accounts, mistakes_are_named)
-{
-    static const struct {
-        const char *text, *what;
-    } bad[] = {
-        {"account \"a\" { uids = {\"no-such-user-here\"} }", "no-such-user-here"},
-        {"account \"a\" { gids = {\"no-such-group-here\"} }", "no-such-group-here"},
-        {"account \"a\" { uids = {\"-1\"} }", "-1"},
-        {"account \"a\" { uids = {\"4294967295\"} }", "4294967295"},
-        {"account \"a\" { arena = \"lots\" }", "arena"},
-        {"account \"a\" { sessions = -1 }", "sessions"},
-        {"account \"a\" { clients = 129 }", "clients"},
-        {"account \"a\" { sesions = 1 }", "sesions"},
-        {"account \"a\" { }\naccount \"a\" { }", "a"},
-        {"acount \"a\" { }", "acount"},
-    };
-    struct accounts as;
-    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
-        cr_expect_eq(read_accounts(&as, bad[i].text), EXIT_CONFIG, "accepted: %s", bad[i].text);
-        cr_expect(strstr(err, bad[i].what) != NULL, "no %s: %s", bad[i].what, err);
-        cr_expect(strstr(err, "/tmp/bulkhead-test-") == err, "no file: %s", err);
-    }
 }
 
 static const struct topo_grant *

@@ -71,6 +71,7 @@ int
 kit_attach(struct kit *k, uint32_t client)
 {
     struct sess_limits limits = {.sessions = KIT_SLOTS - 1};
+    account_rules_any(&limits.rules);
     return udp_ops.client_add(kit_transport(k), client, &k->arena[client], &limits);
 }
 
