@@ -289,8 +289,8 @@ sup_policy_denied(struct sup_dom *d, const struct account_denial *m)
     const struct sup_account *n = &s->account[m->account];
     const struct sup_client *c = s->by_id[m->client];
     char what[160], more[64] = "";
-    if (!sup_client_of(d, m->client) || !n->used)
-        return; /* not its client: it cannot know of it */
+    if (!sup_client_of(d, m->client) || !n->used || (c != NULL && c->number != n))
+        return; /* not its client, or not (any more) of that account */
     describe(m, what, sizeof what);
     if (m->suppressed != 0)
         snprintf(more, sizeof more, " (and %u more since the last one)", m->suppressed);

@@ -211,6 +211,8 @@ static const char *
 take_packets(struct policy_account *a, const char *v)
 {
     const char *wrong = take_rate(&a->rules[ACCOUNT_TCP].packets, v);
+    if (wrong == NULL && a->rules[ACCOUNT_TCP].packets == 0)
+        return "must be 1 to 1000000000 a second, or any";
     a->rules[ACCOUNT_UDP].packets = a->rules[ACCOUNT_TCP].packets;
     return wrong;
 }

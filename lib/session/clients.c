@@ -59,9 +59,15 @@ clients_limits(struct clients *cs, uint32_t id, const struct sess_limits *limits
     struct client *c = clients_get(cs, id);
     if (c == NULL || limits->account >= ACCOUNTS_MAX)
         return;
+    const struct account_rules *old = &c->limits.rules, *new = &limits->rules;
+    bool other = old->connects != new->connects || old->packets != new->packets ||
+                 old->bytes != new->bytes;
     account_leave(cs, c);
     c->limits = *limits;
     account_join(cs, c);
+    struct account *a = client_account(cs, c);
+    if (other) /* what was to be paid for at the old rates is no measure of the new ones */
+        a->connects = a->packets = a->bytes = 0;
 }
 
 int

@@ -157,6 +157,14 @@ tcp_client_limits(struct transport *tr, uint32_t client, const struct sess_limit
 {
     struct tcp *t = (struct tcp *)(void *)tr;
     clients_limits(t->clients, client, limits);
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        struct tcb *c = &t->tcb[i];
+        if (!c->used || c->link.client != client || c->booked == 0)
+            continue;
+        c->booked = 0; /* who waits asks again: the rate may be another one */
+        c->book_at = 0;
+        work_add(t, c);
+    }
 }
 
 static bool

@@ -211,6 +211,7 @@ Test(policy, mistakes_have_a_place_and_a_remedy)
         {"account a { cgroups = {\"web\"} }", "f:1:24: ", "\"/path\""},
         {"account a { cgroups = {\"/a/../b\"} }", "f:1:24: ", "\"/path\""},
         {"account a { packets = 1k }", "f:1:23: ", "a second"},
+        {"account a { packets = 0 }", "f:1:23: ", "1 to 1000000000"},
         {"account a { connects_burst = 0 }", "f:1:30: ", "1 to 1000000"},
         {"account a { bandwidth = 7999 }", "f:1:25: ", "\"100M\""},
         {"account a { sessions = 1\n sessions = 2 }", "f:2:2: ", "twice"},

@@ -237,6 +237,13 @@ Test(tcp_account, bandwidth)
     cr_assert_eq(bytes, 60000, "%u: all of it in the end", bytes);
     cr_assert(tcp_validate(k.t));
     cr_assert_gt(tcp_deadline(k.t), k.now, "nothing is due");
+
+    k.t->clients->account[0].bytes = k.now + 100 * NS_S;
+    kit_write(&k, &c, 10000);
+    cr_assert_eq(sent_in(&c, NS_S), 0);
+    k.limits.rules.bytes = RATE_ANY;
+    tcp_ops.client_limits((struct transport *)(void *)k.t, 0, &k.limits);
+    cr_assert_eq(sent_in(&c, NS_S), 10000, "who waited for the old rate asks again");
     kit_end(&k);
 }
 
