@@ -106,9 +106,19 @@ Test(udp_account, rate)
     for (unsigned i = 0; i < k.n_out; i++)
         n[k.out[i].sport - 4000]++;
     kit_done(&k);
+    limits.account = 5; /* another account, as slow: who waits must be found there */
+    rules();
+    k.u->clients.account[5].packets = k.now + 640 * NS_MS;
+    kit_step(&k, NULL, 0);
+    for (unsigned i = 0; i < k.n_out; i++)
+        n[k.out[i].sport - 4000]++;
+    kit_done(&k);
     cr_assert_eq(kit_op(&k, sess[0], REQ_CLOSE), 0);
+    cr_assert(udp_validate(k.u));
+    limits.account = 6;
     limits.rules.packets = RATE_ANY;
     rules();
+    cr_assert(udp_validate(k.u));
     for (unsigned i = 0; i < 40; i++) {
         kit_step(&k, NULL, 0);
         for (unsigned o = 0; o < k.n_out; o++)
