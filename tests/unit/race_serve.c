@@ -112,7 +112,8 @@ domain(void *arg)
 static void
 set_up(bool is_tcp)
 {
-    static const struct sess_limits limits = {.sessions = 8, .half_open = 4};
+    struct sess_limits limits = {.sessions = 8, .half_open = 4};
+    account_rules_any(&limits.rules);
     static const struct udp_config udp = {.n_sessions = 16, .sndbuf = 20000, .rcvbuf = 20000};
     static const struct tcp_config tcp = {
         .n_sessions = 64, .half_open = 4, .orphans = 16, .sndbuf = 20000, .rcvbuf = 20000};
