@@ -22,12 +22,14 @@ burn(double seconds, double share)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         share = share - 1;
     }
-    for (double t = chan_now(), end = t + seconds; t < end; t += 0.01) {
+    double t = chan_now(), end = t + seconds;
+    while (t < end) {
         while (chan_now() < t + 0.01 * share)
             ;
         double left = t + 0.01 - chan_now();
         if (left > 0)
             usleep((unsigned)(left * 1e6));
+        t += 0.01;
     }
 }
 
