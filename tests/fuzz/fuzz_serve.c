@@ -73,7 +73,8 @@ transport(void)
 static void
 attach(uint32_t client, bool resume)
 {
-    static const struct sess_limits limits = {.sessions = SLOTS - 1, .half_open = 4};
+    struct sess_limits limits = {.sessions = SLOTS - 1, .half_open = 4};
+    account_rules_any(&limits.rules);
     expect(serve_add(&w.s, w.s.first + client, &w.v[client], &limits, resume, -1, -1) == 0);
 }
 
