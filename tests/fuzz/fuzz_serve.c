@@ -194,6 +194,10 @@ static void
 check(void)
 {
     expect(w.is_tcp ? tcp_validate(w.tcp) : udp_validate(w.udp));
+    const struct served *c = &w.s.c[FOE]; /* an index that cannot be was not believed */
+    expect(!c->used || c->req.seen_tail - c->req.released <= geometry.n_req);
+    expect(!c->used || c->evt.submitted - c->evt.seen_head <= geometry.n_evt ||
+           c->evt.poisoned);
     expect(w.s.c[FRIEND].used && !w.s.c[FRIEND].poisoned && !w.s.c[FRIEND].gone);
 }
 
