@@ -139,7 +139,9 @@ flood(int s, const struct flood *f, unsigned kind, double rate, double seconds)
         double missed = (double)(now - before) / 1e9 * rate;
         before = now;
         due = rate == 0 ? 64 : due + (missed < most ? missed : most);
-        for (; due >= 1; due--, i++) {
+        unsigned burst = (unsigned)due;
+        due -= burst;
+        for (; burst != 0; burst--, i++) {
             size_t len = kinds[kind].make(f, p, i);
             if (send(s, p, len, 0) == (ssize_t)len)
                 sent++;
