@@ -223,6 +223,12 @@ serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
         serve_open(s, i, r, &reply);
     } else if (r->op == REQ_MINT) {
         serve_mint(c, r, &reply);
+    } else if (r->op == REQ_REDEEM) {
+        serve_redeem(s, i, r, &reply, now);
+    } else if (serve_given(s, i, r, &reply, now)) {
+        ;
+    } else if (r->op == REQ_DELEGATE) {
+        serve_delegate(s, i, r, &reply, now);
     } else if (r->op == REQ_REVOKE) {
         serve_revoke(s, i, r, &reply, now);
     } else {
@@ -231,13 +237,15 @@ serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
     if (r->op == REQ_MINT && reply.err == 0)
         serve_tell_minted(c, &reply);
     else if (wants_reply(r->op))
-        serve_tell(c, &reply, r->op == REQ_SOCKET && reply.err == 0 ? reply.slot : SESS_NONE);
+        serve_tell(c, &reply,
+                   (r->op == REQ_SOCKET || r->op == REQ_REDEEM) && reply.err == 0 ? reply.slot
+                                                                                  : SESS_NONE);
 }
 
-/* Publish what was written to the client's event ring, and wake it if it sleeps. */
-static void
-publish(struct serve *s, struct served *c)
+void
+serve_publish(struct serve *s, uint32_t i)
 {
+    struct served *c = &s->c[i];
     if (c->evt.my_tail == c->evt_rung)
         return;
     ring_submit(&c->evt);
@@ -281,8 +289,10 @@ serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
 {
     struct served *c = &s->c[i];
     struct sess_req r[REQUESTS_A_TURN];
+    if (c->tell_given)
+        serve_tell_given(s, i);
     uint32_t room = min_u32(ring_space(&c->evt, REQUESTS_A_TURN), most);
-    if (room != 0)
+    if (room != 0 && !c->tell_given)
         bit_clear(s->blocked, i);
     unsigned n = reqring_take_batch(&c->req, c->v.req, r, room);
     if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
@@ -306,7 +316,7 @@ serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
     serve_batch(s, i, r, n, now);
     if (bell_due(&c->space))
         bell_ring(&c->space);
-    publish(s, c);
+    serve_publish(s, i);
     return n;
 }
 
@@ -375,7 +385,7 @@ client_events(struct serve *s, uint32_t i)
         poison(s, i, "impossible event ring index");
         return n;
     }
-    publish(s, c);
+    serve_publish(s, i);
     return n;
 }
 

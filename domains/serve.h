@@ -22,8 +22,9 @@ RING_DEFINE(evtring, struct sess_evt)
 
 struct served {
     bool used;
-    bool gone;     /* the client died; waiting for its sessions to end */
-    bool poisoned; /* it broke its ring: not served any more */
+    bool gone;       /* the client died; waiting for its sessions to end */
+    bool poisoned;   /* it broke its ring: not served any more */
+    bool tell_given; /* EVT_GIVEN waits for room in its ring */
     uint32_t quiet_turns;
     uint32_t rung_for_nothing; /* its bell, since it last had a request */
     ns_t deaf_until;           /* and so it is not listened to; 0: it is */
@@ -122,5 +123,23 @@ uint64_t serve_name_accepted(struct served *c, uint32_t sess, uint64_t creator);
 void serve_mint(struct served *c, const struct sess_req *r, struct sess_evt *reply);
 void serve_revoke(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
                   ns_t now);
+
+/* ---- serve_give.c, for serve.c ---- */
+
+void serve_delegate(struct serve *s, uint32_t i, const struct sess_req *r,
+                    struct sess_evt *reply, ns_t now);
+void serve_redeem(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
+                  ns_t now);
+/* Was it a request about a slot whose session was given away? Then it is done. */
+bool serve_given(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
+                 ns_t now);
+/* Its creator was revoked. */
+void serve_given_ended(struct serve *s, uint32_t i, uint32_t slot, uint64_t handle, ns_t now);
+void serve_tell_given(struct serve *s, uint32_t i);
+void serve_given_take_up(struct serve *s, uint32_t i);
+
+/* serve.c: make visible what was written to the client's event ring, and wake it if it sleeps.
+ */
+void serve_publish(struct serve *s, uint32_t i);
 
 #endif

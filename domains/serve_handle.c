@@ -108,14 +108,19 @@ serve_mint(struct served *c, const struct sess_req *r, struct sess_evt *reply)
 
 struct ending {
     struct serve *s;
+    uint32_t i;
     ns_t now;
 };
 
 /* The session ends, and all that is left to its client is to let it go. */
 static void
-end_session(void *ctx, uint32_t sess)
+end_session(void *ctx, uint32_t sess, uint64_t given)
 {
     const struct ending *e = ctx;
+    if (given != HANDLE_NONE) {
+        serve_given_ended(e->s, e->i, sess, given, e->now);
+        return;
+    }
     struct sess_req r = {.op = REQ_REVOKE};
     struct sess_evt none = {0};
     e->s->ops->request(e->s->tr, sess, &r, &none, e->now);
@@ -126,7 +131,7 @@ serve_revoke(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_
              ns_t now)
 {
     struct served *c = &s->c[i];
-    struct ending e = {s, now};
+    struct ending e = {s, i, now};
     uint32_t object;
     if (handle_revoke_creator(c->handles, r->handle, end_session, &e) != 0)
         return;
@@ -137,7 +142,7 @@ serve_revoke(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_
     }
     (void)handle_revoke_below(c->handles, r->handle);
     if (handle_is_last(c->handles, r->handle))
-        end_session(&e, object);
+        end_session(&e, object, HANDLE_NONE);
     else
         handle_drop(c->handles, r->handle);
 }

@@ -96,6 +96,7 @@ serve_take_up(struct serve *s, uint32_t i)
         s->ops->info(s->tr, sess, &info) && info.sess == sess && has_slot(&o, &info))
         atomic_store_explicit(told(c, info.slot), 1, memory_order_relaxed);
     handle_drop_untold(c->handles, last->handle);
+    serve_given_take_up(s, i);
     /* A session that did not survive the crash may be somebody else's by now. */
     (void)handle_sweep(c->handles, known, &o);
     for (uint32_t at = 0; s->ops->info(s->tr, at, &info); at = info.sess + 1)

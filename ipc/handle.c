@@ -103,7 +103,7 @@ get(const struct handle_table *t, uint64_t handle, uint32_t need, bool creator,
     uint32_t i = entry_of(t, handle);
     if (i == NONE || is_creator(t, i) != creator)
         return EBADF;
-    if ((need & ~(uint32_t)t->e[i].rights) != 0)
+    if ((need & ~(uint32_t)t->e[i].rights) != 0 || (t->e[i].rights & HANDLE_GIVEN))
         return EACCES;
     *object = t->e[i].object;
     return 0;
@@ -120,6 +120,34 @@ handle_get_creator(const struct handle_table *t, uint64_t handle, uint32_t need,
                    uint32_t *range)
 {
     return get(t, handle, need, true, range);
+}
+
+uint32_t
+handle_rights(const struct handle_table *t, uint64_t handle)
+{
+    uint32_t i = entry_of(t, handle);
+    return i == NONE ? 0 : t->e[i].rights & RIGHT_ALL;
+}
+
+uint64_t
+handle_first(const struct handle_table *t, uint64_t handle)
+{
+    uint32_t i = entry_of(t, handle);
+    if (i == NONE || is_creator(t, i))
+        return HANDLE_NONE;
+    while (!is_first(t, t->e[i].parent))
+        i = t->e[i].parent;
+    return handle_of(t, i);
+}
+
+bool
+handle_get_given(const struct handle_table *t, uint64_t handle, uint32_t *slot)
+{
+    uint32_t i = entry_of(t, handle);
+    if (i == NONE || !(t->e[i].rights & HANDLE_GIVEN))
+        return false;
+    *slot = t->e[i].object;
+    return true;
 }
 
 bool

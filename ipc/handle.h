@@ -39,7 +39,8 @@ enum right { /* as BH_RIGHT_* in bulkhead.h */
 #define HANDLE_CREATOR 0x1000u /* a creator's */
 #define HANDLE_UNTOLD 0x2000u  /* its client may not know of it yet */
 #define HANDLE_DROPPED 0x4000u /* nobody's any more; stays for what was minted from it */
-#define HANDLE_FLAGS (HANDLE_CREATOR | HANDLE_UNTOLD | HANDLE_DROPPED)
+#define HANDLE_GIVEN 0x8000u   /* of a session that was handed to another table */
+#define HANDLE_FLAGS (HANDLE_GIVEN | HANDLE_CREATOR | HANDLE_UNTOLD | HANDLE_DROPPED)
 
 #define HANDLE_NONE 0ull /* generation 0 is never valid */
 
@@ -94,6 +95,18 @@ must_check int handle_get(const struct handle_table *t, uint64_t handle, uint32_
 must_check int handle_get_creator(const struct handle_table *t, uint64_t handle, uint32_t need,
                                   uint32_t *range);
 
+/* The rights that it has, 0 if it is dead. */
+uint32_t handle_rights(const struct handle_table *t, uint64_t handle);
+/* The handle for the same session that all others were minted from; HANDLE_NONE if it is dead.
+ * As much work as there are handles between. */
+uint64_t handle_first(const struct handle_table *t, uint64_t handle);
+
+/* The session is another table's: of its handles only this first one stays, for a slot that it
+ * had, and the rights go. May be called again. */
+void handle_make_given(struct handle_table *t, uint64_t handle, uint32_t slot);
+/* False: it is not such a handle. */
+bool handle_get_given(const struct handle_table *t, uint64_t handle, uint32_t *slot);
+
 /* Is it alive, whatever it is for, and may be named? */
 bool handle_lives(const struct handle_table *t, uint64_t handle);
 
@@ -123,12 +136,15 @@ uint32_t handle_revoke_below(struct handle_table *t, uint64_t handle);
 /* All handles of the session die. */
 uint32_t handle_revoke_all(struct handle_table *t, uint64_t handle);
 
+/* given: 0, or the handle of what was given; object is its slot then. */
+typedef void handle_end(void *ctx, uint32_t object, uint64_t given);
+
 /* A creator dies, and with it those minted from it. Sessions that were opened from them are
  * told to `end`, and their handles are under no creator then: they are needed to let the
  * session go. May be called again after a crash in the middle. Returns how many creators died.
  */
-uint32_t handle_revoke_creator(struct handle_table *t, uint64_t handle,
-                               void (*end)(void *ctx, uint32_t object), void *ctx);
+uint32_t handle_revoke_creator(struct handle_table *t, uint64_t handle, handle_end *end,
+                               void *ctx);
 
 /* Every session's handle whose object is not wanted (`keep` says no) dies, with what was minted
  * from it: after a crash a table may name what went with it. Returns how many died. */

@@ -146,6 +146,19 @@ handle_revoke_all(struct handle_table *t, uint64_t handle)
     return revoke(t, i);
 }
 
+void
+handle_make_given(struct handle_table *t, uint64_t handle, uint32_t slot)
+{
+    uint32_t i = entry_there(t, handle);
+    if (i == NONE || is_creator(t, i) || !is_first(t, t->e[i].parent))
+        return;
+    t->e[i].rights = HANDLE_GIVEN; /* dropped or not: it can be named again */
+    in_this_order();
+    t->e[i].object = slot;
+    while (t->e[i].child != NONE)
+        (void)revoke(t, t->e[i].child);
+}
+
 /* The first of what hangs on creator i is a session's: it hangs on nothing any more. */
 static void
 set_free(struct handle_table *t, uint32_t i)
@@ -160,8 +173,7 @@ set_free(struct handle_table *t, uint32_t i)
 }
 
 uint32_t
-handle_revoke_creator(struct handle_table *t, uint64_t handle,
-                      void (*end)(void *ctx, uint32_t object), void *ctx)
+handle_revoke_creator(struct handle_table *t, uint64_t handle, handle_end *end, void *ctx)
 {
     uint32_t root = entry_of(t, handle), died = 0;
     if (root == NONE || !is_creator(t, root))
@@ -178,7 +190,8 @@ handle_revoke_creator(struct handle_table *t, uint64_t handle,
         } else if (is_creator(t, child)) {
             i = child;
         } else {
-            end(ctx, t->e[child].object);
+            end(ctx, t->e[child].object,
+                t->e[child].rights & HANDLE_GIVEN ? handle_of(t, child) : HANDLE_NONE);
             set_free(t, i);
         }
     }
@@ -191,7 +204,8 @@ handle_sweep(struct handle_table *t, bool (*keep)(void *ctx, uint32_t object), v
 {
     uint32_t died = 0;
     for (uint32_t i = 0; i < t->n; i++)
-        if (t->e[i].rights != 0 && !is_creator(t, i) && !keep(ctx, t->e[i].object))
+        if (t->e[i].rights != 0 && !(t->e[i].rights & (HANDLE_CREATOR | HANDLE_GIVEN)) &&
+            !keep(ctx, t->e[i].object))
             died += revoke(t, i);
     return died;
 }

@@ -131,6 +131,28 @@ int bh_mint(int fd, unsigned rights);
 int bh_rights(int fd);
 int bh_revoke(int fd);
 
+/* Hand a socket to another process. bh_delegate makes a token, which is good once and for 30
+ * seconds; whoever has it gets the socket from bh_redeem, with the rights of fd, as a
+ * descriptor of its own, with all that was received and not read, and that was sent and is not
+ * acknowledged: that lies in the taker's memory then. A listener brings along the connections
+ * that bh_accept had not been told of. What is left to the giver is fd, which can do nothing
+ * (EACCES) but be revoked
+ * - then the taker's calls fail with ECONNABORTED and a connection is reset - and closed, which
+ * leaves the socket to the taker; so does the giver's end. Between bh_delegate and bh_redeem
+ * the giver should not use the socket.
+ *
+ * bh_delegate: EACCES without BH_RIGHT_DELEGATE; ENOBUFS if 16 tokens are out; ELOOP for a
+ * socket that went through two hands already. bh_redeem: ENOENT if the token is none, was used,
+ * is too old, or stands for what was closed or revoked meanwhile; EMFILE and ENOBUFS if this
+ * process has no room (the token stays good); EINVAL if the socket is this process's own. */
+struct bh_token {
+    uint64_t word[3];
+    uint32_t type;
+    uint32_t reserved;
+};
+int bh_delegate(int fd, struct bh_token *token);
+int bh_redeem(const struct bh_token *token);
+
 /* A creator is what sockets are made from. bh_creator is a descriptor for the one that this
  * process got from the daemon, of SOCK_STREAM or SOCK_DGRAM; bh_socket makes its sockets from
  * it, and fails with EACCES once it was closed or revoked. bh_mint_ports makes a narrower one:

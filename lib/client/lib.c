@@ -253,6 +253,9 @@ on_reply(struct lib *l, struct att *a, const struct sess_evt *e)
 {
     if (e->cookie == 0)
         return; /* nobody wanted it */
+    struct sock *s = NULL;
+    if ((e->cookie & COOKIE_OP) == REQ_REDEEM && e->err == 0)
+        s = sock_redeemed(a, e);
     for (struct list *p = l->waiters.next; p != &l->waiters; p = p->next) {
         struct waiter *w = waiter_of(p);
         if (w->cookie == e->cookie) {
@@ -263,11 +266,10 @@ on_reply(struct lib *l, struct att *a, const struct sess_evt *e)
         }
     }
     /* Whoever asked gave up. A socket that nobody knows of must not stay. */
-    if ((e->cookie & COOKIE_OP) == REQ_SOCKET && e->err == 0) {
-        struct sock *s = sock_adopt(a, e->slot, e->handle);
-        if (s != NULL)
-            sock_end(l, s);
-    }
+    if ((e->cookie & COOKIE_OP) == REQ_SOCKET && e->err == 0)
+        s = sock_adopt(a, e->slot, e->handle);
+    if (s != NULL)
+        sock_end(l, s);
     if ((e->cookie & COOKIE_OP) == REQ_MINT && e->err == 0)
         tell_if_room(a, REQ_CLOSE, e->handle);
 }
@@ -293,7 +295,7 @@ on_accept(struct lib *l, struct att *a, const struct sess_evt *e)
     s->connected = true;
     s->peer = e->addr;
     s->peer_port = e->port;
-    if (listener == NULL || listener->life != SOCK_OPEN || !listener->listening) {
+    if (listener == NULL || listener->life == SOCK_CLOSING || !listener->listening) {
         sock_end(l, s); /* the listener was closed meanwhile */
         return;
     }
@@ -327,6 +329,11 @@ on_event(struct lib *l, struct att *a, const struct sess_evt *e)
             lib_wake_sock(l, s);
             sock_freed(s);
         }
+        break;
+    case EVT_GIVEN:
+        s = event_sock(a, e->slot);
+        if (s != NULL)
+            sock_given(l, s, e->handle);
         break;
     case EVT_REVOKED:
         s = event_sock(a, e->slot);

@@ -7,7 +7,7 @@ lib_LTLIBRARIES += libbulkhead.la libbulkhead-event.la
 CLIENT_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_RUN_DIR='"$(bulkheadrundir)"' \
 	-DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 CLIENT_SOURCES = \
-	lib/client/att.c lib/client/attach.c lib/client/bulkhead.h lib/client/dgram.c \
+	lib/client/att.c lib/client/attach.c lib/client/bulkhead.h lib/client/delegate.c lib/client/dgram.c \
 	lib/client/handle.c lib/client/hooks.h \
 	lib/client/io.c lib/client/ioctl.c lib/client/lib.c lib/client/name.c lib/client/opt.c \
 	lib/client/pages.c lib/client/poll.c lib/client/private.h lib/client/request.c \

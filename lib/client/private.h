@@ -105,6 +105,7 @@ struct sock {
     uint8_t life;
     bool nonblock;
     bool closed;     /* it has no descriptor any more; ends when nobody uses it */
+    bool given;      /* it is another process's: it can be revoked, and closed */
     bool revoked;    /* by whoever it is from: nothing is left but to close it */
     bool gone;       /* the domain freed the slot before we asked */
     bool listening;  /* bh_listen succeeded, and no shutdown since */
@@ -153,6 +154,7 @@ struct desc {
     uint16_t port[2];    /* a creator's: first and last */
     struct desc *parent; /* it was minted from; NULL: from none that is open */
     struct list of;      /* in sock.descs, or in att.creators */
+    bool delegated;      /* a token was made for it */
     bool dead;           /* revoked; the number is taken until it is closed */
     bool closed;
     uint32_t users;    /* calls that came in by it */
@@ -397,6 +399,10 @@ void bells_settle(struct lib *l);
 /* poll.c: what to arm for these poll(2) events */
 uint32_t poll_mask(short events);
 
+/* delegate.c */
+struct sock *sock_redeemed(struct att *a, const struct sess_evt *e);
+void sock_given(struct lib *l, struct sock *s, uint64_t handle);
+
 /* Is there an event, as far as can be seen without taking it? */
 static inline bool
 ring_rx_seen(const struct ring_rx *r)
@@ -426,6 +432,8 @@ call_err(const struct sock *s)
 {
     if (s->revoked || (call_via != NULL && call_via->dead))
         return ECONNABORTED;
+    if (s->given && list_empty(&s->accepts))
+        return EACCES;
     return s->closed || (call_via != NULL && call_via->closed) ? EBADF : 0;
 }
 

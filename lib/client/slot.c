@@ -121,6 +121,8 @@ sock_conditions(struct sock *s)
     s->starved = false;
     if (s->att->down || s->revoked)
         return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLWRNORM;
+    if (s->given && list_empty(&s->accepts))
+        return POLLERR | POLLHUP;
     if (s->listening)
         return list_empty(&s->accepts) ? 0 : POLLIN | POLLRDNORM;
     sock_look(s, &k);

@@ -190,6 +190,8 @@ do_accept(struct lib *l, struct sock *s, struct sockaddr *sa, socklen_t *len, in
     for (;;) {
         if (s->att->down)
             return -ENETDOWN;
+        if (call_err(s) != 0)
+            return -call_err(s);
         if (!s->listening)
             return -EINVAL;
         if (!list_empty(&s->accepts))

@@ -6,6 +6,7 @@
  */
 #include "private.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define FDS_START 64u
@@ -152,6 +153,17 @@ lib_sock(struct lib *l, int fd)
         errno = ECONNABORTED;
         return NULL;
     }
+    if (!d->s->given && !d->s->gone && !d->s->att->down &&
+        (atomic_load_explicit(&slot_theirs(d->s)->state, memory_order_relaxed) & SLOT_GIVEN))
+        lib_drain(l); /* it is told, or will be */
+    if (d->dead) {
+        errno = ECONNABORTED;
+        return NULL;
+    }
+    if (d->s->given && list_empty(&d->s->accepts)) {
+        errno = EACCES;
+        return NULL;
+    }
     d->users++;
     d->s->users++;
     call_via = d;
@@ -261,7 +273,7 @@ sock_end(struct lib *l, struct sock *s)
     list_remove(&s->queued);
     s->refused = s->life == SOCK_QUEUED;
     s->life = SOCK_CLOSING;
-    if (a->down || s->gone) {
+    if (a->down || s->gone || s->given) {
         sock_free(s);
         att_free_if_unused(a);
     } else {

@@ -167,8 +167,15 @@ clients_rebuild(struct clients *cs, uint32_t id)
     /* Which pages does a directory use? The stack itself serves as the mark. */
     uint32_t *mark = c->v.page_stack;
     memset(mark, 0, g->n_rx_pages * sizeof *mark);
-    for (uint32_t i = 0; i < g->n_slots; i++)
-        dir_mark(&c->v.d_slot[i].rx_dir, c->v.rx_page, g->n_rx_pages, mark);
+    for (uint32_t i = 0; i < g->n_slots; i++) {
+        struct slot_domain *d = &c->v.d_slot[i];
+        if (!(get(d->state) & SLOT_OPEN)) { /* a session on its way into it, perhaps */
+            memset((void *)&d->rx_dir, 0, sizeof d->rx_dir);
+            set(d->moved, 0);
+        }
+        dir_mark(&d->rx_dir, c->v.rx_page, g->n_rx_pages, mark);
+        fifo_moved_mark(&c->v, i, mark);
+    }
     uint32_t n_free = 0; /* never ahead of i: the marks are read before they are overwritten */
     for (uint32_t i = 0; i < g->n_rx_pages; i++)
         if (mark[i] == 0)
@@ -221,6 +228,7 @@ void
 client_slot_give(struct client *c, uint32_t slot)
 {
     fifo_rx_clear(&c->v, slot, &c->pages);
+    fifo_moved_clear(&c->v, slot, &c->pages);
     set(c->v.d_slot[slot].state, 0);
     c->v.slot_stack[c->n_slots_free++] = slot;
 }

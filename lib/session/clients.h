@@ -32,6 +32,7 @@ struct client {
     uint32_t n_sessions;   /* charged to it, orphans included */
     uint32_t n_half_open;  /* tcp: its SYN-RCVD sessions, over all listeners */
     uint64_t answers;      /* written so far */
+    uint32_t pending[16];  /* sessions that it has a token for, plus 1; some are out of date */
     uint32_t head, tail;   /* sessions with events; SESS_NONE: none */
 };
 

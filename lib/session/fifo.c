@@ -82,19 +82,112 @@ fifo_rx_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p)
     dir_clear(&v->d_slot[slot].rx_dir, v->rx_page, p);
 }
 
+static struct fifo_dir *moved_dir(const struct arena_view *v, uint32_t slot);
+
 uint32_t
 fifo_rx_pages(const struct arena_view *v, uint32_t slot)
 {
-    return dir_count(&v->d_slot[slot].rx_dir, v->rx_page, v->g.n_rx_pages);
+    const struct fifo_dir *dir = moved_dir(v, slot);
+    return dir_count(&v->d_slot[slot].rx_dir, v->rx_page, v->g.n_rx_pages) +
+           (dir != NULL ? 1 + dir_count(dir, v->rx_page, v->g.n_rx_pages) : 0);
+}
+
+void
+fifo_rx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst, uint32_t len)
+{
+    uint8_t *d = dst;
+    while (len > 0) {
+        uint32_t n = run(at, len);
+        const uint8_t *s = rx_bytes(v, slot, at);
+        if (s != NULL)
+            memcpy(d, s, n);
+        else
+            memset(d, 0, n);
+        d += n;
+        at += n;
+        len -= n;
+    }
+}
+
+/* ---- transmit bytes that came from another client ---- */
+
+#define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
+
+static struct fifo_dir *
+moved_dir(const struct arena_view *v, uint32_t slot)
+{
+    uint32_t page = get(v->d_slot[slot].moved) - 1;
+    return page < v->g.n_rx_pages
+               ? (struct fifo_dir *)(void *)(v->rx_page + (size_t)page * FIFO_PAGE)
+               : NULL;
+}
+
+struct fifo_dir *
+fifo_moved_make(const struct arena_view *v, uint32_t slot, struct page_pool *p)
+{
+    struct fifo_dir *dir = moved_dir(v, slot);
+    if (dir != NULL || p->n_free == 0)
+        return dir;
+    uint32_t page = p->stack[--p->n_free];
+    memset(v->rx_page + (size_t)page * FIFO_PAGE, 0, FIFO_PAGE);
+    atomic_store_explicit(&v->d_slot[slot].moved, page + 1, memory_order_release);
+    return moved_dir(v, slot);
+}
+
+void
+fifo_moved_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p)
+{
+    struct fifo_dir *dir = moved_dir(v, slot);
+    if (dir == NULL)
+        return;
+    uint32_t page = get(v->d_slot[slot].moved) - 1;
+    dir_clear(dir, v->rx_page, p);
+    atomic_store_explicit(&v->d_slot[slot].moved, 0, memory_order_relaxed);
+    if (p->n_free < p->n)
+        p->stack[p->n_free++] = page;
+}
+
+void
+fifo_moved_mark(const struct arena_view *v, uint32_t slot, uint32_t *mark)
+{
+    struct fifo_dir *dir = moved_dir(v, slot);
+    if (dir == NULL)
+        return;
+    mark[get(v->d_slot[slot].moved) - 1] = 1;
+    dir_mark(dir, v->rx_page, v->g.n_rx_pages, mark);
 }
 
 /* ---- transmit ---- */
+
+/* Does the byte at an offset lie among those? */
+static bool
+came_along(const struct arena_view *v, uint32_t slot, uint64_t at)
+{
+    const struct slot_domain *d = &v->d_slot[slot];
+    return unlikely(get(d->moved) != 0) && at < get(d->moved_end);
+}
+
+/* As run, of bytes that lie in one place. */
+static uint32_t
+tx_run(const struct arena_view *v, uint32_t slot, uint64_t at, uint32_t len)
+{
+    uint32_t n = run(at, len);
+    return came_along(v, slot, at) ? (uint32_t)min_u64(n, get(v->d_slot[slot].moved_end) - at)
+                                   : n;
+}
 
 /* Where the byte at an offset lies in the client's half, NULL if the client named no page that
  * exists. */
 static const uint8_t *
 tx_bytes(const struct arena_view *v, uint32_t slot, uint64_t at)
 {
+    if (came_along(v, slot, at)) {
+        const struct fifo_dir *dir = moved_dir(v, slot);
+        uint32_t page =
+            dir != NULL ? fifo_find(dir, v->rx_page, v->g.n_rx_pages, at) : UINT32_MAX;
+        return page < v->g.n_rx_pages ? v->rx_page + (size_t)page * FIFO_PAGE + at % FIFO_PAGE
+                                      : NULL;
+    }
     uint32_t n = v->g.n_tx_pages;
     uint32_t page = fifo_find(&v->c_slot[slot].tx_dir, v->tx_page, n, at);
     return page < n ? v->tx_page + (size_t)page * FIFO_PAGE + at % FIFO_PAGE : NULL;
@@ -105,7 +198,7 @@ fifo_tx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst, 
 {
     uint8_t *d = dst;
     while (len > 0) {
-        uint32_t n = run(at, len);
+        uint32_t n = tx_run(v, slot, at, len);
         const uint8_t *s = tx_bytes(v, slot, at);
         if (s != NULL)
             memcpy(d, s, n);
@@ -124,7 +217,7 @@ fifo_tx_read_csum(const struct arena_view *v, uint32_t slot, uint64_t at, void *
     uint8_t *d = dst;
     uint32_t sum = 0, done = 0;
     while (done < len) {
-        uint32_t n = run(at + done, len - done);
+        uint32_t n = tx_run(v, slot, at + done, len - done);
         const uint8_t *s = tx_bytes(v, slot, at + done);
         uint32_t part = 0; /* zeros add nothing */
         if (s != NULL)

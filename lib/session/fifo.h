@@ -30,6 +30,19 @@ void fifo_rx_clear(const struct arena_view *v, uint32_t slot, struct page_pool *
 /* Pages that the FIFO uses. For tests and assertions. */
 uint32_t fifo_rx_pages(const struct arena_view *v, uint32_t slot);
 
+/* Copy out what was received. */
+void fifo_rx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst,
+                  uint32_t len);
+
+/* The directory of transmit bytes that came from another client (move.h); made if there is
+ * none. NULL: no page. */
+struct fifo_dir *fifo_moved_make(const struct arena_view *v, uint32_t slot,
+                                 struct page_pool *p);
+/* Its pages and itself go back. */
+void fifo_moved_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p);
+/* After a crash: mark its pages, as dir_mark. */
+void fifo_moved_mark(const struct arena_view *v, uint32_t slot, uint32_t *mark);
+
 /* Transmit FIFO: copy len bytes at offset `at` out of the client's pages and return
  * their Internet sum (of what is in dst now). A page number out of bounds reads as zeros: it
  * is the client's own stream. */

@@ -59,6 +59,17 @@ struct sess_info {
     uint32_t slot; /* in the client's arena; SESS_NONE: none */
 };
 
+/* What a token stands for, and what came of it. */
+struct sess_redeem {
+    uint32_t client;     /* the giver */
+    uint32_t giver_slot; /* which is SLOT_GIVEN now */
+    uint64_t handle;     /* in the giver's table: that the token was made for */
+    bool again;          /* it is the taker's already, and the taker does not know */
+    uint32_t slot;       /* the taker's */
+    uint64_t tx_tail, rx_head;
+    uint32_t deny; /* rights that the taker has not */
+};
+
 struct transport; /* struct tcp or struct udp */
 
 struct transport_ops {
@@ -84,6 +95,23 @@ struct transport_ops {
      * EVT_ACCEPT and EVT_FREED carry the session number in `cookie`; the server turns
      * it into a handle, under the creator that EVT_ACCEPT has in `handle`. */
     bool (*next_event)(struct transport *, uint32_t client, struct sess_evt *);
+    /* A token for the session, made for this handle of its client. 0; ENOBUFS: the client has
+     * too many; ELOOP: it went through too many hands; ECONNABORTED. */
+    int (*delegate)(struct transport *, uint32_t sess, uint64_t handle, ns_t now,
+                    uint64_t token[2]);
+    /* Is it the token of this session, for a client other than the one that has it? 0, or
+     * ENOENT: it is not; EINVAL: it has the session; EAGAIN. */
+    int (*token)(struct transport *, uint32_t sess, const uint64_t token[2], uint32_t client,
+                 ns_t now, struct sess_redeem *);
+    /* Move it to the client; `root` stays with the giver to take it back. 0 or EINPROGRESS
+     * (ask again), EMFILE, ENOBUFS (nothing was moved), EBUSY, EAGAIN, ENOENT. */
+    int (*redeem)(struct transport *, uint32_t sess, uint32_t client, uint64_t root,
+                  uint32_t deny, ns_t now, struct sess_redeem *);
+    /* Revoke it, if this client gave it away by this handle. */
+    int (*take_back)(struct transport *, uint32_t sess, uint32_t client, uint64_t handle,
+                     ns_t now);
+    /* A slot that is SLOT_GIVEN is free. */
+    void (*slot_release)(struct transport *, uint32_t client, uint32_t slot);
     /* After a crash: the session has a slot, and its client does not know of it. True: it
      * will, by an EVT_ACCEPT that is queued now or later. False: it never will. */
     bool (*tell_again)(struct transport *, uint32_t sess);

@@ -145,6 +145,11 @@ struct slot_domain {
     _Atomic uint64_t tx_sent; /* transmit bytes that were sent at least once */
     _Alignas(CACHE_LINE) _Atomic uint64_t urgent; /* one past the last urgent byte, 0: none */
     _Atomic uint32_t rcvlowat;                    /* readable from so many bytes on, 0: one */
+    /* The domain's own: what came with a session from another client (move.h). */
+    _Atomic uint32_t moved;        /* page number + 1 of the directory of transmit bytes */
+    _Atomic uint64_t moved_end;    /* that lie below this */
+    _Atomic uint64_t given_handle; /* SLOT_GIVEN: what may be done with the session ... */
+    _Atomic uint32_t given;        /* ... of this number, which is another client's now */
     _Alignas(CACHE_LINE) struct fifo_dir rx_dir;
 };
 _Static_assert(sizeof(struct slot_client) == 6 * CACHE_LINE, "shared layout");
@@ -157,6 +162,7 @@ _Static_assert(sizeof(struct slot_domain) == 7 * CACHE_LINE, "shared layout");
 #define SLOT_DEAD 16u     /* reset, timed out or refused: see err */
 #define SLOT_LISTEN 32u
 #define SLOT_CONNECTING 64u
+#define SLOT_GIVEN 128u /* its session was handed to another client */
 
 /* Both sides decide readiness with these, from copies of the words. */
 static inline bool
@@ -249,6 +255,9 @@ enum req_op {
     REQ_REVOKE,     /* handle: it dies with all that was minted from it. If it was the last for
                      * its session, that is reset; so are all that were opened from a creator.
                      * Such a session stays to be closed, and EVT_REVOKED tells of it. */
+    REQ_DELEGATE,   /* handle -> addr, value: a token, which another client may redeem */
+    REQ_REDEEM,     /* addr, value: a token -> handle, slot, value = tx_tail, addr.q[0] =
+                     * rx_head to begin with, peer_v4 = rights. EINPROGRESS: ask again */
     REQ_OPS
 };
 
@@ -278,6 +287,8 @@ enum evt_kind {
     EVT_ACCEPT,    /* slot: the listener's; handle, value = slot of the new session;
                     * addr, port: its peer */
     EVT_FREED,     /* slot: tx pages and slot are the client's again */
+    EVT_GIVEN,     /* slot: its session is another's now; handle: to revoke it, or to release
+                    * the slot */
     EVT_REVOKED,   /* slot: nothing can be done with the session but to close it */
 };
 

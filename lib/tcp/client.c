@@ -16,6 +16,8 @@ tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
     t->out = NULL;
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
+        if (c->used)
+            tcp_move_client_gone(t, c, client);
         if (!c->used || c->link.client != client)
             continue;
         close_session(t, c);
@@ -42,6 +44,8 @@ tcp_client_remove(struct transport *tr, uint32_t client)
      * what it had must not pass to the next client of this number. */
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
+        if (c->used)
+            tcp_move_client_gone(t, c, client);
         if (!c->used || c->link.client != client)
             continue;
         client_forget(t->clients, &c->link, i, tcb_link_of, t);
@@ -97,6 +101,8 @@ tcp_tell_again(struct transport *tr, uint32_t sess)
 {
     struct tcp *t = (struct tcp *)(void *)tr;
     struct tcb *c = &t->tcb[sess];
+    if (get(c->mv.state) & MOVE_DONE) /* who redeemed it asks again */
+        return c->h.state != TCPS_CLOSED || !(c->h.bits & H_CLOSED);
     if (!(c->h.bits & H_ANNOUNCED))
         return c->parent != SESS_NONE; /* it waits for its handshake, or is queued already */
     if (c->h.state == TCPS_CLOSED || (c->h.bits & H_CLOSED))
@@ -185,6 +191,11 @@ const struct transport_ops tcp_ops = {
     .open = tcp_open,
     .request = tcp_request,
     .next_event = tcp_next_event,
+    .delegate = tcp_delegate,
+    .token = tcp_token,
+    .redeem = tcp_redeem,
+    .take_back = tcp_take_back,
+    .slot_release = tcp_slot_release,
     .tell_again = tcp_tell_again,
     .client_limits = tcp_client_limits,
     .denial = tcp_denial,

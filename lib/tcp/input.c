@@ -373,6 +373,10 @@ input_packet(struct tcp *t, const struct pkt *p, unsigned n)
         return;
     }
     struct tcb *c = demux_find(t, &s.dst, s.h.dport, &s.src, s.h.sport);
+    if (c != NULL && tcp_move_holds(t, c)) { /* the peer sends it again */
+        c->n_drop++;
+        return;
+    }
     if (c != NULL)
         s.seq = seq_extend(c->h.rcv_nxt, c->h.irs, s.h.seq);
     if (!take_payload(t, c, &s, &src)) {

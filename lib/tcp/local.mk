@@ -18,6 +18,7 @@ libproto_la_SOURCES += \
 	lib/tcp/info.c \
 	lib/tcp/input.c \
 	lib/tcp/isn.c \
+	lib/tcp/move.c \
 	lib/tcp/option.c \
 	lib/tcp/output.c \
 	lib/tcp/pace.c \

@@ -49,6 +49,8 @@ bool tcb_validate(const struct tcp *t, const struct tcb *c);
 
 /* ---- slot.c: what the client sees ---- */
 void slot_publish(struct tcp *t, struct tcb *c);
+/* Stream bytes that have arrived in order. */
+uint64_t slot_rx_bytes(const struct tcb *c);
 /* Believe the client's cursors as far as they are possible. False: it lied. */
 bool slot_take_cursors(struct tcp *t, struct tcb *c);
 /* Give an established session of a listener to its client. False: no room for it. */
@@ -293,6 +295,23 @@ int tcp_open(struct transport *tr, uint32_t client, const struct sess_grant *g, 
              uint32_t *slot);
 void tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
                  struct sess_evt *reply, ns_t now);
+/* ---- move.c ---- */
+int tcp_delegate(struct transport *tr, uint32_t sess, uint64_t handle, ns_t now,
+                 uint64_t token[2]);
+int tcp_token(struct transport *tr, uint32_t sess, const uint64_t token[2], uint32_t client,
+              ns_t now, struct sess_redeem *out);
+int tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
+               uint32_t deny, ns_t now, struct sess_redeem *out);
+int tcp_take_back(struct transport *tr, uint32_t sess, uint32_t client, uint64_t handle,
+                  ns_t now);
+void tcp_slot_release(struct transport *tr, uint32_t client, uint32_t slot);
+/* Its bytes are being copied: nothing may change. */
+bool tcp_move_holds(struct tcp *t, struct tcb *c);
+/* It does not move after all. */
+void tcp_move_stop(struct tcp *t, struct tcb *c);
+void tcp_move_resume(struct tcp *t, struct tcb *c);
+void tcp_move_settle(struct tcp *t, uint32_t client, const struct arena_view *v);
+void tcp_move_client_gone(struct tcp *t, struct tcb *c, uint32_t client);
 /* ---- request.c ---- */
 /* End it now, with a RST if the peer may still believe in it. */
 void abort_session(struct tcp *t, struct tcb *c, int err);

@@ -187,6 +187,7 @@ close_session(struct tcp *t, struct tcb *c)
 {
     if (c->h.bits & H_CLOSED)
         return;
+    tcp_move_stop(t, c);
     bool honest = slot_take_cursors(t, c);
     uint64_t unread = c->h.rcv_nxt == 0
                           ? 0
@@ -228,6 +229,7 @@ revoke_session(struct tcp *t, struct tcb *c)
     if (cl == NULL || c->link.slot == SESS_NONE)
         return;
     fifo_rx_clear(&cl->v, c->link.slot, &cl->pages);
+    fifo_moved_clear(&cl->v, c->link.slot, &cl->pages);
     client_event(t->clients, &c->link, tcb_number(t, c), EVT_REVOKED, tcb_link_of, t);
 }
 
@@ -272,6 +274,8 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         reply->err = ECONNABORTED;
         return;
     }
+    if (r->op != REQ_SEND && r->op != REQ_CONSUMED && r->op != REQ_NAME && r->op != REQ_GETOPT)
+        tcp_move_stop(t, c);
     set(t->store->working, sess);
     switch ((enum req_op)r->op) {
     case REQ_BIND:
@@ -328,6 +332,8 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         break;
     case REQ_SOCKET:
     case REQ_MINT:
+    case REQ_DELEGATE:
+    case REQ_REDEEM:
     case REQ_OPS:
         reply->err = EINVAL;
         break;

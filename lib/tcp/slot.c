@@ -5,9 +5,8 @@
  */
 #include "priv.h"
 
-/* Stream bytes that have arrived in order. */
-static uint64_t
-rx_bytes(const struct tcb *c)
+uint64_t
+slot_rx_bytes(const struct tcb *c)
 {
     return c->h.rcv_nxt == 0 ? 0 : c->h.rcv_nxt - 1 - ((c->h.bits & H_FIN_RCVD) != 0);
 }
@@ -66,8 +65,10 @@ slot_publish(struct tcp *t, struct tcb *c)
     uint64_t acked = c->h.snd_una == 0 ? 0 : min_u64(c->h.snd_una - 1, c->h.tx_tail);
     if (c->h.state == TCPS_CLOSED)
         acked = c->h.tx_tail; /* nobody will send it any more */
-    atomic_store_explicit(&d->rx_tail, rx_bytes(c), memory_order_release);
+    atomic_store_explicit(&d->rx_tail, slot_rx_bytes(c), memory_order_release);
     atomic_store_explicit(&d->tx_head, acked, memory_order_release);
+    if (get(d->moved) != 0 && acked >= get(d->moved_end))
+        fifo_moved_clear(&tcb_client(t, c)->v, c->link.slot, &tcb_client(t, c)->pages);
     /* Sent once is sent, also while it is sent again. */
     uint64_t sent = c->h.snd_max == 0 ? 0 : min_u64(c->h.snd_max - 1, c->h.tx_tail);
     set(d->tx_sent, max_u64(sent, acked));
@@ -100,6 +101,15 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
         return true;
     uint64_t tx = atomic_load_explicit(&s->tx_tail, memory_order_acquire);
     uint64_t rx = atomic_load_explicit(&s->rx_head, memory_order_acquire);
+    if (tcp_move_holds(t, c))
+        return true;
+    /* A session that came from another client does not begin at 0, which its client has to take
+     * in first. */
+    bool came = (get(c->mv.state) & MOVE_DONE) != 0;
+    if ((came && tx == 0) || (c->mv.deny & SESS_DENY_SEND))
+        tx = c->h.tx_tail;
+    if ((came && rx == 0) || (c->mv.deny & SESS_DENY_RECEIVE))
+        rx = c->h.rx_head;
     if (!(c->h.bits & H_SHUT_WR) && tx != c->h.tx_tail) {
         uint64_t head = c->h.snd_una == 0 ? 0 : c->h.snd_una - 1;
         if (tx < c->h.tx_tail || tx - head > FIFO_MAX)
@@ -108,7 +118,7 @@ slot_take_cursors(struct tcp *t, struct tcb *c)
         tcb_dirty(t, c);
     }
     if (rx != c->h.rx_head) {
-        uint64_t readable = rx_bytes(c);
+        uint64_t readable = slot_rx_bytes(c);
         if (rx < c->h.rx_head || rx > readable)
             return false;
         /* Emptied: the page that is begun goes back as well, so that an idle session holds

@@ -146,6 +146,7 @@ void
 tcb_free(struct tcp *t, struct tcb *c)
 {
     uint32_t i = tcb_number(t, c);
+    tcp_move_stop(t, c);
     demux_remove(t, c);
     port_release(t, c);
     wheel_remove(&t->wheel, i);
@@ -240,6 +241,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
 {
     if (c->h.state == TCPS_LISTEN)
         children_die(t, c);
+    tcp_move_stop(t, c);
     struct slot_domain *d = tcb_slot(t, c);
     if (d != NULL && err != 0)
         client_set_err(d, err);

@@ -23,6 +23,7 @@
 #include "session/clients.h"
 #include "session/turns.h"
 #include "session/fifo.h"
+#include "session/move.h"
 #include "tcp.h"
 #include "wheel.h"
 #include "wire/csum.h"
@@ -165,6 +166,7 @@ struct tcb {
     uint32_t parent; /* listener, until EVT_ACCEPT is told */
     int died_of;     /* errno for a client that was not there to be told */
     struct sess_grant grant;
+    struct sess_move mv;
     struct tcb_opts opt;
     /* -- hard -- */
     _Atomic uint32_t sel;
@@ -324,6 +326,7 @@ struct tcp {
     uint32_t *dirty; /* sessions changed in this step */
     uint32_t n_dirty;
     uint32_t port_salt;
+    uint32_t n_tokens;
     ns_t swept[CLIENTS_MAX]; /* when the client was last searched for pages */
     ns_t challenge_second;
     uint32_t challenge_n; /* left in it */

@@ -89,6 +89,7 @@ static void
 tcb_resume(struct tcp *t, struct tcb *c)
 {
     c->h = c->hard[get(c->sel) & 1];
+    tcp_move_resume(t, c);
     if (c->parent != SESS_NONE && (c->parent >= t->cfg.n_sessions || !t->tcb[c->parent].used))
         c->parent = SESS_NONE;
     tcb_soft_reset(t, c);
@@ -164,7 +165,13 @@ sessions_take_up(struct tcp *t)
         if (!c->used)
             continue;
         bool damaged = !tcb_validate(t, c);
-        if (i == guilty || damaged) {
+        /* Its listener was handed over, and it could not follow. */
+        bool left = c->parent != SESS_NONE && t->tcb[c->parent].link.client != c->link.client;
+        if (left && c->link.slot == SESS_NONE) {
+            c->link.client = t->tcb[c->parent].link.client;
+            left = false;
+        }
+        if (i == guilty || damaged || left) {
             c->rst_due = c->h.state >= TCPS_SYN_RCVD && !damaged;
             tcb_die(t, c, ECONNABORTED);
         }
@@ -224,6 +231,7 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
                const struct sess_limits *limits)
 {
     struct tcp *t = (struct tcp *)(void *)tr;
+    tcp_move_settle(t, client, v);
     int err = clients_add(t->clients, client, v, limits);
     if (err != 0)
         return err;

@@ -108,6 +108,10 @@ client_valid(const struct tcp *t, uint32_t id)
     uint32_t n = 0, half_open = 0, slots = 0, pages = 0;
     for (uint32_t i = 0; i < t->store->high; i++) {
         const struct tcb *c = &t->tcb[i];
+        if (c->used && c->mv.copying && c->mv.to_client == id) { /* on its way to it */
+            slots++;
+            pages += fifo_rx_pages(&cl->v, c->mv.to_slot);
+        }
         if (!c->used || c->link.client != id)
             continue;
         n++;
@@ -119,6 +123,8 @@ client_valid(const struct tcp *t, uint32_t id)
             return false;
         pages += fifo_rx_pages(&cl->v, c->link.slot);
     }
+    for (uint32_t i = 0; i < cl->v.g.n_slots; i++)
+        slots += (get(cl->v.d_slot[i].state) & SLOT_GIVEN) != 0;
     return n == cl->n_sessions && half_open == cl->n_half_open &&
            slots + cl->n_slots_free == cl->v.g.n_slots && page_pool_validate(&cl->pages) &&
            pages + cl->pages.n_free == cl->pages.n;

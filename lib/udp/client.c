@@ -62,6 +62,7 @@ client_add(struct transport *t, uint32_t id, const struct arena_view *v,
            const struct sess_limits *limits)
 {
     struct udp *u = udp_of(t);
+    sess_move_settle(u, id, v);
     int err = clients_add(&u->clients, id, v, limits);
     if (err)
         return err;
@@ -83,6 +84,8 @@ client_gone(struct transport *t, uint32_t id, ns_t now)
         c->gone = true;
     for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
         struct udp_sess *s = &u->sess[i];
+        if (state_of(s) != US_FREE)
+            sess_move_client_gone(u, i, id);
         if (s->client != id)
             continue;
         if (state_of(s) == US_OPEN)
@@ -107,6 +110,9 @@ client_remove(struct transport *t, uint32_t id)
     struct client *c = clients_get(&u->clients, id);
     if (c == NULL)
         return;
+    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+        if (state_of(&u->sess[i]) != US_FREE)
+            sess_move_client_gone(u, i, id);
     for (uint32_t i = 0; c->n_sessions != 0 && i < u->cfg.n_sessions; i++)
         if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id)
             sess_release(u, i);
@@ -189,6 +195,8 @@ request(struct transport *t, uint32_t sess, const struct sess_req *r, struct ses
     struct udp *u = udp_of(t);
     u->now = now;
     uint32_t state = sess < u->cfg.n_sessions ? state_of(&u->sess[sess]) : US_FREE;
+    if (state == US_OPEN && (r->op == REQ_CLOSE || r->op == REQ_REVOKE))
+        sess_move_stop(u, sess);
     if (state == US_OPEN && r->op != REQ_RELEASED) {
         reply->err = serve(u, sess, r, reply);
     } else if (state == US_FREED && r->op == REQ_RELEASED) {
@@ -228,9 +236,10 @@ next_event(struct transport *t, uint32_t client, struct sess_evt *e)
 static bool
 tell_again(struct transport *t, uint32_t sess)
 {
-    (void)t;
-    (void)sess;
-    return false;
+    const struct udp_sess *s = &udp_of(t)->sess[sess];
+    /* ... but who redeemed a token asks again for the same one. */
+    return state_of(s) == US_OPEN &&
+           (atomic_load_explicit(&s->mv.state, memory_order_relaxed) & MOVE_DONE) != 0;
 }
 
 static void
@@ -300,6 +309,11 @@ const struct transport_ops udp_ops = {
     .open = open_session,
     .request = request,
     .next_event = next_event,
+    .delegate = move_delegate,
+    .token = move_token,
+    .redeem = move_redeem,
+    .take_back = move_take_back,
+    .slot_release = move_slot_let_go,
     .tell_again = tell_again,
     .client_limits = client_limits,
     .denial = denial,

@@ -96,7 +96,7 @@ rx_refresh(struct udp *u, uint32_t sess)
 {
     struct client *c = client_of(u, sess);
     struct udp_sess *s = &u->sess[sess];
-    if (c == NULL)
+    if (c == NULL || (s->mv.deny & SESS_DENY_RECEIVE) || sess_move_holds(u, sess))
         return;
     struct slot_domain *d = &c->v.d_slot[s->slot];
     uint64_t head = atomic_load_explicit(&c->v.c_slot[s->slot].rx_head, memory_order_acquire);
@@ -150,7 +150,7 @@ deliver(struct udp *u, uint32_t sess, const struct dgram *d)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
-    if (c == NULL || (name_of(s)->bits & UN_SHUT_RD)) {
+    if (c == NULL || (name_of(s)->bits & UN_SHUT_RD) || sess_move_holds(u, sess)) {
         s->n_drop++;
         stat_inc(u->stats, STAT_drop_state);
         return;

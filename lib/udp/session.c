@@ -95,6 +95,7 @@ sess_release(struct udp *u, uint32_t sess)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
+    sess_move_stop(u, sess);
     tx_unqueue(u, sess);
     table_unlink(u, sess);
     if (c != NULL) {
@@ -124,6 +125,7 @@ sess_close(struct udp *u, uint32_t sess)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
+    sess_move_stop(u, sess);
     table_unlink(u, sess); /* others may have the port at once */
     if (c == NULL) {
         sess_finish(u, sess);

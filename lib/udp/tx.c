@@ -176,7 +176,7 @@ tx_tail(struct udp *u, uint32_t sess)
         min_u64(max_u32(s->sndbuf, u->cfg.sndbuf), (uint64_t)c->v.g.n_tx_pages * FIFO_PAGE);
     uint64_t head = tx_head(c, s);
     uint64_t tail = atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_acquire);
-    return tail - head <= most ? tail : head;
+    return tail - head <= most && !(s->mv.deny & SESS_DENY_SEND) ? tail : head;
 }
 
 /* What is in the FIFO cannot be understood any further: skip to where the client writes. */

@@ -99,6 +99,7 @@ store_resume(struct udp *u)
             u->free[u->n_free++] = i;
             continue;
         }
+        sess_move_resume(u, i);
         bool damaged = !sess_check(u, i);
         if (damaged) { /* keep the slot, lose the name */
             s->name[0] = s->name[1] = (struct udp_name){.local = ipaddr_v4_u32(0)};

@@ -14,6 +14,7 @@
 
 #include "session/clients.h"
 #include "session/fifo.h"
+#include "session/move.h"
 #include "session/turns.h"
 #include "udp.h"
 #include "wire/csum.h"
@@ -65,6 +66,7 @@ struct udp_sess {
     uint8_t mtu_disc; /* IP_PMTUDISC_* */
     bool broadcast, reuseaddr, reuseport;
     struct sess_grant grant;
+    struct sess_move mv;
     uint64_t n_rx, n_tx, n_drop; /* payload bytes, payload bytes, datagrams */
 };
 
@@ -209,6 +211,24 @@ bool sess_admits(struct udp *u, uint32_t sess, const struct ipaddr *src, uint16_
 /* 0.0.0.0 as a destination means this host; broadcast needs leave. 0 or errno. */
 int sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *dst,
                      uint16_t port);
+
+/* move.c: for the table of calls (session/ops.h) */
+int move_delegate(struct transport *tr, uint32_t sess, uint64_t handle, ns_t now,
+                  uint64_t token[2]);
+int move_token(struct transport *tr, uint32_t sess, const uint64_t token[2], uint32_t client,
+               ns_t now, struct sess_redeem *out);
+int move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
+                uint32_t deny, ns_t now, struct sess_redeem *out);
+int move_take_back(struct transport *tr, uint32_t sess, uint32_t client, uint64_t handle,
+                   ns_t now);
+void move_slot_let_go(struct transport *tr, uint32_t client, uint32_t slot);
+/* Its datagrams are being copied: nothing may change. */
+bool sess_move_holds(struct udp *u, uint32_t sess);
+/* It does not move after all. */
+void sess_move_stop(struct udp *u, uint32_t sess);
+void sess_move_resume(struct udp *u, uint32_t sess);
+void sess_move_settle(struct udp *u, uint32_t client, const struct arena_view *v);
+void sess_move_client_gone(struct udp *u, uint32_t sess, uint32_t client);
 
 /* option.c */
 int option_set(struct udp *u, uint32_t sess, int level, int name, uint64_t value);

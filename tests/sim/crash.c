@@ -179,6 +179,17 @@ dies(enum stack_up up, unsigned call)
         if (now)                                                                               \
             longjmp(death, 1);                                                                 \
     }                                                                                          \
+    static int real##_redeem(struct transport *t, uint32_t sess, uint32_t client,              \
+                             uint64_t root, uint32_t deny, ns_t at, struct sess_redeem *m)     \
+    {                                                                                          \
+        bool now = dies(up, REQ_REDEEM);                                                       \
+        if (now && !at_work->death[up].after)                                                  \
+            longjmp(death, 1);                                                                 \
+        int err = real.redeem(t, sess, client, root, deny, at, m);                             \
+        if (now)                                                                               \
+            longjmp(death, 1);                                                                 \
+        return err;                                                                            \
+    }                                                                                          \
     static bool real##_next_event(struct transport *t, uint32_t client, struct sess_evt *e)    \
     {                                                                                          \
         bool any = real.next_event(t, client, e);                                              \
@@ -196,6 +207,7 @@ stack_ops(struct stack *s, enum stack_up up)
     s->ops[up] = tcp ? tcp_ops : udp_ops;
     s->ops[up].open = tcp ? tcp_ops_open : udp_ops_open;
     s->ops[up].request = tcp ? tcp_ops_request : udp_ops_request;
+    s->ops[up].redeem = tcp ? tcp_ops_redeem : udp_ops_redeem;
     s->ops[up].next_event = tcp ? tcp_ops_next_event : udp_ops_next_event;
     return &s->ops[up];
 }

@@ -98,6 +98,8 @@ setup(void)
     memset(c, 0, arena_client_bytes(&g));
     memset(d, 0, arena_domain_bytes(&g));
     arena_view_init(&v, &g, c, d);
+    for (uint32_t i = 0; i < SLOTS; i++) /* of sessions that go on */
+        v.d_slot[i].state = SLOT_OPEN;
     for (uint32_t i = 0; i < PAGES; i++)
         fill(i, i);
     cr_assert_eq(clients_add(&cs, 0, &v, &limits), 0);

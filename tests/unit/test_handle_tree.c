@@ -80,9 +80,10 @@ Test(handle_tree, revoking_reaches_below_a_dropped_handle)
 static uint32_t ended[N], n_ended;
 
 static void
-end(void *ctx, uint32_t object)
+end(void *ctx, uint32_t object, uint64_t given)
 {
     (void)ctx;
+    (void)given;
     ended[n_ended++] = object;
 }
 
