@@ -42,4 +42,4 @@ libclient_la_LIBADD = $(EVENT_LIBS)
 
 pkgconfig_DATA += bulkhead.pc bulkhead-event.pc
 dist_man_MANS += \
-	man/bh_ev_new.3 man/bh_reserve.3 man/bh_socket.3 man/bh_watch.3 man/bulkhead.3
+	man/bh_ev_new.3 man/bh_mint.3 man/bh_reserve.3 man/bh_socket.3 man/bh_watch.3 man/bulkhead.3

@@ -2,7 +2,7 @@
 # skip, saying so, without it. To add one: NETNS_TESTS += tests/netns/test_x.sh
 NETNS_TESTS = \
 	tests/netns/test_bulk.sh tests/netns/test_checksum.sh tests/netns/test_host.sh \
-	tests/netns/test_http.sh tests/netns/test_misuse.sh tests/netns/test_path.sh \
+	tests/netns/test_hand_over.sh tests/netns/test_http.sh tests/netns/test_misuse.sh tests/netns/test_path.sh \
 	tests/netns/test_ping.sh tests/netns/test_policy.sh tests/netns/test_restart.sh tests/netns/test_udp.sh \
 	tests/netns/test_wire.sh
 dist_noinst_DATA += tests/netns/lib.sh
@@ -50,6 +50,9 @@ NETNS_TESTS += tests/netns/test_tools_kernel.sh
 
 # Many connections with the stack as the client.
 NETNS_TESTS += tests/netns/test_many.sh
+check_PROGRAMS += tests/netns/hand_over
+tests_netns_hand_over_SOURCES = tests/netns/hand_over.c
+tests_netns_hand_over_LDADD = libbulkhead.la
 check_PROGRAMS += tests/netns/many_conns
 tests_netns_many_conns_SOURCES = tests/netns/many_conns.c
 tests_netns_many_conns_LDADD = libbulkhead.la
