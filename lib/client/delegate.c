@@ -122,6 +122,11 @@ void
 sock_given(struct lib *l, struct sock *s, uint64_t handle)
 {
     struct desc *keep = NULL;
+    if (s->life == SOCK_CLOSING && !s->given) { /* it was closed at the same time */
+        s->given = true;
+        s->handle = handle;
+        sock_freed(s);
+    }
     if (s->life != SOCK_OPEN || s->given)
         return;
     for (struct list *p = s->descs.next; p != &s->descs; p = p->next) {

@@ -226,6 +226,7 @@ do_revoke(struct lib *l, int fd)
     struct desc *d;
     struct sess_req r = {.op = REQ_REVOKE};
     struct sess_evt e;
+    lib_drain(l); /* the socket may be another process's by now: by another handle then */
     int err = look_up(l, fd, &d);
     if (err != 0)
         return err == ECONNABORTED ? 0 : -err; /* it is done already */
@@ -237,6 +238,10 @@ do_revoke(struct lib *l, int fd)
         s->users++;
     kill_here(l, d);
     err = request(l, a, &r, &e);
+    if (err == EBADF && s != NULL && s->given && r.handle != s->handle) {
+        r.handle = s->handle; /* it was handed over while we asked */
+        err = request(l, a, &r, &e);
+    }
     if (err == EBADF) /* asked twice, and done the first time */
         err = 0;
     if (s != NULL) {

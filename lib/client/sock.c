@@ -337,6 +337,7 @@ do_close(struct lib *l, struct desc *d)
 {
     if (d == NULL)
         return -EBADF;
+    lib_drain(l); /* whose it is decides how it is closed */
     if (d->att != NULL)
         return close_creator(l, d);
     if (d->s != NULL)

@@ -10,9 +10,9 @@ net_lock
 net_up
 
 handed_over() {
-    local out=$WORK/hand_over.out
-    app "$(tool tests/netns/hand_over)" 80 65534 >"$out"
-    local pid=$bg_pid n
+    local out n
+    app "$(tool tests/netns/hand_over)" 80 65534
+    out=$WORK/log.$bg_n
     for n in $(seq 100); do
         grep -q '^worker: uid 65534 serves' "$out" && break
         sleep 0.1

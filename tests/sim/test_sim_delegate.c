@@ -428,6 +428,39 @@ Test(sim_delegate, tokens)
     all_is_free();
 }
 
+/* The giver takes it back, or closes it, before it has heard that it was taken, by a descriptor
+ * that was minted: that has another handle then. */
+Test(sim_delegate, before_the_giver_hears_of_it)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        struct sockaddr_in sin = world_sin(0, PAIR_PORT);
+        struct bh_token token;
+        if (k > 0)
+            start();
+        int l = pair_listen(&w, 0, PAIR_PORT, 8);
+        world_use(&w, 0);
+        int lent = bh_mint(l, BH_RIGHT_ACCEPT | BH_RIGHT_DELEGATE);
+        if (k & 1)
+            pair_close(&w, 0, l);
+        int got = hand_over(0, lent, taker, &token);
+        world_use(&w, 0);
+        if (k & 2)
+            cr_assert_eq(bh_revoke(lent), 0);
+        pair_close(&w, 0, lent);
+        if (!(k & 1))
+            pair_close(&w, 0, l);
+        world_use(&w, taker);
+        if (k & 2)
+            FAILS(bh_accept(got, NULL, NULL), ECONNABORTED);
+        fd[1] = pair_socket(&w, 1, SOCK_STREAM);
+        int r = bh_connect(fd[1], (struct sockaddr *)&sin, sizeof sin);
+        cr_assert(k & 2 ? r == -1 && errno == ECONNREFUSED : r == 0, "%u: errno %d", k, errno);
+        pair_close(&w, 1, fd[1]);
+        pair_close(&w, taker, got);
+        all_is_free();
+    }
+}
+
 /* Who took it dies: its peer is told, the giver's descriptor is good for nothing but closing.
  */
 Test(sim_delegate, the_taker_dies)
