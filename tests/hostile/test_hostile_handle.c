@@ -23,10 +23,16 @@ setup(void)
 static void
 finish(void)
 {
+    kit_end(&k);
+}
+
+/* Last in each test: what must hold whatever was done. */
+static void
+check(void)
+{
     for (unsigned i = 0; i < KIT_CLIENTS; i++)
         cr_assert(handle_table_validate(k.c[i].v.handles));
     cr_assert(tcp_validate(k.tcp));
-    kit_end(&k);
 }
 
 TestSuite(hostile_handle, .init = setup, .fini = finish, .timeout = 30);
@@ -90,6 +96,7 @@ Test(hostile_handle, wider_rights_are_refused)
     cr_assert_eq(op(FOE, REQ_LISTEN, less, 5), 0);
     cr_assert_eq(op(FOE, REQ_SHUTDOWN, less, 2), EACCES);
     cr_assert_eq(mint(FRIEND, h, RIGHT_LISTEN, &more), EBADF, "a name in another's table");
+    check();
 }
 
 /* Whatever is minted, each session of the client still gets a name; the neighbour's do anyway.
@@ -116,6 +123,7 @@ Test(hostile_handle, a_mint_storm_fills_its_own_table)
     kit_turn(&k);
     cr_assert_eq(open_from(FOE, SESS_CREATOR, &h, NULL), 0);
     cr_assert_eq(mint(FOE, h, RIGHT_SEND, &made), 0);
+    check();
 }
 
 /* A session ends with its last handle, and with no other. */
@@ -140,6 +148,7 @@ Test(hostile_handle, closing_one_of_several)
     cr_assert(kit_event(&k, FOE, &e));
     cr_assert_eq(e.kind, EVT_FREED);
     cr_assert_eq(e.slot, slot);
+    check();
 }
 
 /* Ports out of a creator's range cannot be had by any way there is. */
@@ -182,6 +191,7 @@ Test(hostile_handle, ports_of_a_creator)
     cr_assert_eq(open_from(FOE, d, &h, NULL), EACCES);
     cr_assert_eq(open_from(FOE, 0, &h, NULL), EBADF);
     cr_assert_eq(open_from(FRIEND, c, &h, NULL), EBADF);
+    check();
 }
 
 /* Sessions of a revoked creator are over; nothing brings them back, nor lets them be used, and
@@ -237,6 +247,7 @@ Test(hostile_handle, used_after_its_creator_was_revoked)
     }
     const struct handle_table *t = k.c[FOE].v.handles;
     cr_assert_eq(t->used, 1, "the first creator");
+    check();
 }
 
 /* Revoked during use: a connection is reset at its peer, its received bytes' pages are free at
@@ -276,6 +287,7 @@ Test(hostile_handle, used_during_revocation)
                               .op = REQ_CONNECT, .handle = h, .addr = *kit_peer, .port = 9},
                           &e),
                  ECONNABORTED);
+    check();
 }
 
 /* A reply that was lost in a crash leaves no handle that its client does not know of; one that
@@ -297,4 +309,134 @@ Test(hostile_handle, minted_and_not_told)
         kit_attach(&k, i, true);
     cr_assert_eq(op(FOE, REQ_NAME, n, 0), EBADF);
     cr_assert_eq(op(FOE, REQ_NAME, m, 0), 0);
+    check();
+}
+
+/* A connection of FOE's with so many bytes written and not acknowledged; returns its handle. */
+static uint64_t
+connection(uint64_t bytes, struct tcp_hdr *syn)
+{
+    uint32_t slot;
+    uint64_t h = kit_socket(&k, FOE, &slot);
+    struct sess_req connect = {.op = REQ_CONNECT, .handle = h, .addr = *kit_peer, .port = 9};
+    cr_assert_eq(kit_call(&k, FOE, connect, NULL), 0);
+    kit_turn(&k);
+    cr_assert(kit_sent(&k, syn));
+    kit_segment(&k, &(struct tcp_hdr){.sport = 9,
+                                      .dport = syn->sport,
+                                      .seq = 100,
+                                      .ack = syn->seq + 1,
+                                      .wnd = 60000,
+                                      .flags = TCP_SYN | TCP_ACK});
+    atomic_store(&k.c[FOE].v.c_slot[slot].tx_tail, bytes);
+    cr_assert(kit_post(&k, FOE, (struct sess_req){.op = REQ_SEND, .handle = h}));
+    kit_turn(&k);
+    kit_turn(&k);
+    return h;
+}
+
+static int
+redeem(unsigned client, const struct sess_evt *token, struct sess_evt *got)
+{
+    return kit_call(
+        &k, client,
+        (struct sess_req){.op = REQ_REDEEM, .addr = token->addr, .value = token->value}, got);
+}
+
+static void
+acknowledge(const struct tcp_hdr *syn, uint32_t bytes)
+{
+    kit_segment(&k, &(struct tcp_hdr){.sport = 9,
+                                      .dport = syn->sport,
+                                      .seq = 101,
+                                      .ack = syn->seq + 1 + bytes,
+                                      .wnd = 60000,
+                                      .flags = TCP_ACK});
+}
+
+/* While it is copied a session is held: what its peer sends and what its client writes count
+ * for nothing. A crash in the middle leaves it with the giver, one after it with the taker, and
+ * the pages of both where they belong (check). */
+Test(hostile_handle, held_while_it_is_copied)
+{
+    struct sess_evt token, got;
+    struct tcp_hdr syn;
+    uint64_t h = connection(150000, &syn);
+    cr_assert_eq(kit_call(&k, FOE, (struct sess_req){.op = REQ_DELEGATE, .handle = h}, &token),
+                 0);
+    const struct tcb *c = &k.tcp->tcb[token.value];
+    for (unsigned life = 0; life < 2; life++) {
+        cr_assert_eq(redeem(FRIEND, &token, &got), EINPROGRESS);
+        uint64_t una = c->h.snd_una;
+        acknowledge(&syn, 1000 + 1000 * life);
+        cr_assert_eq(c->h.snd_una, una, "nothing may change meanwhile");
+        atomic_store(&k.c[FOE].v.c_slot[0].tx_tail, 7);
+        cr_assert(kit_post(&k, FOE, (struct sess_req){.op = REQ_SEND, .handle = h}));
+        kit_turn(&k);
+        atomic_store(&k.c[FOE].v.c_slot[0].tx_tail, 150000);
+        cr_assert_eq(c->h.state, TCPS_ESTABLISHED);
+        cr_assert(tcp_validate(k.tcp));
+        if (life > 0)
+            break;
+        kit_restart(&k);
+        for (unsigned i = 0; i < KIT_CLIENTS; i++)
+            kit_attach(&k, i, true);
+        cr_assert_eq(c->link.client, FOE);
+        cr_assert_eq(op(FOE, REQ_NAME, h, 0), 0);
+    }
+    int err;
+    while ((err = redeem(FRIEND, &token, &got)) == EINPROGRESS)
+        ;
+    cr_assert_eq(err, 0);
+    cr_assert_eq(got.value, 150000);
+    cr_assert_eq(c->link.client, FRIEND);
+    cr_assert_eq(redeem(FRIEND, &token, &got), ENOENT);
+    cr_assert_eq(redeem(FOE, &token, &got), ENOENT);
+    cr_assert_eq(op(FOE, REQ_NAME, h, 0), EACCES);
+    kit_restart(&k);
+    for (unsigned i = 0; i < KIT_CLIENTS; i++)
+        kit_attach(&k, i, true);
+    cr_assert_eq(op(FOE, REQ_NAME, h, 0), EACCES);
+    check();
+}
+
+/* Without room for its bytes nothing moves, and the token stays good. */
+Test(hostile_handle, redeemed_with_a_full_arena)
+{
+    struct sess_evt token, got;
+    struct tcp_hdr syn;
+    uint64_t h = connection(259000, &syn); /* a page more than the taker has */
+    cr_assert_eq(kit_call(&k, FOE, (struct sess_req){.op = REQ_DELEGATE, .handle = h}, &token),
+                 0);
+    int err;
+    while ((err = redeem(FRIEND, &token, &got)) == EINPROGRESS)
+        ;
+    cr_assert_eq(err, ENOBUFS);
+    cr_assert_eq(op(FOE, REQ_NAME, h, 0), 0);
+    acknowledge(&syn, 5000);
+    cr_assert(tcp_validate(k.tcp));
+    while ((err = redeem(FRIEND, &token, &got)) == EINPROGRESS)
+        ;
+    cr_assert_eq(err, 0, "error %d", err);
+    check();
+}
+
+/* Tokens that are never redeemed are few, and count against who asked for them. */
+Test(hostile_handle, a_storm_of_tokens)
+{
+    struct sess_evt token;
+    uint64_t h[20];
+    unsigned n = 0;
+    for (unsigned i = 0; i < 20; i++)
+        h[i] = kit_socket(&k, FOE, NULL);
+    while (n < 20 && kit_call(&k, FOE, (struct sess_req){.op = REQ_DELEGATE, .handle = h[n]},
+                              &token) == 0)
+        n++;
+    cr_assert_eq(n, 16);
+    cr_assert_eq(op(FOE, REQ_DELEGATE, h[17], 0), ENOBUFS);
+    cr_assert_eq(op(FOE, REQ_DELEGATE, h[3], 0), 0, "a new one for the same");
+    cr_assert_eq(op(FRIEND, REQ_DELEGATE, kit_socket(&k, FRIEND, NULL), 0), 0);
+    k.now += TOKEN_TIME;
+    cr_assert_eq(op(FOE, REQ_DELEGATE, h[17], 0), 0);
+    check();
 }

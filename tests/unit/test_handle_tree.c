@@ -26,8 +26,14 @@ setup(void)
 static void
 finish(void)
 {
-    cr_assert(handle_table_validate(t));
     free(t);
+}
+
+/* Last in each test. */
+static void
+check(void)
+{
+    cr_assert(handle_table_validate(t));
 }
 
 TestSuite(handle_tree, .init = setup, .fini = finish);
@@ -61,6 +67,7 @@ Test(handle_tree, what_was_minted_outlives_a_dropped_handle)
     handle_drop(t, d);
     cr_assert_eq(t->used, 0);
     cr_assert_eq(t->trees, 0);
+    check();
 }
 
 /* Protects: whoever could revoke still can, though there is nobody between any more. */
@@ -75,6 +82,7 @@ Test(handle_tree, revoking_reaches_below_a_dropped_handle)
     cr_assert(handle_is_last(t, a));
     b = handle_mint(t, a, RIGHT_SEND);
     cr_assert_eq(handle_revoke_all(t, b), 2);
+    check();
 }
 
 static uint32_t ended[N], n_ended;
@@ -122,6 +130,7 @@ Test(handle_tree, creators)
     cr_assert_eq(handle_new_under(t, some, 4, RIGHT_ALL), HANDLE_NONE);
     cr_assert_eq(handle_new_under(t, less, 4, RIGHT_ALL), HANDLE_NONE);
     cr_assert(handle_table_validate(t));
+    check();
 }
 
 /* Protects: a handle whose client may not know of it goes, but for the one that was told last.
@@ -140,6 +149,7 @@ Test(handle_tree, untold_handles_go)
     cr_assert_eq(get(d), EBADF);
     handle_drop_untold(t, 0);
     cr_assert_eq(get(c), 0, "it is told now");
+    check();
 }
 
 /* Protects: the invariants under any sequence of calls, with a crash (a table of which only
@@ -198,4 +208,5 @@ Test(handle_tree, any_sequence_survives_crashes)
         cr_assert_leq(t->used, N);
         cr_assert(n != 0 || t->used == 0, "an entry is left that nobody can name");
     }
+    check();
 }
