@@ -100,16 +100,14 @@ recount(struct tcp *t, struct tcb *c, uint32_t client, uint32_t slot)
     bool half_open = c->h.state == TCPS_SYN_RCVD;
     client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
     *runs_used(t, c) -= n;
-    from->n_sessions--;
-    from->n_half_open -= half_open && from->n_half_open > 0;
+    client_count(t->clients, from, -1, half_open ? -1 : 0);
     c->link.slot = slot;
     move_in_order();
     c->link.client = client;
     c->link.posted = 0;
     c->grant.creator = 0; /* a name in the other's table */
     *runs_used(t, c) += n;
-    to->n_sessions++;
-    to->n_half_open += half_open;
+    client_count(t->clients, to, 1, half_open ? 1 : 0);
 }
 
 /* Everything that is stream in it: 0, EINPROGRESS, EMFILE, ENOBUFS. */
@@ -184,7 +182,8 @@ tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root, 
         return EAGAIN;
     if (tcp_move_holds(t, c) && m->to_client != client)
         return EBUSY;
-    if (!m->copying && w.to->n_sessions >= w.to->limits.sessions)
+    if (!m->copying &&
+        (w.to->n_sessions >= w.to->limits.sessions || !client_has_room(t->clients, w.to)))
         return EMFILE;
     set(t->store->working, sess);
     if (!m->copying && !slot_take_cursors(t, c)) {

@@ -146,7 +146,8 @@ move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
         return EAGAIN;
     if (sess_move_holds(u, sess) && m->to_client != client)
         return EBUSY;
-    if (!m->copying && w.to->n_sessions >= w.to->limits.sessions)
+    if (!m->copying &&
+        (w.to->n_sessions >= w.to->limits.sessions || !client_has_room(&u->clients, w.to)))
         return EMFILE;
     int err = copy(u, sess, &w, client);
     if (err != 0)
@@ -168,8 +169,8 @@ move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
     s->generation = get(d->generation);
     *l = (struct client_link){
         .client = client, .slot = s->slot, .posted = UINT32_MAX, .next = SESS_NONE};
-    w.from->n_sessions--;
-    w.to->n_sessions++;
+    client_count(&u->clients, w.from, -1, 0);
+    client_count(&u->clients, w.to, 1, 0);
     move_slot_given(w.from, w.from_slot, sess, root);
     set(d->state, SLOT_OPEN | bits);
     move_in_order();
