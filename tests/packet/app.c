@@ -14,7 +14,7 @@
 
 #define PATIENCE (3 * NS_S)
 #define ASK_AGAIN (5 * NS_MS)
-#define CHUNK 16384u
+#define CHUNK 65536u
 
 static struct sockaddr_in
 address(uint32_t addr, uint16_t port)

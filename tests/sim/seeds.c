@@ -93,7 +93,7 @@ stall_bound(const struct world_config *w, uint32_t flows)
                    NS_S / p->bits_per_s;
         worst = max_u32(worst, p->loss + p->corrupt);
         extra += p->burst != 0 ? 30 * NS_S : 0;
-        extra += p->mtu_silent ? 120 * NS_S : 0;
+        extra += p->mtu_silent ? 300 * NS_S : 0; /* eight timeouts, plpmtud.c */
     }
     ns_t most = worst == 0       ? 5 * NS_S
                 : worst <= 20000 ? 20 * NS_S

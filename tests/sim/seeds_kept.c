@@ -13,6 +13,7 @@ const uint64_t seeds_kept[] = {
     525,  /* an answer to a duplicate was taken for a round trip of 100 s */
     423,  /* the same at 30 % loss: not over in four hours */
     1180, /* no error: a cookie cannot tell an ACK that overtakes the handshake's: a RST */
+    1701, /* no error: a black hole of 1024 bytes takes eight timeouts to be suspected */
     4903, /* no error: two corrupted fragments with the checksum of the right ones */
 };
 const unsigned seeds_n_kept = ARRAY_LEN(seeds_kept);
