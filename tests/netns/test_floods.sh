@@ -29,8 +29,9 @@ under() { # flood, port, counter that must move
     pid=$!
     sleep 0.3
     bg_b "$(tool bulkhead-flood)" $IF "$1" "$mac" $STACK "$2" $RATE 1.5
-    wait "$bg_pid" || { echo "the flood: $?"; rc=1; }
+    sleep 0.3
     alive $pid || { echo "the transfer was over before the flood"; rc=1; }
+    wait "$bg_pid" || { echo "the flood: $?"; rc=1; }
     wait $pid || { echo "curl: $?"; rc=1; }
     [ "$(sha "$WORK/got")" = "$want" ] || { echo "bytes differ"; rc=1; }
     [ "$(domains)" = "$who" ] || { echo "a domain is another"; tail -n 5 "$daemon_log"; rc=1; }
