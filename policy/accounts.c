@@ -205,7 +205,7 @@ accounts_read(struct accounts *as, const char *path, char *err, size_t err_len)
 void
 accounts_free(struct accounts *as)
 {
-    for (unsigned i = 0; i < as->n; i++)
+    for (unsigned i = 0; as->a != NULL && i < as->n; i++)
         for (unsigned c = 0; c < as->a[i].n_cgroups; c++)
             free(as->a[i].cgroup[c]);
     free(as->a);
