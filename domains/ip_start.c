@@ -4,13 +4,18 @@
 #include "guard.h"
 
 void *
-domain_need(size_t bytes)
+domain_alloc(size_t bytes)
 {
     void *p = guard_alloc(bytes);
     if (p == NULL)
         domain_fatal("out of memory");
-    memset(p, 0, bytes); /* so that it is there when it is needed */
     return p;
+}
+
+void *
+domain_need(size_t bytes)
+{
+    return memset(domain_alloc(bytes), 0, bytes); /* so that it is there when it is needed */
 }
 
 struct ip *

@@ -187,9 +187,9 @@ components(struct mono *m, struct domain *d)
     uint8_t *store = d->store;
     ns_t now = domain_now();
     struct ip *ip = ip_start(d);
-    struct tcp *t = tcp_init(store, domain_need(tcp_soft_size(&tc, &d->frames)), &tc,
+    struct tcp *t = tcp_init(store, domain_alloc(tcp_soft_size(&tc, &d->frames)), &tc,
                              &d->frames, d->path, d->stats, now);
-    struct udp *u = udp_init(store + tcp_bytes, domain_need(udp_soft_size(&uc, &d->frames)),
+    struct udp *u = udp_init(store + tcp_bytes, domain_alloc(udp_soft_size(&uc, &d->frames)),
                              &uc, &d->frames, d->path, d->stats, now);
     if (d->cfg.restart != 0) {
         tcp_ip_reset(t);
