@@ -75,6 +75,9 @@ struct domain_ops {
  * DOMAIN_CTL_FD, map everything. Exits with a message on failure. */
 #define DOMAIN_CTL_FD 3
 void domain_setup(struct domain *d, int argc, char **argv);
+/* Memory before confinement; ends the domain if there is none. It takes none of the machine's
+ * before it is written to. */
+void *domain_alloc(size_t bytes);
 
 /* Confine the process (confine.h; the list is the one of cfg.domain), tell the supervisor
  * CTL_READY, and loop until the control socket ends. The domain's own state must be ready

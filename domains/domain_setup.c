@@ -225,3 +225,12 @@ domain_setup(struct domain *d, int argc, char **argv)
     atomic_store_explicit(&d->stats->state, STATS_AWAKE, memory_order_relaxed);
     pin(d->cfg.cpu);
 }
+
+void *
+domain_alloc(size_t bytes)
+{
+    void *p = guard_alloc(bytes);
+    if (p == NULL)
+        domain_fatal("out of memory");
+    return p;
+}

@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ip_start.h"
 
-#include "guard.h"
-
-void *
-domain_alloc(size_t bytes)
-{
-    void *p = guard_alloc(bytes);
-    if (p == NULL)
-        domain_fatal("out of memory");
-    return p;
-}
-
 void *
 domain_need(size_t bytes)
 {

@@ -11,10 +11,7 @@
 /* Who holds a receive frame; FRAME_FREE is not used: what is free goes to the NIC at once. */
 enum { HOLD_NIC = 1, HOLD_IP = 2 };
 
-/* Memory before confinement; ends the domain if there is none. It takes none of the machine's
- * before it is written to. */
-void *domain_alloc(size_t bytes);
-/* Zeroed, and there. */
+/* Zeroed memory before confinement, and there; ends the domain if there is none. */
 void *domain_need(size_t bytes);
 
 /* The component, as the supervisor configured it. */

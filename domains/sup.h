@@ -213,8 +213,7 @@ void sup_store_layout(const struct sup *s, struct store_layout *l);
 must_check int sup_topology_tell(struct sup_dom *d);
 /* Empty the pipe: what is in it was meant for one that died. */
 void sup_bell_drain(int fd);
-/* Bytes that wait in a pipe, or to be read by the other end of a socket. */
-unsigned sup_pipe_bytes(int fd);
+/* Bytes that wait to be read by the other end of a socket. */
 unsigned sup_socket_unread(int fd);
 
 /* ---- sup_domain.c ---- */

@@ -298,13 +298,6 @@ sup_bell_drain(int fd)
 }
 
 unsigned
-sup_pipe_bytes(int fd)
-{
-    int n = 0;
-    return ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (unsigned)n : 0;
-}
-
-unsigned
 sup_socket_unread(int fd)
 {
     int n = 0;

@@ -2,7 +2,6 @@
  *
  * The tcp domain.
  */
-#include "guard.h"
 #include "tcp/tcp.h"
 #include "transport.h"
 
@@ -57,9 +56,7 @@ main(int argc, char **argv)
     transport_tcp_config(&d.cfg, &c);
     if (d.store_size < tcp_store_size(&c, &d.frames))
         domain_fatal("the session store is too small");
-    void *soft = guard_alloc(tcp_soft_size(&c, &d.frames));
-    if (soft == NULL)
-        domain_fatal("out of memory");
+    void *soft = domain_alloc(tcp_soft_size(&c, &d.frames));
     struct tcp *t = tcp_init(d.store, soft, &c, &d.frames, d.path, d.stats, domain_now());
     transport_run(&d, &kind, (struct transport *)(void *)t);
 }

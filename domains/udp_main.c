@@ -2,7 +2,6 @@
  *
  * The udp domain.
  */
-#include "guard.h"
 #include "udp/udp.h"
 #include "transport.h"
 
@@ -57,9 +56,7 @@ main(int argc, char **argv)
     transport_udp_config(&d.cfg, &c);
     if (d.store_size < udp_store_size(&c, &d.frames))
         domain_fatal("the session store is too small");
-    void *soft = guard_alloc(udp_soft_size(&c, &d.frames));
-    if (soft == NULL)
-        domain_fatal("out of memory");
+    void *soft = domain_alloc(udp_soft_size(&c, &d.frames));
     struct udp *t = udp_init(d.store, soft, &c, &d.frames, d.path, d.stats, domain_now());
     transport_run(&d, &kind, (struct transport *)(void *)t);
 }

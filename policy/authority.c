@@ -38,6 +38,19 @@ print_row(const char *name, const char *cell[DOM_COUNT])
     putchar('\n');
 }
 
+/* A column for each domain. */
+static void
+print_head(const char *first)
+{
+    const char *cell[DOM_COUNT];
+    for (unsigned d = 0; d < DOM_COUNT; d++)
+        cell[d] = domain_name(d);
+    print_row(first, cell);
+    for (unsigned d = 0; d < DOM_COUNT; d++)
+        cell[d] = "---";
+    print_row("---", cell);
+}
+
 static void
 print_regions(void)
 {
@@ -45,12 +58,7 @@ print_regions(void)
     puts("## Memory\n\n"
          "What a domain may map: **rw** to write, r to read, nothing: it holds no "
          "descriptor.\n");
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        cell[d] = domain_name(d);
-    print_row("region", cell);
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        cell[d] = "---";
-    print_row("---", cell);
+    print_head("region");
     for (unsigned r = 0; r < TOPO_REGIONS; r++) {
         for (unsigned d = 0; d < DOM_COUNT; d++)
             cell[d] = right_to(d, r);
@@ -140,12 +148,7 @@ print_calls(const char *path)
          "What a domain may call, with what narrows it (policy/syscalls.conf); any other call\n"
          "ends it. \"fds N\": so many descriptors at most, 0: none beside those it was "
          "given.\n");
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        cell[d] = domain_name(d);
-    print_row("call", cell);
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        cell[d] = "---";
-    print_row("---", cell);
+    print_head("call");
     for (unsigned i = 0; i < n; i++) {
         bool first = true;
         for (unsigned k = 0; k < i; k++)

@@ -92,6 +92,16 @@ fifo_rx_pages(const struct arena_view *v, uint32_t slot)
            (dir != NULL ? 1 + dir_count(dir, v->rx_page, v->g.n_rx_pages) : 0);
 }
 
+/* What a bad page number would have held reads as zeros. */
+static void
+copy_or_zero(uint8_t *dst, const uint8_t *src, uint32_t n)
+{
+    if (src != NULL)
+        memcpy(dst, src, n);
+    else
+        memset(dst, 0, n);
+}
+
 void
 fifo_rx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst, uint32_t len)
 {
@@ -99,10 +109,7 @@ fifo_rx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst, 
     while (len > 0) {
         uint32_t n = run(at, len);
         const uint8_t *s = rx_bytes(v, slot, at);
-        if (s != NULL)
-            memcpy(d, s, n);
-        else
-            memset(d, 0, n);
+        copy_or_zero(d, s, n);
         d += n;
         at += n;
         len -= n;
@@ -200,10 +207,7 @@ fifo_tx_read(const struct arena_view *v, uint32_t slot, uint64_t at, void *dst, 
     while (len > 0) {
         uint32_t n = tx_run(v, slot, at, len);
         const uint8_t *s = tx_bytes(v, slot, at);
-        if (s != NULL)
-            memcpy(d, s, n);
-        else
-            memset(d, 0, n);
+        copy_or_zero(d, s, n);
         d += n;
         at += n;
         len -= n;

@@ -40,7 +40,6 @@ static int
 fake_open(struct transport *t, uint32_t client, const struct sess_grant *g, uint32_t *sess,
           uint32_t *slot)
 {
-    (void)g;
     (void)t;
     (void)g;
     *sess = *slot = client;
