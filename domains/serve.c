@@ -30,6 +30,15 @@ bit_clear(uint64_t *m, uint32_t i)
     m[i / 64] &= ~(1ull << (i % 64));
 }
 
+/* It is not looked at any more. */
+static void
+forget_turns(struct serve *s, uint32_t i)
+{
+    bit_clear(s->active, i);
+    bit_clear(s->blocked, i);
+    bit_clear(s->held, i);
+}
+
 void
 serve_init(struct serve *s, const struct transport_ops *ops, struct transport *tr,
            const uint64_t *ready, uint32_t first, struct stats *stats)
@@ -40,7 +49,7 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->ready = ready;
     s->first = first;
     s->stats = stats;
-    s->deaf_until = NS_NEVER;
+    s->deaf_until = s->held_until = NS_NEVER;
 }
 
 int
@@ -78,7 +87,7 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     return 0;
 }
 
-static unsigned serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now);
+static unsigned serve_some(struct serve *s, uint32_t i, unsigned most, ns_t now);
 
 void
 serve_gone(struct serve *s, uint32_t id, ns_t now)
@@ -89,12 +98,11 @@ serve_gone(struct serve *s, uint32_t id, ns_t now)
     /* What it asked for before it died counts: a close that follows data, above all. */
     bit_set(s->active, i);
     unsigned rounds = s->c[i].v.g.n_req / REQUESTS_A_TURN + 1;
-    while (!s->c[i].poisoned && rounds-- > 0 && serve_client(s, i, REQUESTS_A_TURN, now) != 0)
+    while (!s->c[i].poisoned && rounds-- > 0 && serve_some(s, i, REQUESTS_A_TURN, now) != 0)
         ;
     s->c[i].gone = true;
     s->n_gone++;
-    bit_clear(s->active, i);
-    bit_clear(s->blocked, i);
+    forget_turns(s, i);
     s->ops->client_gone(s->tr, id, now);
 }
 
@@ -116,8 +124,7 @@ serve_remove(struct serve *s, uint32_t id)
     s->ops->client_remove(s->tr, id);
     s->n_gone -= s->c[i].gone;
     memset(&s->c[i], 0, sizeof s->c[i]);
-    bit_clear(s->active, i);
-    bit_clear(s->blocked, i);
+    forget_turns(s, i);
     stat_add(s->stats, STAT_clients, (uint64_t)-1);
 }
 
@@ -129,7 +136,8 @@ serve_wake(struct serve *s, uint32_t id)
         return;
     bell_disarm(&s->c[i].sleeper);
     s->c[i].quiet_turns = 0;
-    bit_set(s->active, i);
+    if (!serve_is_held(s, i))
+        bit_set(s->active, i);
 }
 
 static void
@@ -139,43 +147,10 @@ poison(struct serve *s, uint32_t i, const char *what)
     if (c->poisoned)
         return;
     c->poisoned = true;
-    bit_clear(s->active, i);
-    bit_clear(s->blocked, i);
+    forget_turns(s, i);
     stat_inc(s->stats, STAT_poisoned);
     if (s->report != NULL)
         s->report(s->ctx, s->first + i, what);
-}
-
-static uint32_t
-rights_needed(unsigned op)
-{
-    switch (op) {
-    case REQ_BIND:
-        return RIGHT_BIND;
-    case REQ_CONNECT:
-        return RIGHT_CONNECT;
-    case REQ_LISTEN:
-        return RIGHT_LISTEN;
-    case REQ_ACCEPTED:
-        return RIGHT_ACCEPT;
-    case REQ_SHUTDOWN:
-        return RIGHT_SHUTDOWN;
-    case REQ_SETOPT:
-        return RIGHT_OPTIONS;
-    case REQ_SEND:
-        return RIGHT_SEND;
-    case REQ_CONSUMED:
-        return RIGHT_RECEIVE;
-    default: /* names, reading options, and giving it up need nothing but the handle */
-        return 0;
-    }
-}
-
-static bool
-wants_reply(unsigned op)
-{
-    return op != REQ_ACCEPTED && op != REQ_CLOSE && op != REQ_SEND && op != REQ_CONSUMED &&
-           op != REQ_RELEASED;
 }
 
 /* Would nothing remind us of the request if it were lost? Who waits for a reply asks again,
@@ -187,59 +162,6 @@ static bool
 must_not_be_lost(unsigned op)
 {
     return op == REQ_CLOSE || op == REQ_RELEASED;
-}
-
-/* A request on a session, by a handle for it. */
-static void
-serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_evt *reply,
-              ns_t now)
-{
-    struct served *c = &s->c[i];
-    uint32_t sess;
-    if (r->op == REQ_CLOSE && handle_lives(c->handles, r->handle) &&
-        !handle_is_last(c->handles, r->handle)) {
-        handle_drop(c->handles, r->handle);
-        return;
-    }
-    reply->err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
-    if (reply->err != 0)
-        stat_inc(s->stats, STAT_req_bad_handle);
-    else
-        s->ops->request(s->tr, sess, r, reply, now);
-    /* The name goes last: the request needs it if it must be served again. */
-    if (r->op == REQ_RELEASED)
-        (void)handle_revoke_all(c->handles, r->handle);
-}
-
-static void
-serve_one(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
-{
-    struct served *c = &s->c[i];
-    struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
-    if (r->op == 0 || r->op >= REQ_OPS) {
-        stat_inc(s->stats, STAT_req_bad);
-        reply.err = EINVAL;
-    } else if (r->op == REQ_SOCKET) {
-        serve_open(s, i, r, &reply);
-    } else if (r->op == REQ_MINT) {
-        serve_mint(c, r, &reply);
-    } else if (r->op == REQ_REDEEM) {
-        serve_redeem(s, i, r, &reply, now);
-    } else if (serve_given(s, i, r, &reply, now)) {
-        ;
-    } else if (r->op == REQ_DELEGATE) {
-        serve_delegate(s, i, r, &reply, now);
-    } else if (r->op == REQ_REVOKE) {
-        serve_revoke(s, i, r, &reply, now);
-    } else {
-        serve_session(s, i, r, &reply, now);
-    }
-    if (r->op == REQ_MINT && reply.err == 0)
-        serve_tell_minted(c, &reply);
-    else if (wants_reply(r->op))
-        serve_tell(c, &reply,
-                   (r->op == REQ_SOCKET || r->op == REQ_REDEEM) && reply.err == 0 ? reply.slot
-                                                                                  : SESS_NONE);
 }
 
 void
@@ -265,6 +187,7 @@ static void
 serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, ns_t now)
 {
     struct served *c = &s->c[i];
+    ns_t began = s->clock != NULL ? s->clock() : 0;
     uint32_t first = c->req.my_head - n; /* index of r[0] */
     for (unsigned k = 0, back = 0; k < n; k++) {
         bool begun = c->begun - (first + k) - 1 < c->v.g.n_req; /* it lies before c->begun */
@@ -278,14 +201,19 @@ serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, n
             ring_release_to(&c->req, first + back);
             atomic_thread_fence(memory_order_seq_cst);
         }
-        serve_one(s, i, &r[k], now);
+        serve_call(s, i, &r[k], now);
     }
     ring_release(&c->req);
+    if (bell_due(&c->space))
+        bell_ring(&c->space);
+    serve_publish(s, i);
+    if (s->clock != NULL)
+        pace_charge(&c->pace, s->clock() - began);
 }
 
 /* At most so many requests of one client (REQUESTS_A_TURN). Returns how many there were. */
 static unsigned
-serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
+serve_some(struct serve *s, uint32_t i, unsigned most, ns_t now)
 {
     struct served *c = &s->c[i];
     struct sess_req r[REQUESTS_A_TURN];
@@ -314,10 +242,46 @@ serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
     c->quiet_turns = c->rung_for_nothing = 0;
     bit_set(s->active, i);
     serve_batch(s, i, r, n, now);
-    if (bell_due(&c->space))
-        bell_ring(&c->space);
-    serve_publish(s, i);
     return n;
+}
+
+/* The same, if it has not asked too much lately. */
+static unsigned
+serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
+{
+    struct served *c = &s->c[i];
+    if (serve_is_held(s, i))
+        return 0;
+    pace_refill(&c->pace, now);
+    if (likely(c->pace.left >= 0))
+        return serve_some(s, i, most, now);
+    bell_disarm(&c->sleeper); /* it need not ring: we come back by ourselves */
+    bit_clear(s->active, i);
+    bit_set(s->held, i);
+    s->held_until = min_u64(s->held_until, pace_back(&c->pace));
+    stat_inc(s->stats, STAT_clients_held);
+    return 0;
+}
+
+/* Those whose time for requests has come again. */
+static void
+release_held(struct serve *s, ns_t now)
+{
+    if (likely(now < s->held_until))
+        return;
+    s->held_until = NS_NEVER;
+    for (unsigned w = 0; w < ARRAY_LEN(s->held); w++)
+        for (uint64_t m = s->held[w]; m != 0; m &= m - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(m);
+            pace_refill(&s->c[i].pace, now);
+            ns_t at = pace_back(&s->c[i].pace);
+            if (at <= now) {
+                bit_clear(s->held, i);
+                serve_wake(s, s->first + i);
+            } else {
+                s->held_until = min_u64(s->held_until, at);
+            }
+        }
 }
 
 /* The clients of a mask that has a bit for each, beginning with `from` and going round; *n: how
@@ -342,6 +306,7 @@ serve_requests(struct serve *s, ns_t now)
 {
     uint8_t order[SERVE_CLIENTS];
     unsigned n, served = 0;
+    release_held(s, now);
     in_turn(s->active, s->blocked, s->turn, order, &n);
     unsigned most = n <= 1 ? REQUESTS_A_TURN : max_u32(REQUESTS_IN_ALL / n, REQUESTS_AT_LEAST);
     for (unsigned k = 0; k < n && served < REQUESTS_IN_ALL; k++) {
@@ -381,6 +346,7 @@ client_events(struct serve *s, uint32_t i)
         e.cookie = 0;
         serve_tell(c, &e, e.kind == EVT_ACCEPT ? (uint32_t)e.value : SESS_NONE);
     }
+    pace_earn(&c->pace, n);
     if (ring_tx_poisoned(&c->evt)) {
         poison(s, i, "impossible event ring index");
         return n;
@@ -439,5 +405,5 @@ serve_deadline(const struct serve *s, ns_t now)
     for (unsigned w = 0; w < ARRAY_LEN(s->blocked); w++)
         any |= s->blocked[w];
     ns_t at = s->behind ? now : any != 0 ? now + BLOCKED_RETRY : NS_NEVER;
-    return min_u64(at, s->deaf_until);
+    return min_u64(at, min_u64(s->deaf_until, s->held_until));
 }

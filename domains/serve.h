@@ -14,6 +14,7 @@
 #include "ipc/ring.h"
 #include "base/stats.h"
 #include "session/ops.h"
+#include "session/pace.h"
 
 #define SERVE_CLIENTS 128u /* per protocol; ids from `first` on */
 
@@ -28,6 +29,7 @@ struct served {
     uint32_t quiet_turns;
     uint32_t rung_for_nothing; /* its bell, since it last had a request */
     ns_t deaf_until;           /* and so it is not listened to; 0: it is */
+    struct pace pace;          /* what it may take of our time */
     struct arena_view v;
     void *client_half, *domain_half; /* as mapped; NULL in tests */
     struct ring_rx req;
@@ -49,11 +51,14 @@ struct serve {
     uint32_t first;                       /* id of c[0] */
     uint64_t active[SERVE_CLIENTS / 64];  /* looked at every turn */
     uint64_t blocked[SERVE_CLIENTS / 64]; /* events wait for room in the client's ring */
+    uint64_t held[SERVE_CLIENTS / 64];    /* it asked too much: not looked at for a while */
     uint32_t n_gone;
-    ns_t deaf_until; /* the first of the clients' */
-    uint32_t turn;   /* the client that is served first next time */
-    uint32_t shown;  /* the same for events */
-    bool behind;     /* events wait only because a turn is bounded */
+    ns_t deaf_until;     /* the first of the clients' */
+    ns_t held_until;     /* likewise */
+    ns_t (*clock)(void); /* what requests take is measured with it; NULL: they are free */
+    uint32_t turn;       /* the client that is served first next time */
+    uint32_t shown;      /* the same for events */
+    bool behind;         /* events wait only because a turn is bounded */
     struct served c[SERVE_CLIENTS];
     /* For listing the sessions of several transports in one process: the number that our first
      * one is shown under, and who goes on after our last. */
@@ -83,6 +88,13 @@ void serve_remove(struct serve *s, uint32_t id);
 /* Its bell rang: look at it again. */
 void serve_wake(struct serve *s, uint32_t id);
 
+/* Is c[i] not served for a while, because it asked too much (session/pace.h)? */
+static inline bool
+serve_is_held(const struct serve *s, uint32_t i)
+{
+    return (s->held[i / 64] >> (i % 64) & 1) != 0;
+}
+
 /* Requests of the active clients, in turn, beginning with who is next after the last: a bounded
  * number in all, and of each no more than leaves the others theirs. True: there was one. */
 bool serve_requests(struct serve *s, ns_t now);
@@ -104,13 +116,16 @@ ns_t serve_deadline(const struct serve *s, ns_t now);
 void serve_tell(struct served *c, const struct sess_evt *e, uint32_t new_slot);
 /* The same for the reply with a handle that was minted. */
 void serve_tell_minted(struct served *c, const struct sess_evt *e);
-/* The same for the reply with a handle that was minted. */
-void serve_tell_minted(struct served *c, const struct sess_evt *e);
 /* A session that its client knows nothing of goes again, slot and all. */
 void serve_drop(struct serve *s, uint32_t sess);
 /* After a crash, c[i]'s sessions are back: names that mean nothing any more go, and sessions
  * that its client does not know of are told again, or go. */
 void serve_take_up(struct serve *s, uint32_t i);
+
+/* ---- serve_call.c, for serve.c ---- */
+
+/* Do what c[i] asks for, and answer where an answer is due; its room was made sure of. */
+void serve_call(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now);
 
 /* ---- serve_handle.c, for serve.c: requests about handles as such ---- */
 

@@ -7,6 +7,7 @@
 #include "guard.h"
 
 #define RINGS_MAX 16u          /* of a bell without a request */
+#define RING_HELD 8u           /* one counts so much of who is not to ring at all */
 #define DEAF_TIME (20 * NS_MS) /* then nobody listens to it */
 
 static void
@@ -20,6 +21,7 @@ serve_client_init(struct serve *s, struct domain *d)
 {
     s->report = report;
     s->ctx = d;
+    s->clock = domain_now;
 }
 
 static void
@@ -183,10 +185,12 @@ serve_client_ready(struct serve *s, struct domain *d, void *arg)
     struct served *sv = arg;
     if (sv < s->c || sv >= s->c + SERVE_CLIENTS)
         return false;
+    uint32_t i = (uint32_t)(sv - s->c);
+    sv->rung_for_nothing += serve_is_held(s, i) ? RING_HELD : 1;
     if (!bell_drain(&sv->sleeper)) /* its end is closed: the supervisor will tell */
         domain_unwatch(d, sv->sleeper.fd);
-    else if (++sv->rung_for_nothing > RINGS_MAX)
+    else if (sv->rung_for_nothing > RINGS_MAX)
         be_deaf_to(s, d, sv);
-    serve_wake(s, s->first + (uint32_t)(sv - s->c));
+    serve_wake(s, s->first + i);
     return true;
 }

@@ -13,7 +13,7 @@
 /* clang-format off */
 #define STATS_LIST(X) \
     /* the loop */ \
-    X(loops) X(sleeps) X(bells_rung) X(bells_heard) X(bells_ignored) X(refused_frames) X(poisoned) \
+    X(loops) X(sleeps) X(bells_rung) X(bells_heard) X(bells_ignored) X(clients_held) X(refused_frames) X(poisoned) \
     /* nic */ \
     X(nic_rx) X(nic_tx) X(nic_rx_bytes) X(nic_tx_bytes) X(nic_kicks) X(nic_bad_desc) \
     /* ip, receive */ \

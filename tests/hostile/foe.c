@@ -1,35 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * foe ATTACK SECONDS: attack a running stack as a client of it, unprivileged, for so long.
- * foe burn SECONDS SHARE: no attack, but so much of a processor's time, for comparison.
+ * foe burn SECONDS SHARE N: no attack, but so much of a processor's time in N processes, for
+ * comparison.
  * Without arguments it lists the attacks. It ends with 0 if the stack did to the attacker what
  * it should; whether others noticed is for the test to see (tests/netns/test_hostile.sh).
  */
 #include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chan.h"
 
 #define NOBODY 65534u
 
-/* Busy for `share` of each 10 ms; in two processes if it is more than all of one. */
-static void
-burn(double seconds, double share)
+static double
+used(void)
 {
-    if (share > 1 && fork() == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        share = share - 1;
-    }
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Use `share` of a processor in so many processes, which make up for the time that they had to
+ * wait for one. */
+static void
+burn(double seconds, double share, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            break;
+        }
     double t = chan_now(), end = t + seconds;
-    while (t < end) {
-        while (chan_now() < t + 0.01 * share)
+    while (chan_now() < end) {
+        while (used() < (chan_now() - t) * share / n)
             ;
-        double left = t + 0.01 - chan_now();
-        if (left > 0)
-            usleep((unsigned)(left * 1e6));
-        t += 0.01;
+        usleep(1000);
     }
 }
 
@@ -48,8 +57,9 @@ main(int argc, char **argv)
         }
     if (argc < 3)
         return 0;
-    if (argc == 4 && strcmp(argv[1], "burn") == 0) {
-        burn(strtod(argv[2], NULL), strtod(argv[3], NULL));
+    if (argc == 5 && strcmp(argv[1], "burn") == 0) {
+        burn(strtod(argv[2], NULL), strtod(argv[3], NULL),
+             (unsigned)strtoul(argv[4], NULL, 10));
         return 0;
     }
     MUST(found != NULL, "no attack %s", argv[1]);
