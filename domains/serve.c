@@ -60,7 +60,7 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     if (i >= SERVE_CLIENTS || s->c[i].used)
         return EINVAL;
     struct served *c = &s->c[i];
-    *c = (struct served){.v = *v, .handles = v->handles};
+    *c = (struct served){.v = *v, .handles = v->handles, .pace.left = PACE_SAVED};
     if (resume)
         handle_table_recover(c->handles, arena_handles(&v->g));
     else
@@ -174,6 +174,7 @@ serve_publish(struct serve *s, uint32_t i)
     c->evt_rung = c->evt.my_tail;
     if (bell_due(&c->ringer)) {
         bell_ring(&c->ringer);
+        pace_charge(&c->pace, PACE_BELL);
         stat_inc(s->stats, STAT_bells_rung);
     }
 }
@@ -187,7 +188,6 @@ static void
 serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, ns_t now)
 {
     struct served *c = &s->c[i];
-    ns_t began = s->clock != NULL ? s->clock() : 0;
     uint32_t first = c->req.my_head - n; /* index of r[0] */
     for (unsigned k = 0, back = 0; k < n; k++) {
         bool begun = c->begun - (first + k) - 1 < c->v.g.n_req; /* it lies before c->begun */
@@ -204,11 +204,12 @@ serve_batch(struct serve *s, uint32_t i, const struct sess_req *r, unsigned n, n
         serve_call(s, i, &r[k], now);
     }
     ring_release(&c->req);
-    if (bell_due(&c->space))
+    pace_charge(&c->pace, PACE_TURN);
+    if (bell_due(&c->space)) {
         bell_ring(&c->space);
+        pace_charge(&c->pace, PACE_BELL);
+    }
     serve_publish(s, i);
-    if (s->clock != NULL)
-        pace_charge(&c->pace, s->clock() - began);
 }
 
 /* At most so many requests of one client (REQUESTS_A_TURN). Returns how many there were. */

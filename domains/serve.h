@@ -53,12 +53,11 @@ struct serve {
     uint64_t blocked[SERVE_CLIENTS / 64]; /* events wait for room in the client's ring */
     uint64_t held[SERVE_CLIENTS / 64];    /* it asked too much: not looked at for a while */
     uint32_t n_gone;
-    ns_t deaf_until;     /* the first of the clients' */
-    ns_t held_until;     /* likewise */
-    ns_t (*clock)(void); /* what requests take is measured with it; NULL: they are free */
-    uint32_t turn;       /* the client that is served first next time */
-    uint32_t shown;      /* the same for events */
-    bool behind;         /* events wait only because a turn is bounded */
+    ns_t deaf_until; /* the first of the clients' */
+    ns_t held_until; /* likewise */
+    uint32_t turn;   /* the client that is served first next time */
+    uint32_t shown;  /* the same for events */
+    bool behind;     /* events wait only because a turn is bounded */
     struct served c[SERVE_CLIENTS];
     /* For listing the sessions of several transports in one process: the number that our first
      * one is shown under, and who goes on after our last. */
@@ -124,7 +123,8 @@ void serve_take_up(struct serve *s, uint32_t i);
 
 /* ---- serve_call.c, for serve.c ---- */
 
-/* Do what c[i] asks for, and answer where an answer is due; its room was made sure of. */
+/* Do what c[i] asks for, and answer where an answer is due; its room was made sure of. What it
+ * costs is charged to c[i]. */
 void serve_call(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now);
 
 /* ---- serve_handle.c, for serve.c: requests about handles as such ---- */

@@ -60,10 +60,29 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
         (void)handle_revoke_all(c->handles, r->handle);
 }
 
+/* pace.h */
+static uint32_t
+cost(unsigned op)
+{
+    switch (op) {
+    case REQ_SEND:
+    case REQ_CONSUMED:
+    case REQ_ACCEPTED:
+    case REQ_NAME:
+    case REQ_GETOPT:
+    case REQ_SETOPT:
+    case REQ_MINT:
+        return PACE_CHEAP;
+    default:
+        return op < REQ_OPS ? PACE_DEAR : PACE_CHEAP;
+    }
+}
+
 void
 serve_call(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
 {
     struct served *c = &s->c[i];
+    pace_charge(&c->pace, cost(r->op));
     struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
     if (r->op == 0 || r->op >= REQ_OPS) {
         stat_inc(s->stats, STAT_req_bad);

@@ -21,7 +21,6 @@ serve_client_init(struct serve *s, struct domain *d)
 {
     s->report = report;
     s->ctx = d;
-    s->clock = domain_now;
 }
 
 static void

@@ -13,13 +13,18 @@
 
 #include "base/base.h"
 
-#define PACE_SHARE 32                   /* one part in so many of the time */
-#define PACE_SAVED (int64_t)(NS_MS / 2) /* ns, at most */
-#define PACE_BACK (int64_t)(30 * NS_US) /* who was held is served again with so much */
-#define PACE_BATCH                                                                             \
-    (int64_t)(100 * NS_US)              /* a batch costs no more: the rest of the time went to \
-                                           whoever took the processor from us */
+#define PACE_SHARE 20 /* one part in so many of the time */
+#define PACE_SAVED (int64_t)(NS_MS / 2)
+#define PACE_BACK (int64_t)(50 * NS_US) /* who was held is served again with so much */
 #define PACE_EVENT (int64_t)(3 * NS_US) /* for an event that it was told */
+
+/* ns, rounded up from what was measured. They are not measured while they are spent: what a
+ * preemption takes would be charged to whom it happens to, and nothing about a client's share
+ * could be repeated in a test. */
+#define PACE_TURN 300u  /* some requests in one turn */
+#define PACE_CHEAP 50u  /* one that looks something up or moves a cursor */
+#define PACE_DEAR 300u  /* one that makes or ends something */
+#define PACE_BELL 1000u /* waking the client */
 
 struct pace {
     int64_t left; /* ns; below 0: in debt */
@@ -39,11 +44,10 @@ pace_refill(struct pace *p, ns_t now)
         p->left = PACE_SAVED;
 }
 
-/* A batch of its requests took so long. */
 static inline void
-pace_charge(struct pace *p, ns_t took)
+pace_charge(struct pace *p, uint32_t cost)
 {
-    p->left -= (int64_t)min_u64(took, (uint64_t)PACE_BATCH);
+    p->left -= cost;
 }
 
 /* It was told n events. */

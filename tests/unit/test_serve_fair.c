@@ -17,7 +17,6 @@ static struct {
     uint64_t n[CLIENTS]; /* requests served */
     uint64_t in_turn;
     uint64_t waiting[CLIENTS]; /* events */
-    ns_t cost, time;           /* of a request; what the clock shows */
 } tr;
 static struct arena_view v[CLIENTS];
 static struct ring_tx req[CLIENTS];
@@ -57,7 +56,6 @@ fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
     (void)now;
     tr.n[sess]++;
     tr.in_turn++;
-    tr.time += tr.cost;
 }
 
 static bool
@@ -149,7 +147,7 @@ Test(serve_fair, requests)
             since = turn;
         }
         tr.in_turn = 0;
-        cr_assert(serve_requests(&s, turn));
+        cr_assert(serve_requests(&s, turn * NS_MS));
         cr_assert_leq(tr.in_turn, TURN_MOST, "%llu in a turn", (unsigned long long)tr.in_turn);
         if (tr.n[QUIET] == asked && turn - since > longest)
             longest = turn - since;
@@ -213,25 +211,19 @@ Test(serve_fair, events)
     cr_assert_eq(serve_deadline(&s, 5), NS_NEVER);
 }
 
-static ns_t
-clock_of_test(void)
-{
-    return tr.time;
-}
-
 /* So long client 1 asks without end, and QUIET once in 100 us; `events` in every turn with
  * work are news for client 1. Returns how many turns the domain woke up for. */
 static unsigned
-flood(ns_t until, uint64_t h, uint64_t quiet, unsigned events)
+flood(ns_t *now, ns_t until, const uint64_t h[2], unsigned events)
 {
     unsigned turns = 0;
-    for (ns_t asks = tr.time; tr.time < until; turns++) {
-        post(1, REQ_SEND, h, 64);
-        if (tr.time >= asks) {
+    for (ns_t asks = *now; *now < until; turns++) {
+        post(1, REQ_SEND, h[0], 64);
+        if (*now >= asks) {
             uint64_t before = tr.n[QUIET];
-            post(QUIET, REQ_SEND, quiet, 1);
+            post(QUIET, REQ_SEND, h[1], 1);
             serve_wake(&s, QUIET);
-            (void)serve_requests(&s, tr.time);
+            (void)serve_requests(&s, *now);
             cr_assert_eq(tr.n[QUIET], before + 1, "it waits for the one that asks too much");
             asks += 100 * NS_US;
             if (events != 0) {
@@ -241,44 +233,42 @@ flood(ns_t until, uint64_t h, uint64_t quiet, unsigned events)
                 atomic_store(&((struct half_head *)v[1].c_head)->head,
                              atomic_load(&v[1].d_head->tail));
             }
-        } else if (!serve_requests(&s, tr.time)) {
-            tr.time = min_u64(asks, serve_deadline(&s, tr.time));
+        } else if (!serve_requests(&s, *now)) {
+            *now = min_u64(asks, serve_deadline(&s, *now));
+        } else {
+            *now += NS_US;
         }
     }
     return turns;
 }
 
-/* Who asks without end gets a thirtieth of the time, and the domain sleeps in between; who
- * has news from the network gets more; and when it stops it is soon served at once again. */
+/* Who asks without end gets a twentieth of the time, and the domain sleeps in between; who has
+ * news from the network gets more; and when it stops it is soon served at once again. */
 Test(serve_fair, asks_too_much)
 {
-    uint64_t h = open_one(1), quiet = open_one(QUIET);
-    s.clock = clock_of_test;
-    tr.cost = 300;
-    tr.time = NS_S;
-    unsigned turns = flood(tr.time + 200 * NS_MS, h, quiet, 0);
-    ns_t took = tr.n[1] * tr.cost;
-    cr_assert_leq(took, 200 * NS_MS / 30 + NS_MS, "%llu ns of 200 ms",
-                  (unsigned long long)took);
-    cr_assert_geq(took, 200 * NS_MS / 40, "%llu ns of 200 ms", (unsigned long long)took);
-    cr_assert_leq(turns, 2000u + 2000u + 1000u, "%u turns", turns); /* QUIET's, and a few */
+    uint64_t h[2] = {open_one(1), open_one(QUIET)};
+    ns_t now = NS_S, all = 200 * NS_MS;
+    unsigned turns = flood(&now, now + all, h, 0);
+    ns_t took = tr.n[1] * PACE_CHEAP;
+    cr_assert_leq(took, all / PACE_SHARE + NS_MS, "%llu ns", (unsigned long long)took);
+    cr_assert_geq(took, all / PACE_SHARE / 2, "%llu ns", (unsigned long long)took);
+    cr_assert_leq(turns, 12000u, "%u turns", turns); /* of 200000 that there is time for */
     cr_assert_gt(atomic_load(&stats.v[STAT_clients_held]), 100u);
 
     uint64_t before = tr.n[1];
-    (void)flood(tr.time + 200 * NS_MS, h, quiet, 4);
-    took = (tr.n[1] - before) * tr.cost;
-    cr_assert_geq(took, 200 * NS_MS / 10, "%llu ns of 200 ms, with news",
-                  (unsigned long long)took);
+    (void)flood(&now, now + all, h, 4);
+    took = (tr.n[1] - before) * PACE_CHEAP;
+    cr_assert_geq(took, all / 9, "%llu ns, with news", (unsigned long long)took);
 
-    tr.time += 20 * NS_MS;
-    (void)serve_requests(&s, tr.time); /* what is left in its ring */
-    (void)serve_requests(&s, tr.time);
+    now += 20 * NS_MS;
+    for (unsigned i = 0; i < 4; i++) /* what is left in its ring */
+        (void)serve_requests(&s, now);
     before = tr.n[1];
-    post(1, REQ_SEND, h, 1);
+    post(1, REQ_SEND, h[0], 1);
     serve_wake(&s, 1);
-    (void)serve_requests(&s, tr.time);
+    (void)serve_requests(&s, now);
     cr_assert_eq(tr.n[1], before + 1, "it is not held for ever");
-    cr_assert_eq(serve_deadline(&s, tr.time), NS_NEVER);
+    cr_assert_eq(serve_deadline(&s, now), NS_NEVER);
 }
 
 /* What it asked for before it died is served, also if it had asked too much. */
@@ -289,16 +279,13 @@ Test(serve_fair, asks_too_much_and_dies)
     mortal = ops;
     mortal.client_gone = fake_gone;
     s.ops = &mortal;
-    s.clock = clock_of_test;
-    tr.cost = 100 * NS_US;
-    tr.time = NS_S;
     while (!serve_is_held(&s, 1)) {
         post(1, REQ_SEND, h, 64);
-        (void)serve_requests(&s, tr.time);
+        (void)serve_requests(&s, NS_S);
     }
     uint64_t before = tr.n[1];
     post(1, REQ_SEND, h, 64);
-    serve_gone(&s, 1, tr.time);
+    serve_gone(&s, 1, NS_S);
     cr_assert_geq(tr.n[1] - before, 32u);
     cr_assert(!serve_is_held(&s, 1));
 }
