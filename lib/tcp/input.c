@@ -200,9 +200,11 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
         stat_add(t->stats, STAT_bytes_rx, n);
         c->ack_dups = 0; /* the gap is closed: sent now they would all say what is new */
         c->ack_segs = (uint8_t)min_u32(c->ack_segs + 1u, 255);
-        /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and for the
-         * first few, so that the peer's slow start is not held up. */
-        bool early = c->opt.quickack && (c->quick != 0 || c->h.rcv_nxt < 16u * c->h.mss);
+        /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and the first
+         * few, so that the peer's slow start is not held up, until there are answers to go
+         * with. */
+        bool first = c->n.data_in <= QUICK_ACKS && !c->answers;
+        bool early = c->opt.quickack && (c->quick != 0 || first);
         c->quick = c->quick != 0 ? c->quick - 1 : 0;
         if (gap || c->ack_segs >= 2 || early || (s->h.flags & TCP_FIN))
             c->ack_now = true;

@@ -178,6 +178,8 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
             c->last_data = t->now;
     }
     if (flags & TCP_ACK) {
+        c->answers |= len != 0 && c->n.data_in != 0 &&
+                      ts_clock(t->now) - c->n.data_rcvd_ms < DELACK_TIME / NS_MS;
         c->ack_now = false;
         c->ack_segs = 0;
         c->timer[T_DELACK] = NS_NEVER;

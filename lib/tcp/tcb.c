@@ -106,7 +106,7 @@ tcb_begin(struct tcp *t, struct tcb *c)
     c->booked = 0;
     c->tune = (struct tune){.head = c->h.rx_head, .since = t->now};
     c->plp = (struct plp){.next = t->now + PLP_RAISE};
-    c->deferred = c->uncork = c->ecn_seen = false;
+    c->deferred = c->uncork = c->ecn_seen = c->answers = false;
     if (c->chrono >= CHRONOS || c->n.chrono_at > t->now) /* else it goes on over a crash */
         c->chrono = CHRONO_IDLE;
     c->snd_up = c->rcv_up = c->snd_small = c->early_fin = 0;

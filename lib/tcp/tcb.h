@@ -54,8 +54,8 @@ enum tcp_state {
 #define FIN_WAIT_2_TIME (60 * NS_S) /* orphans only */
 #define FIN_WAIT_2_MAX 120          /* seconds that TCP_LINGER2 can ask for */
 #define CORK_TIME (200 * NS_MS)     /* the longest that TCP_CORK holds bytes back */
-#define QUICK_ACKS 16u              /* segments acknowledged at once after TCP_QUICKACK */
-#define SYN_RETRIES 6u              /* about 127 s */
+#define QUICK_ACKS 16u /* segments acknowledged at once: the first, and after TCP_QUICKACK */
+#define SYN_RETRIES 6u /* about 127 s */
 #define SYNACK_RETRIES 5u
 #define DATA_RETRIES 15u /* about 15 minutes, R2 of RFC 9293 3.8.3 */
 #define ORPHAN_RETRIES 8u
@@ -261,6 +261,7 @@ struct tcb {
     bool ecn_echo, ecn_cwr;  /* ECE and CWR are owed */
     bool tlp_due;            /* T_LOSS is for a tail loss probe */
     bool deferred;           /* SYN-RECEIVED: acknowledged, and waiting for data */
+    bool answers;            /* we sent soon after we had received: ACKs go with answers */
     bool uncork;             /* TCP_CORK has held bytes back long enough */
     bool ecn_seen;           /* something came with ECT or CE */
     uint8_t chrono;          /* enum chrono, since n.chrono_at */

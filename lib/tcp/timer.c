@@ -222,6 +222,7 @@ timer_fire(struct tcp *t, struct tcb *c)
         c->timer[i] = NS_NEVER;
         if (i == T_DELACK || i == T_PACE) {
             c->ack_now |= i == T_DELACK;
+            c->answers &= i != T_DELACK;
             work_add(t, c);
         } else {
             handler[i](t, c);
