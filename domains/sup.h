@@ -94,6 +94,8 @@ struct sup_account {
     uid_t uid;
     unsigned clients; /* that belong to it */
     ns_t left;        /* when the last one went */
+    ns_t attaches;    /* those up to now are paid for then, see account_turn */
+    ns_t told;        /* when the log was told that they wait; 0: never */
     uint32_t epoch;
     unsigned line, rule_line[RULE_COUNT]; /* of the file, for the log */
     uint64_t base[ACCOUNT_STAT_COUNT];    /* counters of the number when it was given */
@@ -101,6 +103,7 @@ struct sup_account {
 
 enum client_state {
     CLIENT_HELLO,  /* connected, has not said who it is */
+    CLIENT_TURN,   /* has said it; waits until its account may have one more */
     CLIENT_DENIED, /* was told no; waits for it to hang up */
     CLIENT_ATTACHED,
     CLIENT_GONE, /* disconnected; the domain still uses its arena */
@@ -118,6 +121,7 @@ struct sup_client {
     unsigned id; /* CLIENT_NO_ID: none */
     uint32_t proto;
     char program[32];
+    struct ctl_hello hello; /* what it wants */
     const struct policy_account
         *account;               /* of the present file; NULL: not found yet, or gone */
     struct sup_account *number; /* NULL: none yet */
@@ -256,8 +260,11 @@ void sup_watch_tick(evutil_socket_t fd, short what, void *arg);
 void sup_watch_close(struct sup *s);
 
 /* ---- sup_attach.c ---- */
-/* Welcomes it or says no; the client may be gone afterwards. */
+/* It said who it is: welcomes it, says no, or lets it wait for its turn. The client may be gone
+ * afterwards. */
 void sup_client_hello(struct sup_client *c, const struct ctl_hello *h);
+/* Its turn has come. */
+void sup_client_turn(struct sup_client *c);
 void sup_client_send_add(struct sup_client *c, bool resume);
 
 /* ---- sup_policy.c ---- */
@@ -266,6 +273,8 @@ must_check bool sup_policy_find(struct sup_client *c);
 /* Be charged to c->account, under a number, and have its limits; leave it again. */
 void sup_policy_join(struct sup_client *c);
 void sup_policy_leave(struct sup_client *c);
+/* The record of c->account's number, which may be a new one; NULL: none is free. */
+struct sup_account *sup_policy_number(struct sup_client *c);
 /* How many clients of its kind its account has beside it, and the bytes of all their arenas. */
 unsigned sup_policy_clients(const struct sup_client *c, uint64_t *memory);
 /* A counter of an account's number (enum account_stat_id), since it has it. */
@@ -276,6 +285,9 @@ void sup_policy_on_hup(evutil_socket_t sig, short what, void *arg);
 void sup_policy_denied(struct sup_dom *d, const struct account_denial *m);
 
 /* ---- sup_client.c ---- */
+#define HELLO_TIMEOUT (5 * NS_S)
+/* What is to happen, does when so much time is over: it is cut off, or has its turn. */
+void sup_client_timeout(struct sup_client *c, ns_t in);
 /* It is not wanted any more: its sessions end as if its process had. */
 void sup_client_cut(struct sup_client *c);
 void sup_client_destroy(struct sup_client *c);

@@ -12,6 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Clients give up after ten seconds (lib/client/attach.c), some of ours earlier. */
+#define TURN_LONGEST (5 * NS_S)
+#define TURNS_MAX 512u /* clients that wait for theirs */
+#define TURNS_PER_UID_MAX 128u
+
 static void __attribute__((format(printf, 3, 4)))
 client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
 {
@@ -131,33 +136,74 @@ grant(struct sup_client *c, const struct ctl_hello *h)
     return true;
 }
 
-void
-sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
+/* ---- whose turn it is ---- */
+
+static bool
+too_many_in_turn(const struct sup_client *c)
 {
-    struct sup *s = c->sup;
-    c->proto = h->proto;
-    memcpy(c->program, h->program, sizeof c->program);
-    for (char *p = c->program; *p != '\0'; p++) /* it goes to logs and terminals */
-        if (*p < ' ' || *p > '~')
-            *p = '?';
-    if (h->layout != SESSION_LAYOUT_VERSION) {
-        client_deny(
-            c, DENIED_VERSION,
-            "this daemon speaks layout %u and the client's library %u: install the same "
-            "version of both",
-            SESSION_LAYOUT_VERSION, h->layout);
-        return;
+    unsigned all = 0, own = 0;
+    for (const struct sup_client *o = c->sup->clients; o != NULL; o = o->next)
+        if (o->state == CLIENT_TURN) {
+            all++;
+            own += o->uid == c->uid;
+        }
+    return all >= TURNS_MAX || own >= TURNS_PER_UID_MAX;
+}
+
+/* Attaching costs tcp or udp the time to map memory and to make a table in it, whoever pays for
+ * the memory: so an account has only so many in a second. True: this one may go at once. */
+static bool
+take_turn(struct sup_client *c)
+{
+    const struct policy_account *a = c->account;
+    struct sup_account *n = a->attaches != RATE_ANY ? sup_policy_number(c) : NULL;
+    if (n == NULL)
+        return true;
+    ns_t now = sup_now(), longest = too_many_in_turn(c) ? 0 : TURN_LONGEST;
+    ns_t at = account_turn(&n->attaches, a->attaches, a->attaches_burst, longest, now);
+    if (at == NS_NEVER) {
+        client_deny(c, DENIED_RATE,
+                    "account \"%s\" may attach %llu times a second%s, and too many wait "
+                    "already: try again later",
+                    a->name, (unsigned long long)a->attaches,
+                    a->per_uid ? " for each uid" : "");
+        return false;
     }
+    if (at == now)
+        return true;
+    if (n->told == 0 || now - n->told > DENIAL_GAP) {
+        n->told = now;
+        sup_log_some(&c->sup->log_left,
+                     "account \"%s\" (%.255s:%u) attaches more than %llu times a second: pid "
+                     "%d (uid %u) and others wait",
+                     a->name, c->sup->accounts.source, a->line, (unsigned long long)a->attaches,
+                     (int)c->pid, (unsigned)c->uid);
+    }
+    c->state = CLIENT_TURN;
+    sup_client_timeout(c, at - now);
+    return false;
+}
+
+static bool
+may_attach(struct sup_client *c)
+{
     if (!sup_policy_find(c)) {
         client_deny(c, DENIED_ACCOUNT, "no account admits uid %u", (unsigned)c->uid);
-        return;
+        return false;
     }
     if (sup_client_domain(c)->life != LIFE_UP) {
         client_deny(c, DENIED_BUSY, "%s is being restarted: try again",
                     domain_name(sup_client_domain(c)->id));
-        return;
+        return false;
     }
-    if (!grant(c, h))
+    return true;
+}
+
+static void
+admit(struct sup_client *c)
+{
+    struct sup *s = c->sup;
+    if (!grant(c, &c->hello))
         return;
     if (!take_id(c)) {
         client_deny(c, DENIED_CLIENTS, "%u clients are attached: no more fit",
@@ -182,4 +228,34 @@ sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
     c->half[0].fd_rw = c->half[1].fd_ro = -1;
     sup_verbose(s, "client %u: pid %d (%s), uid %u, account %s", c->id, (int)c->pid, c->program,
                 (unsigned)c->uid, c->account->name);
+}
+
+void
+sup_client_hello(struct sup_client *c, const struct ctl_hello *h)
+{
+    c->hello = *h;
+    c->proto = h->proto;
+    memcpy(c->program, h->program, sizeof c->program);
+    for (char *p = c->program; *p != '\0'; p++) /* it goes to logs and terminals */
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    if (h->layout != SESSION_LAYOUT_VERSION) {
+        client_deny(
+            c, DENIED_VERSION,
+            "this daemon speaks layout %u and the client's library %u: install the same "
+            "version of both",
+            SESSION_LAYOUT_VERSION, h->layout);
+        return;
+    }
+    if (may_attach(c) && take_turn(c))
+        admit(c);
+}
+
+void
+sup_client_turn(struct sup_client *c)
+{
+    c->state = CLIENT_HELLO;
+    sup_client_timeout(c, HELLO_TIMEOUT);
+    if (may_attach(c)) /* much may have changed meanwhile */
+        admit(c);
 }

@@ -20,7 +20,6 @@
 
 #include "base/exit_codes.h"
 
-#define HELLO_TIMEOUT_S 5
 #define WAITING_MAX 128u /* connections that have not said who they are, or were denied */
 #define WAITING_PER_UID_MAX 16u /* of these, from one uid */
 
@@ -104,7 +103,10 @@ on_client(evutil_socket_t sock, short what, void *arg)
     struct ctl_msg m;
     int fd[CTL_FDS_MAX];
     if (what & EV_TIMEOUT) {
-        sup_client_destroy(c);
+        if (c->state == CLIENT_TURN)
+            sup_client_turn(c);
+        else
+            sup_client_destroy(c);
         return;
     }
     int got = ctl_recv(sock, &m, fd);
@@ -122,6 +124,15 @@ on_client(evutil_socket_t sock, short what, void *arg)
                      "pid %d (uid %u) sent what no client sends: disconnected", (int)c->pid,
                      (unsigned)c->uid);
     sup_client_cut(c);
+}
+
+void
+sup_client_timeout(struct sup_client *c, ns_t in)
+{
+    ns_t us = in / NS_US + 1;
+    const struct timeval tv = {.tv_sec = (time_t)(us / 1000000),
+                               .tv_usec = (suseconds_t)(us % 1000000)};
+    (void)event_add(c->ev, &tv);
 }
 
 /* ---- connections ---- */
@@ -145,7 +156,6 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
     (void)at;
     (void)sa;
     (void)len;
-    static const struct timeval tv = {.tv_sec = HELLO_TIMEOUT_S};
     struct sup *s = arg;
     struct ucred cred;
     socklen_t cred_len = sizeof cred;
@@ -175,8 +185,10 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
         c->next->link = &c->next;
     s->clients = c;
     c->ev = event_new(s->base, fd, EV_READ | EV_PERSIST, on_client, c);
-    if (c->ev == NULL || event_add(c->ev, &tv) != 0)
+    if (c->ev == NULL)
         sup_client_destroy(c);
+    else
+        sup_client_timeout(c, HELLO_TIMEOUT);
 }
 
 int

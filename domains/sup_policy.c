@@ -114,9 +114,12 @@ sup_policy_count(const struct sup *s, unsigned number, unsigned id)
 
 /* The account's number, or a new one: of those that nobody has, the one that was left first,
  * so that counters and rates outlive a client for long. */
-static struct sup_account *
-number_of(struct sup *s, const struct policy_account *a, uid_t uid)
+struct sup_account *
+sup_policy_number(struct sup_client *c)
 {
+    struct sup *s = c->sup;
+    const struct policy_account *a = c->account;
+    uid_t uid = c->uid;
     struct sup_account *best = NULL;
     for (unsigned i = 0; i < ACCOUNTS_MAX; i++) {
         struct sup_account *n = &s->account[i];
@@ -125,10 +128,13 @@ number_of(struct sup *s, const struct policy_account *a, uid_t uid)
         if (n->clients == 0 && (best == NULL || n->left < best->left))
             best = n;
     }
-    if (best == NULL) /* there are no more clients than numbers */
-        abort();
-    *best = (struct sup_account){
-        .used = true, .per_uid = a->per_uid, .uid = uid, .epoch = ++s->account_epoch};
+    if (best == NULL)
+        return NULL;
+    *best = (struct sup_account){.used = true,
+                                 .per_uid = a->per_uid,
+                                 .uid = uid,
+                                 .left = sup_now(),
+                                 .epoch = ++s->account_epoch};
     memcpy(best->name, a->name, sizeof best->name);
     for (unsigned id = 0; id < ACCOUNT_STAT_COUNT; id++)
         best->base[id] = sup_policy_count(s, (unsigned)(best - s->account), id);
@@ -161,7 +167,9 @@ sup_policy_leave(struct sup_client *c)
 void
 sup_policy_join(struct sup_client *c)
 {
-    struct sup_account *n = number_of(c->sup, c->account, c->uid);
+    struct sup_account *n = sup_policy_number(c);
+    if (n == NULL) /* there are no more clients than numbers */
+        abort();
     n->clients++;
     sup_policy_leave(c);
     c->number = n;

@@ -138,7 +138,7 @@ check_text(unsigned type, const struct ctl_text *t)
     if (type == CTL_NOTICE)
         return t->arg >= NOTICE_LOG && t->arg <= NOTICE_SYSCALL;
     if (type == CTL_DENIED)
-        return t->arg >= DENIED_VERSION && t->arg <= DENIED_INTERNAL;
+        return t->arg >= DENIED_VERSION && t->arg < DENIED_ENDS;
     return t->arg < CLIENTS_MAX || t->arg - CTL_ARG_PEER < DOM_COUNT;
 }
 

@@ -90,6 +90,8 @@ enum ctl_denied {
     DENIED_CLIENTS,     /* too many clients */
     DENIED_BUSY,        /* the domain is being restarted: try again */
     DENIED_INTERNAL,
+    DENIED_RATE, /* too many of the account wait for their turn to attach */
+    DENIED_ENDS
 };
 
 /* Everything a domain is told about itself; the same for all, each uses its part. */

@@ -26,7 +26,9 @@ account_init(struct policy_account *a)
                                  .memory = RATE_ANY,
                                  .sessions = 16384,
                                  .half_open = 1024,
-                                 .clients = 64};
+                                 .clients = 64,
+                                 .attaches = ACCOUNT_ATTACHES,
+                                 .attaches_burst = ACCOUNT_ATTACHES_BURST};
     for (unsigned p = 0; p < ACCOUNT_PROTOS; p++) {
         a->rules[p].connects = a->rules[p].packets = a->rules[p].bytes = RATE_ANY;
         a->rules[p].connects_burst = 0; /* as many as in a second */

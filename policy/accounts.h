@@ -15,6 +15,8 @@
 #define ACCOUNT_NAME_MAX 32u
 #define ACCOUNT_LIMIT_MAX (1u << 20) /* sessions, half_open */
 #define ACCOUNT_CLIENTS_MAX 128u
+#define ACCOUNT_ATTACHES 20u /* a second, and at once, if it does not say */
+#define ACCOUNT_ATTACHES_BURST 64u
 
 enum account_proto { ACCOUNT_TCP, ACCOUNT_UDP, ACCOUNT_PROTOS };
 
@@ -30,6 +32,8 @@ struct policy_account {
     uint32_t sessions;  /* of the account, tcp and udp counted apart */
     uint32_t half_open; /* likewise */
     uint32_t clients;   /* at once, streams and datagrams counted apart */
+    uint64_t attaches;  /* of its programs, a second; RATE_ANY */
+    uint64_t attaches_burst;
     unsigned n_uids, n_gids, n_cgroups;
     uid_t uid[ACCOUNT_IDS_MAX];
     gid_t gid[ACCOUNT_IDS_MAX];

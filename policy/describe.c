@@ -119,6 +119,9 @@ tell_limits(const struct policy_account *a, account_said *said, void *ctx)
     said(ctx, "sessions", text);
     snprintf(text, sizeof text, "%u", a->clients);
     said(ctx, "clients", text);
+    snprintf(text, sizeof text, "a second, at once %llu",
+             (unsigned long long)a->attaches_burst);
+    tell_rate("attachments", a->attaches, text, said, ctx);
     tell_rate("arena of a client", a->arena >> 10, "KiB", said, ctx);
     tell_rate("arenas together", a->memory == RATE_ANY ? RATE_ANY : a->memory >> 10, "KiB",
               said, ctx);

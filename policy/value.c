@@ -208,6 +208,21 @@ take_burst(struct policy_account *a, const char *v)
 }
 
 static const char *
+take_attaches(struct policy_account *a, const char *v)
+{
+    const char *wrong = take_rate(&a->attaches, v);
+    return wrong == NULL && a->attaches == 0 ? "must be 1 to 1000000000 a second, or any"
+                                             : wrong;
+}
+
+static const char *
+take_attaches_burst(struct policy_account *a, const char *v)
+{
+    uint64_t *to = &a->attaches_burst;
+    return policy_number(v, 1000000, to) && *to != 0 ? NULL : "must be 1 to 1000000";
+}
+
+static const char *
 take_packets(struct policy_account *a, const char *v)
 {
     const char *wrong = take_rate(&a->rules[ACCOUNT_TCP].packets, v);
@@ -263,6 +278,8 @@ static const struct key {
     {"sessions", false, RULE_SESSIONS, take_sessions},
     {"half_open", false, RULE_HALF_OPEN, take_half_open},
     {"clients", false, RULE_COUNT, take_clients},
+    {"attaches", false, RULE_COUNT, take_attaches},
+    {"attaches_burst", false, RULE_COUNT, take_attaches_burst},
     {"connects", false, RULE_CONNECTS, take_connects},
     {"connects_burst", false, RULE_COUNT, take_burst},
     {"packets", false, RULE_COUNT, take_packets},
@@ -291,7 +308,8 @@ policy_keys(void)
 {
     return "uids, gids, cgroups, deny, per_uid, ports, listen, peers, accept, congestion, "
            "arena, "
-           "memory, sessions, half_open, clients, connects, connects_burst, packets, bandwidth";
+           "memory, sessions, half_open, clients, attaches, attaches_burst, connects, "
+           "connects_burst, packets, bandwidth";
 }
 
 enum account_rule

@@ -125,9 +125,13 @@ call_daemon(int *fd)
 static int
 denied(const struct ctl_text *t)
 {
-    static const int errnos[] = {
-        [DENIED_VERSION] = EPROTONOSUPPORT, [DENIED_ACCOUNT] = EACCES, [DENIED_ARENA] = EDQUOT,
-        [DENIED_CLIENTS] = EUSERS,          [DENIED_BUSY] = EBUSY,     [DENIED_INTERNAL] = EIO};
+    static const int errnos[] = {[DENIED_VERSION] = EPROTONOSUPPORT,
+                                 [DENIED_ACCOUNT] = EACCES,
+                                 [DENIED_ARENA] = EDQUOT,
+                                 [DENIED_CLIENTS] = EUSERS,
+                                 [DENIED_BUSY] = EBUSY,
+                                 [DENIED_INTERNAL] = EIO,
+                                 [DENIED_RATE] = EAGAIN};
     int err = t->arg < ARRAY_LEN(errnos) ? errnos[t->arg] : EIO;
     return fail(err, "bulkheadd (instance \"%s\") says: %s", instance_name(), t->text);
 }

@@ -112,6 +112,21 @@ account_connect(struct account *a, ns_t now)
     return true;
 }
 
+ns_t
+account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now)
+{
+    ns_t one = cost(rate, 1), all = max_u64(*paid, now) + one;
+    if (all <= now + one * max_u64(burst, 1)) {
+        *paid = all;
+        return now;
+    }
+    ns_t at = all - one * max_u64(burst, 1);
+    if (at - now > longest)
+        return NS_NEVER;
+    *paid = all;
+    return at;
+}
+
 static ns_t
 burst_of(uint64_t rate, uint64_t least)
 {

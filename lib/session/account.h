@@ -97,6 +97,10 @@ struct account {
 
 #define DENIAL_GAP (60 * NS_S) /* one is told of each account and rule in such a time */
 
+/* When one more of what goes `rate` times a second, and `burst` times at once, may go: now, or
+ * later, and then that time is its own. *paid, 0 at first, is kept from one to the next.
+ * NS_NEVER: it would wait for longer than `longest`; nothing is booked then. */
+must_check ns_t account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now);
 /* May one more connection be attempted now? It is charged if so. */
 must_check bool account_connect(struct account *a, ns_t now);
 

@@ -94,7 +94,7 @@ ctl_sample(unsigned type)
         memcpy(m.text.text, "02:00:00:00:00:01", 18);
         break;
     case CTL_DENIED:
-        m.text.arg = DENIED_INTERNAL;
+        m.text.arg = DENIED_RATE;
         memcpy(m.text.text, "no memory", 10);
         break;
     case CTL_DENIAL:

@@ -246,7 +246,7 @@ static const struct spoiler {
     SPOIL(CTL_NOTICE, text.arg, 0),
     SPOIL(CTL_NOTICE, text.arg, NOTICE_SYSCALL + 1),
     SPOIL(CTL_DENIED, text.arg, 0),
-    SPOIL(CTL_DENIED, text.arg, DENIED_INTERNAL + 1),
+    SPOIL(CTL_DENIED, text.arg, DENIED_ENDS),
     SPOIL(CTL_SESSION_LIST, sessions.n, CTL_INFO_MAX + 1),
     SPOIL(CTL_SESSION_LIST, sessions.n, UINT32_MAX),
     SPOIL(CTL_SESSION_LIST, sessions.more, 2),
