@@ -30,6 +30,16 @@ handle_free_push(struct handle_table *t, uint32_t i)
     t->free_head = i;
 }
 
+/* Entries that were never used are zero, and all at the end of the list: each is followed by
+ * its neighbour. So a new table costs nothing, however large it is. */
+uint32_t
+handle_next_free(const struct handle_table *t, uint32_t i)
+{
+    if (t->e[i].generation != 0)
+        return t->e[i].object;
+    return i + 1 < t->n ? i + 1 : NONE;
+}
+
 void
 handle_link(struct handle_table *t, uint32_t i, uint32_t parent)
 {
@@ -49,11 +59,7 @@ handle_table_init(struct handle_table *t, uint32_t n)
 {
     t->n = n;
     t->used = t->trees = 0;
-    t->free_head = NONE;
-    for (uint32_t i = n; i-- > 0;) {
-        t->e[i].rights = 0;
-        handle_free_push(t, i);
-    }
+    t->free_head = n > 0 ? 0 : NONE;
 }
 
 static uint64_t
@@ -63,7 +69,9 @@ make(struct handle_table *t, uint32_t object, uint32_t rights, uint32_t parent)
     if (i == NONE || (rights & RIGHT_ALL) == 0)
         return HANDLE_NONE;
     struct handle_entry *e = &t->e[i];
-    t->free_head = e->object;
+    t->free_head = handle_next_free(t, i);
+    if (e->generation == 0)
+        e->generation = 1;
     t->used++;
     t->trees += !(rights & HANDLE_CREATOR) && is_first(t, parent);
     e->object = object;

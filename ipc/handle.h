@@ -48,7 +48,7 @@ enum right { /* as BH_RIGHT_* in bulkhead.h */
 
 struct handle_entry {
     uint32_t generation; /* of the handle in it; bumped when it dies */
-    uint32_t object;     /* session number; next free entry while unused */
+    uint32_t object;     /* session number; next free entry while unused, handle_next_free */
     uint32_t parent;     /* entry that it was minted from, or HANDLE_NO_ENTRY */
     uint32_t child;      /* the first entry that was minted from it */
     uint32_t next, prev; /* its siblings: minted from the same entry */

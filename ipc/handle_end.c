@@ -303,8 +303,8 @@ bool
 handle_table_validate(const struct handle_table *t)
 {
     uint32_t n_free = 0, live = 0, trees = 0;
-    for (uint32_t i = t->free_head; i != NONE; i = t->e[i].object)
-        if (i >= t->n || t->e[i].rights != 0 || t->e[i].generation == 0 || ++n_free > t->n)
+    for (uint32_t i = t->free_head; i != NONE; i = handle_next_free(t, i))
+        if (i >= t->n || t->e[i].rights != 0 || ++n_free > t->n)
             return false;
     for (uint32_t i = 0; i < t->n; i++) {
         const struct handle_entry *e = &t->e[i];

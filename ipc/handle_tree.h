@@ -17,6 +17,8 @@
 
 /* handle.c */
 void handle_free_push(struct handle_table *t, uint32_t i);
+/* The one behind entry i on the list of those that are free. */
+uint32_t handle_next_free(const struct handle_table *t, uint32_t i);
 void handle_link(struct handle_table *t, uint32_t i, uint32_t parent);
 
 static inline uint64_t

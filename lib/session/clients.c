@@ -160,14 +160,20 @@ clients_rebuild(struct clients *cs, uint32_t id)
 {
     struct client *c = &cs->c[id];
     const struct arena_geometry *g = &c->v.g;
-    c->n_slots_free = 0;
-    for (uint32_t i = g->n_slots; i-- > 0;)
+    uint32_t high = min_u32(get(c->v.d_head->slots_high), g->n_slots), n = 0;
+    c->slots_high = high;
+    for (uint32_t i = high; i-- > 0;)
         if (!(get(c->v.d_slot[i].state) & SLOT_OPEN))
-            c->v.slot_stack[c->n_slots_free++] = i;
+            c->v.slot_stack[n++] = i;
+    c->n_slots_free = n + g->n_slots - high;
+    if (high == 0) { /* nothing was used yet: nothing is touched, as large as it may be */
+        page_pool_init(&c->pages, g->n_rx_pages, c->v.page_stack);
+        return;
+    }
     /* Which pages does a directory use? The stack itself serves as the mark. */
     uint32_t *mark = c->v.page_stack;
     memset(mark, 0, g->n_rx_pages * sizeof *mark);
-    for (uint32_t i = 0; i < g->n_slots; i++) {
+    for (uint32_t i = 0; i < high; i++) {
         struct slot_domain *d = &c->v.d_slot[i];
         if (!(get(d->state) & SLOT_OPEN)) { /* a session on its way into it, perhaps */
             memset((void *)&d->rx_dir, 0, sizeof d->rx_dir);
@@ -180,7 +186,8 @@ clients_rebuild(struct clients *cs, uint32_t id)
     for (uint32_t i = 0; i < g->n_rx_pages; i++)
         if (mark[i] == 0)
             mark[n_free++] = i;
-    c->pages = (struct page_pool){.n = g->n_rx_pages, .n_free = n_free, .stack = mark};
+    c->pages = (struct page_pool){
+        .n = g->n_rx_pages, .n_free = n_free, .fresh = g->n_rx_pages, .stack = mark};
 }
 
 void
@@ -211,12 +218,24 @@ client_answer(struct client *c, const void *from, size_t len)
     return n;
 }
 
+/* So many slots are on the stack. */
+static uint32_t
+slots_on_stack(const struct client *c)
+{
+    return c->n_slots_free - (c->v.g.n_slots - c->slots_high);
+}
+
 uint32_t
 client_slot_take(struct client *c)
 {
     if (c->n_slots_free == 0)
         return SESS_NONE;
-    uint32_t slot = c->v.slot_stack[--c->n_slots_free];
+    uint32_t n = slots_on_stack(c), slot = n > 0 ? c->v.slot_stack[n - 1] : c->slots_high++;
+    c->n_slots_free--;
+    if (n == 0) { /* known before it is used: a successor looks at no others */
+        set(c->v.d_head->slots_high, c->slots_high);
+        atomic_signal_fence(memory_order_seq_cst);
+    }
     struct slot_domain *d = &c->v.d_slot[slot];
     uint32_t generation = get(d->generation) + 1;
     memset((void *)d, 0, sizeof *d);
@@ -230,7 +249,8 @@ client_slot_give(struct client *c, uint32_t slot)
     fifo_rx_clear(&c->v, slot, &c->pages);
     fifo_moved_clear(&c->v, slot, &c->pages);
     set(c->v.d_slot[slot].state, 0);
-    c->v.slot_stack[c->n_slots_free++] = slot;
+    c->v.slot_stack[slots_on_stack(c)] = slot;
+    c->n_slots_free++;
 }
 
 void

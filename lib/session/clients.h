@@ -28,7 +28,8 @@ struct client {
     struct arena_view v;
     struct sess_limits limits;
     struct page_pool pages;
-    uint32_t n_slots_free; /* on v.slot_stack */
+    uint32_t n_slots_free; /* on v.slot_stack, and those that were never used */
+    uint32_t slots_high;   /* the first of these; half_head has a copy for our successor */
     uint32_t n_sessions;   /* charged to it, orphans included */
     uint32_t n_half_open;  /* tcp: its SYN-RCVD sessions, over all listeners */
     uint64_t answers;      /* written so far */

@@ -11,26 +11,41 @@ void
 page_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack)
 {
     *p = (struct page_pool){.n = n, .n_free = n, .stack = stack};
-    for (uint32_t i = 0; i < n; i++)
-        stack[i] = n - 1 - i;
+}
+
+/* So many are on the stack. */
+static uint32_t
+depth(const struct page_pool *p)
+{
+    return p->n_free - (p->n - p->fresh);
 }
 
 bool
 page_pool_validate(const struct page_pool *p)
 {
-    if (p->n_free > p->n)
+    if (p->n_free > p->n || p->fresh > p->n || p->n_free < p->n - p->fresh)
         return false;
-    for (uint32_t i = 0; i < p->n_free; i++)
-        if (p->stack[i] >= p->n)
+    for (uint32_t i = 0; i < depth(p); i++)
+        if (p->stack[i] >= p->fresh)
             return false;
     return true;
 }
 
-static void
-give(struct page_pool *p, uint32_t page)
+void
+page_pool_give(struct page_pool *p, uint32_t page)
 {
-    if (page < p->n && p->n_free < p->n)
-        p->stack[p->n_free++] = page;
+    if (page >= p->fresh || depth(p) >= p->fresh)
+        return;
+    p->stack[depth(p)] = page;
+    p->n_free++;
+}
+
+uint32_t
+page_pool_take(struct page_pool *p)
+{
+    uint32_t on_stack = depth(p);
+    p->n_free--;
+    return on_stack > 0 ? p->stack[on_stack - 1] : p->fresh++;
 }
 
 /* ---- maps ---- */
@@ -71,12 +86,12 @@ map_add(struct fifo_dir *d, uint8_t *base, struct page_pool *p, uint64_t no)
     if (p->n_free < (map < p->n ? 1 : PAGES_FOR_ONE))
         return false;
     if (map >= p->n) {
-        map = p->stack[--p->n_free];
+        map = page_pool_take(p);
         memset(base + (size_t)map * FIFO_PAGE, 0, FIFO_PAGE);
         word = map + 1;
         name(*m, word);
     }
-    name(entries(base, map)[no % FIFO_MAP], p->stack[--p->n_free] + 1);
+    name(entries(base, map)[no % FIFO_MAP], page_pool_take(p) + 1);
     set(*m, word + FIFO_MAP_ENTRY);
     return true;
 }
@@ -91,7 +106,7 @@ dir_add(struct fifo_dir *d, uint8_t *base, struct page_pool *p, uint64_t at)
         return map_add(d, base, p, at / FIFO_PAGE);
     if (p->n_free == 0)
         return false;
-    name(*direct, fifo_word(at, p->stack[--p->n_free]));
+    name(*direct, fifo_word(at, page_pool_take(p)));
     return true;
 }
 
@@ -109,7 +124,7 @@ direct_drop(struct fifo_dir *d, struct page_pool *p, uint64_t first, uint64_t n)
         if (word == FIFO_NOPAGE || i + around * FIFO_DIR >= n)
             continue;
         set(*direct, FIFO_NOPAGE);
-        give(p, page_of(word));
+        page_pool_give(p, page_of(word));
     }
 }
 
@@ -126,12 +141,12 @@ map_drop(struct fifo_dir *d, uint8_t *base, struct page_pool *p, uint64_t no, ui
         if (page >= p->n)
             continue;
         set(entries(base, map)[i], FIFO_NOPAGE);
-        give(p, page);
+        page_pool_give(p, page);
         word -= FIFO_MAP_ENTRY;
     }
     set(*m, word & ~FIFO_PAGE_MASK ? word : FIFO_NOPAGE);
     if (!(word & ~FIFO_PAGE_MASK))
-        give(p, map);
+        page_pool_give(p, map);
 }
 
 void
@@ -155,7 +170,7 @@ dir_clear(struct fifo_dir *d, uint8_t *base, struct page_pool *p)
         if (word == FIFO_NOPAGE)
             continue;
         set(d->page[i], FIFO_NOPAGE);
-        give(p, page_of(word));
+        page_pool_give(p, page_of(word));
     }
     for (uint64_t i = 0; i < FIFO_MAPS; i++)
         map_drop(d, base, p, i * FIFO_MAP, FIFO_MAP);

@@ -17,13 +17,18 @@
  * after a crash clients_rebuild makes it anew. */
 struct page_pool {
     uint32_t n, n_free;
-    uint32_t *stack; /* numbers of free pages, n_free of them */
+    uint32_t fresh;  /* pages from this number on were never taken, and are not on the stack */
+    uint32_t *stack; /* numbers of the other free pages */
 };
+
+/* A free page; the caller has looked that there is one (n_free). */
+must_check uint32_t page_pool_take(struct page_pool *p);
+void page_pool_give(struct page_pool *p, uint32_t page);
 
 /* Pages that one more page of a FIFO may take: itself, and a map for it. */
 #define PAGES_FOR_ONE 2u
 
-/* All n pages free; the lowest comes out first. stack: n words. */
+/* All n pages free; the lowest comes out first. stack: n words, not touched yet. */
 void page_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack);
 /* The invariants: page numbers and counts within bounds. */
 bool page_pool_validate(const struct page_pool *p);

@@ -135,7 +135,7 @@ fifo_moved_make(const struct arena_view *v, uint32_t slot, struct page_pool *p)
     struct fifo_dir *dir = moved_dir(v, slot);
     if (dir != NULL || p->n_free == 0)
         return dir;
-    uint32_t page = p->stack[--p->n_free];
+    uint32_t page = page_pool_take(p);
     memset(v->rx_page + (size_t)page * FIFO_PAGE, 0, FIFO_PAGE);
     atomic_store_explicit(&v->d_slot[slot].moved, page + 1, memory_order_release);
     return moved_dir(v, slot);
@@ -150,8 +150,7 @@ fifo_moved_clear(const struct arena_view *v, uint32_t slot, struct page_pool *p)
     uint32_t page = get(v->d_slot[slot].moved) - 1;
     dir_clear(dir, v->rx_page, p);
     atomic_store_explicit(&v->d_slot[slot].moved, 0, memory_order_relaxed);
-    if (p->n_free < p->n)
-        p->stack[p->n_free++] = page;
+    page_pool_give(p, page);
 }
 
 void

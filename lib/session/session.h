@@ -83,6 +83,8 @@ struct half_head {
     _Atomic uint32_t lost; /* events that found the ring full: rescan all slots */
     /* The domain's note to its successor: requests before this index were begun. */
     _Atomic uint32_t begun;
+    /* Likewise: slots from this number on were never used, and are zero. */
+    _Atomic uint32_t slots_high;
 };
 _Static_assert(sizeof(struct half_head) == 3 * CACHE_LINE, "shared layout");
 

@@ -67,7 +67,7 @@ client_add(struct transport *t, uint32_t id, const struct arena_view *v,
     if (err)
         return err;
     struct client *c = clients_get(&u->clients, id);
-    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+    for (uint32_t i = 0; i < u->high; i++)
         if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id && !resume(u, i, c))
             sess_release(u, i); /* its link names no client yet: the arena is not touched */
     sess_wake_touched(u);
@@ -82,7 +82,7 @@ client_gone(struct transport *t, uint32_t id, ns_t now)
     u->now = now;
     if (c != NULL)
         c->gone = true;
-    for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
+    for (uint32_t i = 0; i < u->high; i++) {
         struct udp_sess *s = &u->sess[i];
         if (state_of(s) != US_FREE)
             sess_move_client_gone(u, i, id);
@@ -110,10 +110,10 @@ client_remove(struct transport *t, uint32_t id)
     struct client *c = clients_get(&u->clients, id);
     if (c == NULL)
         return;
-    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+    for (uint32_t i = 0; i < u->high; i++)
         if (state_of(&u->sess[i]) != US_FREE)
             sess_move_client_gone(u, i, id);
-    for (uint32_t i = 0; c->n_sessions != 0 && i < u->cfg.n_sessions; i++)
+    for (uint32_t i = 0; c->n_sessions != 0 && i < u->high; i++)
         if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id)
             sess_release(u, i);
     clients_remove(&u->clients, id);

@@ -229,7 +229,7 @@ sess_move_resume(struct udp *u, uint32_t sess)
 void
 sess_move_settle(struct udp *u, uint32_t client, const struct arena_view *v)
 {
-    for (uint32_t i = 0; i < u->cfg.n_sessions; i++) {
+    for (uint32_t i = 0; i < u->high; i++) {
         struct udp_sess *s = &u->sess[i];
         uint32_t state = get(s->mv.state), n = state >> MOVE_GIVERS;
         if (state_of(s) == US_FREE || !(state & (MOVE_GIVER_DUE | MOVE_TAKER_DUE)) || n == 0 ||

@@ -117,7 +117,7 @@ sweep(struct udp *u, uint32_t client)
     if (u->now - u->swept[client] < UDP_SWEEP)
         return;
     u->swept[client] = u->now;
-    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+    for (uint32_t i = 0; i < u->high; i++)
         if (state_of(&u->sess[i]) == US_OPEN && u->sess[i].client == client)
             rx_refresh(u, i);
 }

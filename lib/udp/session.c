@@ -65,6 +65,7 @@ sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *
     if (at == SESS_NONE)
         return EMFILE;
     uint32_t i = u->free[--u->n_free];
+    u->high = max_u32(u->high, i + 1);
     struct udp_sess *s = &u->sess[i];
     struct slot_domain *d = &c->v.d_slot[at];
     uint32_t arm = atomic_load_explicit(&c->v.c_slot[at].arm, memory_order_relaxed);

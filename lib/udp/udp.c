@@ -99,6 +99,7 @@ store_resume(struct udp *u)
             u->free[u->n_free++] = i;
             continue;
         }
+        u->high = max_u32(u->high, i + 1);
         sess_move_resume(u, i);
         bool damaged = !sess_check(u, i);
         if (damaged) { /* keep the slot, lose the name */

@@ -104,6 +104,7 @@ struct udp {
     struct pool pool;
     uint32_t *free; /* session numbers */
     uint32_t n_free;
+    uint32_t high;   /* sessions from this number on were not in use since the start */
     uint32_t *bound; /* by local port; hash_mask + 1 heads */
     uint32_t *conn;  /* connected ones, by local port and peer */
     uint32_t hash_mask;

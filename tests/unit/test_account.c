@@ -49,6 +49,35 @@ Test(account, prefixes_and_ranges_are_exact)
     cr_assert_not(account_rules_check(&none));
 }
 
+/* Protects: a burst goes at once; from then on each has a time of its own, a period after the
+ * one before, however many ask; who would wait too long books nothing, and a pause fills the
+ * bucket up, but to no more than the burst. */
+Test(account, turns_come_one_after_the_other)
+{
+    ns_t paid = 0, period = NS_S / 20, now = start;
+    for (unsigned i = 0; i < 64; i++)
+        cr_assert_eq(account_turn(&paid, 20, 64, NS_S, now), now, "of the burst, %u", i);
+    for (unsigned i = 1; i <= 20; i++)
+        cr_assert_eq(account_turn(&paid, 20, 64, NS_S, now), now + i * period, "%u", i);
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(account_turn(&paid, 20, 64, NS_S, now), NS_NEVER);
+    now += period;
+    cr_assert_eq(account_turn(&paid, 20, 64, NS_S, now), now + 20 * period);
+    cr_assert_eq(account_turn(&paid, 20, 64, NS_S, now), NS_NEVER);
+    now += 24 * period; /* those that wait have gone by then, and four more fit */
+    unsigned n = 0;
+    while (account_turn(&paid, 20, 64, 0, now) == now)
+        n++;
+    cr_assert_eq(n, 4, "%u", n);
+    now += 1000 * NS_S;
+    for (n = 0; account_turn(&paid, 20, 64, 0, now) == now;)
+        n++;
+    cr_assert_eq(n, 64, "after a pause, %u", n);
+    ns_t none = 0; /* a rate without a burst still lets one go */
+    cr_assert_eq(account_turn(&none, 1, 0, 0, now), now);
+    cr_assert_eq(account_turn(&none, 1, 0, NS_S, now), now + NS_S);
+}
+
 /* Protects: as many attempts as the rate and the burst say, in any time, whatever the rhythm.
  */
 Test(account, attempts_are_counted_by_the_second)

@@ -39,6 +39,8 @@ void mortal_mark(struct fifo_dir *d, uint8_t *base, uint32_t n, uint32_t *mark);
 uint32_t mortal_count(const struct fifo_dir *d, const uint8_t *base, uint32_t n);
 void mortal_pool_init(struct page_pool *p, uint32_t n, uint32_t *stack);
 bool mortal_pool_validate(const struct page_pool *p);
+uint32_t mortal_pool_take(struct page_pool *p);
+void mortal_pool_give(struct page_pool *p, uint32_t page);
 uint32_t mortal_find_mapped(const struct fifo_dir *d, const uint8_t *base, uint32_t n,
                             uint64_t at);
 #define dir_add mortal_add
@@ -48,6 +50,8 @@ uint32_t mortal_find_mapped(const struct fifo_dir *d, const uint8_t *base, uint3
 #define dir_count mortal_count
 #define page_pool_init mortal_pool_init
 #define page_pool_validate mortal_pool_validate
+#define page_pool_take mortal_pool_take
+#define page_pool_give mortal_pool_give
 #define fifo_find_mapped mortal_find_mapped
 #define memset mortal_memset
 #undef atomic_store_explicit
@@ -60,6 +64,8 @@ uint32_t mortal_find_mapped(const struct fifo_dir *d, const uint8_t *base, uint3
 #undef dir_count
 #undef page_pool_init
 #undef page_pool_validate
+#undef page_pool_take
+#undef page_pool_give
 #undef fifo_find_mapped
 #undef memset
 
@@ -100,6 +106,7 @@ setup(void)
     arena_view_init(&v, &g, c, d);
     for (uint32_t i = 0; i < SLOTS; i++) /* of sessions that go on */
         v.d_slot[i].state = SLOT_OPEN;
+    v.d_head->slots_high = SLOTS;
     for (uint32_t i = 0; i < PAGES; i++)
         fill(i, i);
     cr_assert_eq(clients_add(&cs, 0, &v, &limits), 0);

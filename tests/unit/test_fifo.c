@@ -286,6 +286,34 @@ Test(fifo, slots_are_small)
     cr_assert_leq(sizeof(struct slot_client) + sizeof(struct slot_domain), 1024);
 }
 
+/* Protects: taking in a client touches nothing of its arena, however large that is, since the
+ * domain moves no packet meanwhile; slots are used again before new ones; and a successor finds
+ * those that were used. */
+Test(fifo, a_new_arena_is_not_touched, .init = setup)
+{
+    static struct clients cs;
+    struct sess_limits limits = {.sessions = 3};
+    size_t size = arena_domain_bytes(&v.g);
+    uint8_t *half = (uint8_t *)v.d_head;
+    cr_assert_eq(clients_add(&cs, 5, &v, &limits), 0);
+    for (size_t i = 0; i < size; i++)
+        cr_assert_eq(half[i], 0, "byte %zu", i);
+    struct client *c = clients_get(&cs, 5);
+    cr_assert_eq(c->pages.n_free, PAGES);
+    cr_assert_eq(c->n_slots_free, SLOTS);
+    cr_assert_eq(client_slot_take(c), 0);
+    cr_assert_eq(client_slot_take(c), 1);
+    v.d_slot[1].state = SLOT_OPEN;
+    client_slot_give(c, 0);
+    cr_assert_eq(client_slot_take(c), 0);
+    client_slot_give(c, 0);
+    clients_rebuild(&cs, 5); /* as a successor does */
+    cr_assert_eq(c->n_slots_free, SLOTS - 1);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        cr_assert_eq(client_slot_take(c), i == 0 ? 0 : i + 1 < SLOTS ? i + 1 : SESS_NONE);
+    cr_assert_eq(c->n_slots_free, 0);
+}
+
 /* Protects the rebuild after a crash: pages that a directory names are not free. */
 Test(fifo, rebuild, .init = setup)
 {
@@ -294,6 +322,7 @@ Test(fifo, rebuild, .init = setup)
     cr_assert_eq(fifo_rx_prepare(&v, 1, &pool, 0xfffffff0u, 3 * FIFO_PAGE), 3 * FIFO_PAGE);
     uint32_t left = pool.n_free;
     v.d_slot[1].state = SLOT_OPEN;
+    v.d_head->slots_high = 2;
     cr_assert_eq(clients_add(&cs, 5, &v, &limits), 0);
     struct client *c = clients_get(&cs, 5);
     cr_assert_eq(c->pages.n_free, left);

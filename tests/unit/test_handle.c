@@ -255,6 +255,27 @@ Test(handle, any_sequence_keeps_the_invariants)
     free(t);
 }
 
+/* Protects: a new table, however large, costs nothing but what is used of it; what was given
+ * back is used again before what never was. */
+Test(handle, a_new_table_is_not_touched)
+{
+    struct handle_table *t = table(N);
+    uint64_t h[3];
+    for (unsigned i = 0; i < 3; i++)
+        h[i] = handle_new(t, i, RIGHT_ALL);
+    handle_drop(t, h[1]);
+    cr_assert_eq((uint32_t)handle_new(t, 9, RIGHT_ALL), (uint32_t)h[1]);
+    static const struct handle_entry untouched;
+    for (uint32_t i = 3; i < N; i++)
+        cr_assert_eq(memcmp(&t->e[i], &untouched, sizeof untouched), 0, "entry %u", i);
+    cr_assert(handle_table_validate(t));
+    for (uint32_t i = 3; i < N; i++)
+        cr_assert_eq((uint32_t)handle_new(t, i, RIGHT_ALL), i);
+    cr_assert_eq(handle_new(t, 1, RIGHT_ALL), HANDLE_NONE);
+    cr_assert(handle_table_validate(t));
+    free(t);
+}
+
 /* Protects: after a crash in the middle of revoking, the rest of the tree dies too; in the
  * middle of making, nothing is lost; names that were handed out stay good. */
 Test(handle, recovers_after_a_crash)
@@ -263,8 +284,8 @@ Test(handle, recovers_after_a_crash)
     uint64_t a = handle_new(t, 1, RIGHT_ALL), keep = handle_new(t, 2, RIGHT_SEND);
     uint64_t b = handle_mint(t, a, RIGHT_ALL), c = handle_mint(t, b, RIGHT_SEND);
     uint64_t kept = handle_mint(t, keep, RIGHT_SEND);
-    t->e[(uint32_t)a].rights = 0;             /* as revoke leaves it when it is killed */
-    t->free_head = t->e[t->free_head].object; /* as make does */
+    t->e[(uint32_t)a].rights = 0; /* as revoke leaves it when it is killed */
+    t->free_head++;               /* as make does: it was never used */
     t->used = 1000;
     cr_assert_not(handle_table_validate(t));
     handle_table_recover(t, N);

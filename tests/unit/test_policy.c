@@ -113,6 +113,7 @@ Test(policy, lists_become_rules)
                        " accept = {\"192.0.2.7\"}\n"
                        " congestion = {reno, vegas}\n"
                        " connects = 50 connects_burst = 60 packets = 1000\n"
+                       " attaches = 7 attaches_burst = 8\n"
                        " bandwidth = \"100M\" memory = 1G per_uid = yes\n"
                        "}\naccount b { uids = {1} }\n"),
                  0, "%s", err);
@@ -141,6 +142,10 @@ Test(policy, lists_become_rules)
     cr_assert_eq(tcp.first, CC_RENO);
     cr_assert_eq(tcp.connects, 50);
     cr_assert_eq(tcp.connects_burst, 60);
+    cr_assert_eq(as.a[0].attaches, 7);
+    cr_assert_eq(as.a[0].attaches_burst, 8);
+    cr_assert_eq(as.a[1].attaches, ACCOUNT_ATTACHES);
+    cr_assert_eq(as.a[1].attaches_burst, ACCOUNT_ATTACHES_BURST);
     cr_assert_eq(udp.packets, 1000);
     cr_assert_eq(udp.bytes, 12500000);
     cr_assert_eq(as.a[0].memory, 1u << 30);
@@ -163,6 +168,7 @@ Test(policy, the_built_in_ones_admit_everybody)
     cr_assert(a->everybody && a->per_uid);
     cr_assert_gt(a->arena, 0);
     cr_assert_gt(a->clients, 0);
+    cr_assert_neq(a->attaches, RATE_ANY); /* one program in a loop would cost all others */
     account_rules_any(&any);
     for (unsigned p = 0; p < ACCOUNT_PROTOS; p++) {
         account_rules_of(a, p, &r);
@@ -213,6 +219,9 @@ Test(policy, mistakes_have_a_place_and_a_remedy)
         {"account a { packets = 1k }", "f:1:23: ", "a second"},
         {"account a { packets = 0 }", "f:1:23: ", "1 to 1000000000"},
         {"account a { connects_burst = 0 }", "f:1:30: ", "1 to 1000000"},
+        {"account a { attaches = 0 }", "f:1:24: ", "1 to 1000000000"},
+        {"account a { attaches = often }", "f:1:24: ", "a second"},
+        {"account a { attaches_burst = 0 }", "f:1:30: ", "1 to 1000000"},
         {"account a { bandwidth = 7999 }", "f:1:25: ", "\"100M\""},
         {"account a { sessions = 1\n sessions = 2 }", "f:2:2: ", "twice"},
         {"account a { sessions 1 }", "f:1:22: ", "="},
