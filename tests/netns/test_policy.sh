@@ -10,7 +10,8 @@ net_need setpriv nc
 net_lock
 net_up
 TTCP=$(tool bulkhead-ttcp)
-WEB=61001 BULK=61002 OUT=61003 GROUPED=61004
+WEB=61001 BULK=61002 OUT=61003 GROUPED=61004 SLOW=61005 QUICK=61006
+FOE=$build/tests/hostile/foe
 F=$WORK/accounts.conf
 
 # A cgroup of our own, of whichever kind there is.
@@ -54,6 +55,8 @@ account "grouped" {
     ports = {"any"}
     listen = {"any"}
 }
+account "slow" { uids = {"$SLOW"} peers = {"any"} attaches = 4 attaches_burst = 2 }
+account "quick" { uids = {"$QUICK"} peers = {"any"} attaches = any }
 END
 }
 run_as() { # uid, ttcp arguments: in A, its words in $WORK/out
@@ -90,6 +93,15 @@ sends() { # uid, port: a small transfer out
 }
 takes() { # port: a small transfer in, from B's kernel
     in_b timeout 10 "$TTCP" --transmit $STACK --port "$1" --bytes 10K --via kernel >/dev/null
+}
+attach_as() { # uid, seconds: attaches and leaves, and says how often; in $bg_pid, its log $foe_log
+    app timeout 20 setpriv --reuid "$1" --regid "$1" --clear-groups "$FOE" attach "$2"
+    foe_log=$WORK/log.$bg_n
+}
+rounds() { sed -n 's/^attach: \([0-9]*\) rounds$/\1/p' "$1"; }
+within() { # least, most, got
+    echo "$3, wanted $1 to $2"
+    [ "${3:-0}" -ge "$1" ] && [ "$3" -le "$2" ]
 }
 took_at_least() { # seconds x 10, command
     local least=$1 from
@@ -169,6 +181,28 @@ for c in $(compositions); do
     try "$c: every byte of them" until_ok 5 grep -q "received 3000000 bytes" "$WORK/log.$bg_n"
     end_bg "$bg_pid"
 
+    # ---- attaching ----
+    attach_as $SLOW 3
+    slow=$bg_pid slow_log=$foe_log
+    attach_as $QUICK 2
+    wait "$bg_pid"
+    try "$c: who has no rate attaches as often as it goes, beside" within 60 1000000 "$(rounds "$foe_log")"
+    wait "$slow"
+    try "$c: who has one waits: 4 a second, and 2 at once" within 5 15 "$(rounds "$slow_log")"
+    try "$c: and the log says so" logged "account \"slow\" ($F:26) attaches more than 4 times a second"
+    many=()
+    for _ in $(seq 30); do
+        app setpriv --reuid $SLOW --regid $SLOW --clear-groups "$TTCP" --transmit $PEER --port 6009 \
+            --bytes 1
+        many+=("$bg_pid:$WORK/log.$bg_n")
+    done
+    early=0
+    for i in "${many[@]}"; do
+        wait "${i%%:*}"
+        ! grep -q 'account "slow" may attach 4 times a second' "${i#*:}" || early=$((early + 1))
+    done
+    try "$c: of thirty at once those who would wait too long are told so" within 4 12 $early
+
     # ---- cgroups ----
     if [ -n "$cgroup" ]; then
         mkdir -p "$cgroup/below" 2>/dev/null
@@ -192,7 +226,7 @@ for c in $(compositions); do
     wait_a 5001
     cp "$F" "$WORK/good" && printf 'account "web" { }\n' >>"$F"
     ctl reload >"$WORK/out" 2>&1
-    is 1 $? >/dev/null && grep -q "accounts.conf:26:9: .*line 2" "$WORK/out"
+    is 1 $? >/dev/null && grep -q "accounts.conf:28:9: .*line 2" "$WORK/out"
     ok $? "$c: reload of a file with a mistake says where, and fails"
     try "$c: and the old one holds" fails_with "permission denied" $WEB --receive --port 80
     try "$c: nobody was cut off" alive "$bulk"
