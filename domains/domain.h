@@ -9,6 +9,7 @@
 
 #include "base/frame.h"
 #include "base/pkt.h"
+#include "base/ports.h"
 #include "base/stats.h"
 #include "ipc/ctl.h"
 #include "ipc/link.h"
@@ -33,7 +34,8 @@ struct domain {
     struct ctl_config cfg;
     struct frames frames;
     struct stats *stats;
-    struct path_table *path; /* read-only but in ip and mono */
+    struct path_table *path;  /* read-only but in ip and mono */
+    struct port_table *ports; /* read-only but in udp and mono */
     void *store;
     size_t store_size;
     struct nicmap *nicmap;

@@ -110,6 +110,10 @@ take_region(struct domain *d, const struct ctl_region *r, int fd, unsigned *seen
         at_least(r->size, sizeof *d->path, "path table");
         d->path = map(fd, r->size, r->writable, NULL, "path table");
         break;
+    case REGION_PORTS:
+        at_least(r->size, sizeof *d->ports, "port table");
+        d->ports = map(fd, r->size, r->writable, NULL, "port table");
+        break;
     case REGION_STORE:
         d->store = map(fd, r->size, r->writable, NULL, "store");
         d->store_size = r->size;

@@ -19,6 +19,7 @@ ip_start(struct domain *d)
         /* An address that was ours a moment ago needs no probe. */
         .probes = d->cfg.restart != 0 ? 0 : d->cfg.probes,
         .probe_interval = d->cfg.probe_interval_ms * NS_MS,
+        .ports = d->ports,
     };
     memcpy(c.mac, d->cfg.mac, sizeof c.mac);
     return ip_init(domain_need(ip_size(&d->frames)), &c, &d->frames, d->path, d->stats,

@@ -179,6 +179,7 @@ components(struct mono *m, struct domain *d)
     struct udp_config uc;
     transport_tcp_config(&d->cfg, &tc);
     transport_udp_config(&d->cfg, &uc);
+    uc.ports = d->ports;
     size_t tcp_bytes = ALIGN_UP(tcp_store_size(&tc, &d->frames), (size_t)4096);
     size_t udp_bytes = ALIGN_UP(udp_store_size(&uc, &d->frames), (size_t)4096);
     uint32_t n_all = frames_bytes(&d->frames) / FRAME_SIZE;

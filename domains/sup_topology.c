@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/exit_codes.h"
+#include "base/ports.h"
 #include "tcp/tcp.h"
 #include "udp/udp.h"
 #include "xsk.h"
@@ -45,6 +46,8 @@ region_bytes(const struct sup *s, unsigned region)
     switch (region) {
     case TOPO_PATH:
         return ALIGN_UP(sizeof(struct path_table), PAGE);
+    case TOPO_PORTS:
+        return ALIGN_UP(sizeof(struct port_table), PAGE);
     case TOPO_STORE_IP:
         return l.ledger;
     case TOPO_STORE_TCP:

@@ -54,6 +54,7 @@ main(int argc, char **argv)
     struct udp_config c;
     domain_setup(&d, argc, argv);
     transport_udp_config(&d.cfg, &c);
+    c.ports = d.ports;
     if (d.store_size < udp_store_size(&c, &d.frames))
         domain_fatal("the session store is too small");
     void *soft = domain_alloc(udp_soft_size(&c, &d.frames));

@@ -33,6 +33,7 @@ enum region_role {
     REGION_STATS,  /* struct stats */
     REGION_PATH,   /* struct path_table */
     REGION_STORE,  /* the domain's own store (tcp, udp: sessions; ip: frame ledger) */
+    REGION_PORTS,  /* struct port_table: udp writes, ip reads */
     REGION_NICMAP, /* which receive frames the NIC holds: nic writes, ip reads */
     REGION_FRAMES, /* REGION_FRAMES + part: a part of the frame space */
     REGION_ROLES = REGION_FRAMES + PART_COUNT

@@ -8,6 +8,7 @@ const char *const topo_region_name[TOPO_REGIONS] = {
     [TOPO_STATS_UDP] = "stats-udp",
     [TOPO_STATS_MONO] = "stats-mono",
     [TOPO_PATH] = "path",
+    [TOPO_PORTS] = "ports",
     [TOPO_STORE_IP] = "store-ip",
     [TOPO_STORE_TCP] = "store-tcp",
     [TOPO_STORE_UDP] = "store-udp",
@@ -33,6 +34,7 @@ const struct topo_grant topo_grants[] = {
     /* ip writes the headers in front of what tcp and udp built. */
     {DOM_IP,   TOPO_STATS_IP,   REGION_STATS,  RW},
     {DOM_IP,   TOPO_PATH,       REGION_PATH,   RW},
+    {DOM_IP,   TOPO_PORTS,      REGION_PORTS,  RO},
     {DOM_IP,   TOPO_STORE_IP,   REGION_STORE,  RW},
     {DOM_IP,   TOPO_NICMAP,     REGION_NICMAP, RO},
     {DOM_IP,   FRAMES(PART_RX),    RO},
@@ -50,6 +52,7 @@ const struct topo_grant topo_grants[] = {
 
     {DOM_UDP,  TOPO_STATS_UDP,  REGION_STATS,  RW},
     {DOM_UDP,  TOPO_PATH,       REGION_PATH,   RO},
+    {DOM_UDP,  TOPO_PORTS,      REGION_PORTS,  RW},
     {DOM_UDP,  TOPO_STORE_UDP,  REGION_STORE,  RW},
     {DOM_UDP,  FRAMES(PART_RX),    RO},
     {DOM_UDP,  FRAMES(PART_UDPTX), RW},
@@ -58,6 +61,7 @@ const struct topo_grant topo_grants[] = {
     /* One process, everything. */
     {DOM_MONO, TOPO_STATS_MONO, REGION_STATS,  RW},
     {DOM_MONO, TOPO_PATH,       REGION_PATH,   RW},
+    {DOM_MONO, TOPO_PORTS,      REGION_PORTS,  RW},
     {DOM_MONO, TOPO_STORE_MONO, REGION_STORE,  RW},
     {DOM_MONO, TOPO_NICMAP,     REGION_NICMAP, RW},
     {DOM_MONO, FRAMES(PART_RX),    RW},

@@ -17,6 +17,7 @@ enum topo_region {
     TOPO_STATS_UDP,
     TOPO_STATS_MONO,
     TOPO_PATH,
+    TOPO_PORTS,
     TOPO_STORE_IP,
     TOPO_STORE_TCP,
     TOPO_STORE_UDP,

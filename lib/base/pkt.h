@@ -48,7 +48,8 @@ struct pkt {
     struct ipaddr dst; /* PKT_ICMP: src and dst of the packet that caused it */
     uint16_t sport;    /* PKT_ICMP: its ports, host order */
     uint16_t dport;
-    uint32_t seq;      /* PKT_ICMP: its TCP sequence number */
+    uint32_t seq;      /* PKT_ICMP: its TCP sequence number; a datagram, up: so many for its
+                        * port were dropped before it as udp had no room (ports.h) */
     uint32_t l3;       /* up: frame address of the IP header (first frame) */
     uint8_t icmp_type; /* PKT_ICMP */
     uint8_t icmp_code;

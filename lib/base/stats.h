@@ -19,7 +19,7 @@
     /* ip, receive */ \
     X(ip_rx) X(ip_drop_short) X(ip_drop_header) X(ip_drop_checksum) X(ip_drop_not_ours) \
     X(ip_drop_proto) X(ip_drop_source) X(ip_drop_ethertype) X(ip_drop_queue_tcp) \
-    X(ip_drop_queue_udp) X(ip_drop_options) \
+    X(ip_drop_queue_udp) X(ip_drop_port_full) X(ip_drop_port_closed) X(ip_drop_options) \
     X(ip_frag_rx) X(ip_frag_ok) X(ip_drop_frag_overlap) X(ip_drop_frag_timeout) \
     X(ip_drop_frag_limit) X(ip_drop_frag_bad) \
     /* ip, send */ \

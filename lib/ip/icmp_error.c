@@ -20,19 +20,25 @@ may_answer(const struct ip *ip, const struct icmp_quote *q, const uint8_t *p)
     return q->ip.proto != WIRE_PROTO_ICMP || p[q->ip.header_len] == ICMP_ECHO;
 }
 
-/* A token bucket, in time. What an error costs varies by a fifth, so that nobody can tell
- * from the errors that fail to come how many went to others. */
-static bool
-may_spend(struct ip *ip, ns_t now)
+void
+limit_init(struct limit *l, ns_t now)
+{
+    *l = (struct limit){.credit = ICMP_ERROR_BURST * ICMP_ERROR_COST, .at = now};
+}
+
+/* What an error costs varies by a fifth, so that nobody can tell from the errors that fail to
+ * come how many went to others. */
+bool
+limit_spend(struct ip *ip, struct limit *l, ns_t cost, ns_t now)
 {
     const ns_t full = ICMP_ERROR_BURST * ICMP_ERROR_COST;
-    ns_t passed = now > ip->icmp_credit_at ? now - ip->icmp_credit_at : 0;
-    ip->icmp_credit = passed > full ? full : min_u64(full, ip->icmp_credit + passed);
-    ip->icmp_credit_at = now;
-    ns_t cost = ICMP_ERROR_COST + ip_rand(ip) % (ICMP_ERROR_COST / 5);
-    if (ip->icmp_credit < cost)
+    ns_t passed = now > l->at ? now - l->at : 0;
+    l->credit = passed > full ? full : min_u64(full, l->credit + passed);
+    l->at = now;
+    cost += ip_rand(ip) % (cost / 5);
+    if (l->credit < cost)
         return false;
-    ip->icmp_credit -= cost;
+    l->credit -= cost;
     return true;
 }
 
@@ -50,7 +56,7 @@ icmp_error(struct ip *ip, struct ip_out *out, uint8_t type, uint8_t code, const 
         stat_inc(ip->stats, STAT_icmp_drop_rule);
         return;
     }
-    if (!may_spend(ip, now)) {
+    if (!limit_spend(ip, &ip->icmp, ICMP_ERROR_COST, now)) {
         stat_inc(ip->stats, STAT_icmp_drop_rate);
         return;
     }

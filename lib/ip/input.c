@@ -36,7 +36,7 @@ ip_deliver(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now)
     case WIRE_PROTO_TCP:
         return up_deliver(ip, out, IP_UP_TCP, g);
     case WIRE_PROTO_UDP:
-        return up_deliver(ip, out, IP_UP_UDP, g);
+        return port_deliver(ip, out, g, now);
     case WIRE_PROTO_ICMP:
         icmp_input(ip, out, g, now);
         return RX_FREE;

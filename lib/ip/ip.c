@@ -89,8 +89,8 @@ ip_init(void *mem, const struct ip_config *c, const struct frames *f, struct pat
     ip->txq = (struct txq_slot *)(void *)(m + l.txq);
     ip->txq_cap = l.txq_cap;
     ip->reasm_max = part_frames(f, PART_RX) / REASM_SHARE;
-    ip->icmp_credit = ICMP_ERROR_BURST * ICMP_ERROR_COST;
-    ip->icmp_credit_at = now;
+    limit_init(&ip->icmp, now);
+    limit_init(&ip->nobody, now);
     path_init(ip);
     neigh_init(ip);
     arp_start(ip, now);

@@ -17,6 +17,7 @@
 
 #include "base/frame.h"
 #include "base/pkt.h"
+#include "base/ports.h"
 #include "base/stats.h"
 
 enum ip_up { IP_UP_TCP, IP_UP_UDP, IP_UPS };
@@ -26,10 +27,11 @@ struct ip_config {
     uint32_t prefix;       /* bits, 0 to 32 */
     struct ipaddr gateway; /* none: connected network only */
     uint8_t mac[6];
-    uint16_t mtu;        /* bytes of IP packet, 576 to 1920 here */
-    uint64_t seed;       /* randomness: IP identification, ARP jitter, ICMP rates */
-    uint32_t probes;     /* RFC 5227 probes before the address is used; 0: none */
-    ns_t probe_interval; /* between them */
+    uint16_t mtu;                   /* bytes of IP packet, 576 to 1920 here */
+    uint64_t seed;                  /* randomness: IP identification, ARP jitter, ICMP rates */
+    uint32_t probes;                /* RFC 5227 probes before the address is used; 0: none */
+    ns_t probe_interval;            /* between them */
+    const struct port_table *ports; /* written by udp; NULL: every port is wanted */
 };
 
 /* Where a step puts its results. The caller sets pointers and capacities and zeroes

@@ -12,7 +12,9 @@ loopback_output(struct ip *ip, struct ip_out *out, enum ip_up up, const struct i
     uint32_t total = 0, from = up == IP_UP_TCP ? PART_BIT(PART_TCPTX) : PART_BIT(PART_UDPTX);
     /* A transport that does not give frames back leaves a quarter to the other. */
     uint32_t share = ip->uppool.n - ip->uppool.n / 4;
-    if (!up_room(ip, out, up, n))
+    for (unsigned i = 0; i < n; i++)
+        total += part[i].len;
+    if ((up == IP_UP_UDP && !port_takes_own(ip, part, total)) || !up_room(ip, out, up, n))
         return;
     if (ip->uppool.n_free < n || ip->up_held[up] + n > share) {
         stat_inc(ip->stats, STAT_ip_drop_tx_nobuf);
@@ -35,7 +37,6 @@ loopback_output(struct ip *ip, struct ip_out *out, enum ip_up up, const struct i
         };
         if (i == 0)
             first->l3 = frame + FRAME_L4 - IP4_HEADER;
-        total += part[i].len;
         ip->up_held[up]++;
     }
     struct ip4_hdr whole = *h;

@@ -9,6 +9,7 @@
  *   arp.c       ARP packets, probing and defending the own address
  *   input.c     received frames
  *   reasm.c     fragments
+ *   port.c      dropping what udp does not want
  *   up.c        handing packets and ICMP messages to tcp and udp
  *   output.c    what tcp and udp send
  *   loopback.c  packets to the own address
@@ -55,6 +56,8 @@
 #define TX_HEADROOM 64u     /* a transport leaves at least this in its frame */
 #define L2L3 (ETH_HEADER + IP4_HEADER)
 
+#define PORT_SHED 256u /* ports with drops that udp was not told of */
+
 /* ---- who gets a transmit frame back ---- */
 enum owner { OWNER_TCP = IP_UP_TCP, OWNER_UDP = IP_UP_UDP, OWNER_IP };
 
@@ -95,6 +98,18 @@ struct wait_slot {
 struct txq_slot {
     struct fdesc frame;
     uint32_t who;
+};
+
+/* A token bucket, in time. */
+struct limit {
+    ns_t credit, at;
+};
+
+/* Datagrams dropped for a port. Another one with the same place takes it over: a few drops are
+ * then counted for nobody. */
+struct shed {
+    uint32_t n;
+    uint16_t port;
 };
 
 struct frag {
@@ -158,7 +173,9 @@ struct ip {
     uint64_t *rx_held; /* a bit per PART_RX frame: held by reassembly */
 
     ns_t pmtu_until[PATH_PMTU_ENTRIES];
-    ns_t icmp_credit, icmp_credit_at;
+    struct limit icmp;   /* errors sent */
+    struct limit nobody; /* datagrams handed on that udp will answer with an error */
+    struct shed shed[PORT_SHED];
     uint16_t ident[256];
 
     struct pkt chain[FRAME_MAX_CHAIN]; /* the packet that ip_output looks at */
@@ -270,6 +287,12 @@ enum rx_fate ip_deliver(struct ip *ip, struct ip_out *out, const struct dgram *g
 must_check bool up_room(struct ip *ip, const struct ip_out *out, enum ip_up up, uint32_t n);
 enum rx_fate up_deliver(struct ip *ip, struct ip_out *out, enum ip_up up,
                         const struct dgram *g);
+/* ---- port.c ---- */
+/* To udp, unless it does not want it. */
+enum rx_fate port_deliver(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now);
+/* Does udp want what it sends to itself? An own socket is always told that nobody is there. */
+must_check bool port_takes_own(struct ip *ip, const struct part *part, uint32_t total);
+
 /* An ICMP message for the sender of the quoted packet. */
 void up_icmp(struct ip *ip, struct ip_out *out, const struct pkt *msg);
 /* The message about a packet of a transport itself: h, and 8 bytes behind it. */
@@ -287,6 +310,9 @@ int icmp_errno(uint8_t type, uint8_t code);
 void pmtu_timer(struct ip *ip, ns_t now);
 
 /* ---- icmp_error.c ---- */
+/* Is there credit for something of this cost? ICMP_ERROR_BURST errors' worth at most. */
+void limit_init(struct limit *l, ns_t now);
+must_check bool limit_spend(struct ip *ip, struct limit *l, ns_t cost, ns_t now);
 /* Send an error about the packet quoted at q (a copy, len bytes of it at hand, from its
  * IP header on), if the rules and the rate allow. */
 void icmp_error(struct ip *ip, struct ip_out *out, uint8_t type, uint8_t code, const uint8_t *q,

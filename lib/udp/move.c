@@ -111,6 +111,7 @@ copy(struct udp *u, uint32_t sess, struct move_way *w, uint32_t client)
     }
     if (!s->mv.copying) {
         rx_refresh(u, sess);
+        rx_reopen(u, sess); /* its reader changes: nobody may be left to tell us */
         int err = move_begin(&s->mv, w, client, s->rx_head, tx, u->now);
         if (err != 0)
             return err;

@@ -35,6 +35,7 @@ set_socket(struct udp *u, uint32_t sess, int name, uint64_t value)
         s->rcvbuf = buf_size(value);
         atomic_store_explicit(&d->rcvbuf, s->rcvbuf, memory_order_release);
         atomic_store_explicit(&d->rx_notify, s->rx_head + s->rcvbuf / 2, memory_order_release);
+        rx_reopen(u, sess);
         return 0;
     case SO_BROADCAST:
         s->broadcast = on;

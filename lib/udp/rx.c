@@ -92,6 +92,25 @@ checksum_ok(struct udp *u, const struct dgram *d, uint32_t sum)
 }
 
 void
+rx_reopen(struct udp *u, uint32_t sess)
+{
+    struct udp_soft *t = &u->soft[sess];
+    if (!t->full)
+        return;
+    t->full = t->starved = false;
+    table_tell(u, name_of(&u->sess[sess])->lport);
+}
+
+void
+rx_reopen_starved(struct udp *u)
+{
+    u->reopen_at = NS_NEVER;
+    for (uint32_t i = 0; i < u->cfg.n_sessions; i++)
+        if (u->soft[i].starved)
+            rx_reopen(u, i);
+}
+
+void
 rx_refresh(struct udp *u, uint32_t sess)
 {
     struct client *c = client_of(u, sess);
@@ -106,7 +125,42 @@ rx_refresh(struct udp *u, uint32_t sess)
         fifo_rx_free(&c->v, s->slot, &c->pages, s->rx_head, head);
         s->rx_head = head;
         atomic_store_explicit(&d->rx_notify, head + s->rcvbuf / 2, memory_order_relaxed);
+        rx_reopen(u, sess);
     }
+}
+
+/* A datagram of one frame found no room: from now on ip drops what comes for the session, until
+ * the client has read some of its queue and says so, or may have pages again. */
+static void
+close_port(struct udp *u, uint32_t sess, struct client *c, uint64_t tail)
+{
+    struct udp_soft *t = &u->soft[sess];
+    struct udp_sess *s = &u->sess[sess];
+    if (t->full || u->cfg.ports == NULL)
+        return;
+    /* Not beyond rx_tail: the client comes that far even if nothing arrives any more. */
+    uint64_t used = tail - s->rx_head, soon = min_u64(s->rcvbuf / 4, used);
+    atomic_store_explicit(&c->v.d_slot[s->slot].rx_notify, s->rx_head + soon,
+                          memory_order_relaxed);
+    /* Pairs with the client's fence between its rx_head and looking at rx_notify: either it
+     * sees that it has to tell us, or we see that it has read. */
+    atomic_thread_fence(memory_order_seq_cst);
+    uint64_t head = atomic_load_explicit(&c->v.c_slot[s->slot].rx_head, memory_order_relaxed);
+    if (head != s->rx_head && head - s->rx_head <= used && !(s->mv.deny & SESS_DENY_RECEIVE))
+        return;
+    t->full = true;
+    table_tell(u, name_of(s)->lport);
+}
+
+/* The client's pages are with its other sessions, whose reading tells nothing of this one. */
+static void
+starve(struct udp *u, uint32_t sess, struct client *c, uint64_t tail)
+{
+    close_port(u, sess, c, tail);
+    if (!u->soft[sess].full)
+        return;
+    u->soft[sess].starved = true;
+    u->reopen_at = min_u64(u->reopen_at, u->now + UDP_SWEEP);
 }
 
 /* A client's pool is empty: look once in a while whether its other sessions hold pages that
@@ -131,6 +185,8 @@ make_room(struct udp *u, uint32_t sess, struct client *c, uint64_t tail, uint32_
     uint64_t used = tail - s->rx_head;
     /* One datagram always fits, however small the buffer was made. */
     if (used + record > (used == 0 ? UDP_BUF_MAX : s->rcvbuf)) {
+        if (used + FRAME_SIZE > s->rcvbuf) /* else others may fit */
+            close_port(u, sess, c, tail);
         s->n_drop++;
         stat_inc(u->stats, STAT_udp_drop_rcvbuf);
         return false;
@@ -140,6 +196,8 @@ make_room(struct udp *u, uint32_t sess, struct client *c, uint64_t tail, uint32_
     sweep(u, s->client);
     if (fifo_rx_prepare(&c->v, s->slot, &c->pages, tail, record) == record)
         return true;
+    if (record <= FRAME_SIZE)
+        starve(u, sess, c, tail);
     s->n_drop++;
     stat_inc(u->stats, STAT_drop_nobuf);
     return false;
@@ -231,6 +289,7 @@ rx_datagram(struct udp *u, const struct pkt *p, unsigned n)
         return;
     }
     atomic_store_explicit(&u->store->working, sess, memory_order_relaxed);
+    u->sess[sess].n_drop += p->seq;
     deliver(u, sess, &d);
     atomic_store_explicit(&u->store->working, SESS_NONE, memory_order_relaxed);
 }

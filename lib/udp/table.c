@@ -32,6 +32,33 @@ table_init(struct udp *u)
     memset(u->bound, 0xff, (u->hash_mask + 1) * sizeof *u->bound);
     memset(u->conn, 0xff, (u->hash_mask + 1) * sizeof *u->conn);
     memset(u->port_map, 0, sizeof u->port_map);
+    for (uint32_t i = 0; u->cfg.ports != NULL && i < 65536; i++)
+        port_set(u->cfg.ports, (uint16_t)i, PORT_NOBODY);
+}
+
+/* Whom a datagram reaches is not decided by its port alone, so a port is full only if all that
+ * have it are. */
+static enum port_want
+port_want(const struct udp *u, uint16_t port)
+{
+    enum port_want w = PORT_NOBODY;
+    uint32_t s = u->bound[bound_bucket(u, port)];
+    for (; s != SESS_NONE; s = u->soft[s].bound_next) {
+        const struct udp_name *n = name_of(&u->sess[s]);
+        if (n->lport != port)
+            continue;
+        if (!u->soft[s].full && !(n->bits & UN_SHUT_RD))
+            return PORT_WANTED;
+        w = PORT_FULL;
+    }
+    return w;
+}
+
+void
+table_tell(struct udp *u, uint16_t port)
+{
+    if (u->cfg.ports != NULL)
+        port_set(u->cfg.ports, port, port_want(u, port));
 }
 
 void
@@ -51,6 +78,7 @@ table_insert(struct udp *u, uint32_t sess)
         t->conn_next = *head;
         *head = sess;
     }
+    table_tell(u, n->lport);
 }
 
 void
@@ -73,6 +101,7 @@ table_unlink(struct udp *u, uint32_t sess)
     }
     if (!others)
         u->port_map[n->lport / 64] &= ~(1ull << n->lport % 64);
+    table_tell(u, n->lport);
     if (!(n->bits & UN_CONNECTED))
         return;
     for (at = conn_bucket(u, n); *at != SESS_NONE; at = &u->soft[*at].conn_next)
@@ -204,6 +233,8 @@ table_validate(const struct udp *u, uint32_t sess)
     if (!u->soft[sess].hashed)
         return true;
     if (n->lport == 0 || !(u->port_map[n->lport / 64] >> n->lport % 64 & 1))
+        return false;
+    if (u->cfg.ports != NULL && port_get(u->cfg.ports, n->lport) != port_want(u, n->lport))
         return false;
     if (!in_chain(u->bound, bound_bucket(u, n->lport), sess, u->soft, false, max))
         return false;

@@ -136,7 +136,7 @@ udp_init(void *store, void *soft, const struct udp_config *c, const struct frame
     u->now = now;
     u->hash_mask = hash_size(c) - 1;
     turns_init(&u->tx);
-    u->reclaim_at = NS_NEVER;
+    u->reclaim_at = u->reopen_at = NS_NEVER;
     table_init(u);
     if (u->store->magic != UDP_STORE_MAGIC || u->store->n_sessions != c->n_sessions ||
         u->store->n_frames != n_frames(f)) {
@@ -185,6 +185,8 @@ udp_step(struct udp *u, const struct pkt *in, unsigned n, struct pkt *out, unsig
         u->reclaim_at = NS_NEVER;
         u->starved = false;
     }
+    if (now >= u->reopen_at)
+        rx_reopen_starved(u);
     rx_step(u, in, n);
     tx_step(u);
     sess_wake_touched(u);
@@ -197,7 +199,8 @@ udp_deadline(const struct udp *u)
 {
     if (!turns_none(&u->tx) && !u->starved)
         return 0;
-    return min_u64(u->reclaim_at, u->starved ? NS_NEVER : tx_due(u));
+    ns_t at = min_u64(u->reclaim_at, u->reopen_at);
+    return min_u64(at, u->starved ? NS_NEVER : tx_due(u));
 }
 
 const uint64_t *

@@ -8,14 +8,16 @@
 
 #include "base/frame.h"
 #include "base/pkt.h"
+#include "base/ports.h"
 #include "base/stats.h"
 #include "session/ops.h"
 
 struct udp_config {
     uint32_t n_sessions;
-    uint32_t sndbuf, rcvbuf; /* default bytes of a session's FIFOs, record headers included */
-    bool csum_partial_ok;    /* as in tcp.h */
-    uint8_t key[32];         /* secrets: hash, ports */
+    uint32_t sndbuf, rcvbuf;  /* default bytes of a session's FIFOs, record headers included */
+    bool csum_partial_ok;     /* as in tcp.h */
+    uint8_t key[32];          /* secrets: hash, ports */
+    struct port_table *ports; /* what ip is told of them; NULL: nothing */
 };
 
 struct udp;

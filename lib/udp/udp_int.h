@@ -77,6 +77,8 @@ struct udp_soft {
     bool sending; /* on the transmit list, or on that of its account */
     bool held;    /* the latter: the account's rate does not let it send now */
     bool touched; /* slot words changed in this step */
+    bool full;    /* no room when a datagram came: ip drops what comes for it */
+    bool starved; /* the same, and it was its client's pages that were missing */
     bool suspect; /* in work at two crashes in a row, or its record was damaged */
 };
 
@@ -118,6 +120,7 @@ struct udp {
     bool starved;                        /* nothing more can be sent until a frame comes back */
     uint64_t n_drawn;                    /* random numbers so far */
     ns_t reclaim_at; /* HOLD_OLD frames are ours again; NS_NEVER: there are none */
+    ns_t reopen_at;  /* sessions that are starved may try again; NS_NEVER: there are none */
     ns_t now;
     /* the step's output */
     struct pkt *out;
@@ -161,6 +164,8 @@ uint32_t table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t 
 /* The same among connected sessions only. */
 uint32_t table_connected(const struct udp *u, const struct ipaddr *local, uint16_t lport,
                          const struct ipaddr *remote, uint16_t rport);
+/* Tell ip whether a port is wanted: something about a session that has it changed. */
+void table_tell(struct udp *u, uint16_t port);
 /* May the session have this address and port beside those who have it already? */
 bool table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local,
                      uint16_t port);
@@ -174,6 +179,10 @@ bool table_validate(const struct udp *u, uint32_t sess);
 void rx_step(struct udp *u, const struct pkt *in, unsigned n);
 /* Take in how far the client has read, and give it back its pages. */
 void rx_refresh(struct udp *u, uint32_t sess);
+/* It may have room again. */
+void rx_reopen(struct udp *u, uint32_t sess);
+/* The same for all that wait for pages. */
+void rx_reopen_starved(struct udp *u);
 
 /* tx.c */
 void tx_step(struct udp *u);

@@ -125,6 +125,7 @@ dgram_check(struct load *l)
             world_stat(l->w, !i, STAT_drop_nobuf) != 0 || u->n_errors != 0 ||
             world_stat(l->w, !i, STAT_ip_drop_frag_limit) != 0 ||
             world_stat(l->w, !i, STAT_ip_drop_queue_udp) != 0 ||
+            world_stat(l->w, !i, STAT_ip_drop_port_full) != 0 ||
             world_stat(l->w, i, STAT_arp_drop_queue) != 0 ||
             world_stat(l->w, i, STAT_ip_drop_tx_nobuf) != 0)
             continue;

@@ -36,8 +36,11 @@ static void
 configure(struct stack *s)
 {
     const struct stack_config *c = &s->cfg;
-    s->ip_cfg = (struct ip_config){
-        .addr = ipaddr_v4_u32(c->addr), .prefix = 24, .mtu = c->mtu, .seed = c->seed};
+    s->ip_cfg = (struct ip_config){.addr = ipaddr_v4_u32(c->addr),
+                                   .prefix = 24,
+                                   .mtu = c->mtu,
+                                   .seed = c->seed,
+                                   .ports = &s->ports};
     put_be32(s->ip_cfg.mac + 2, c->addr);
     s->ip_cfg.mac[0] = 2;
     s->tcp_cfg = (struct tcp_config){
@@ -54,8 +57,10 @@ configure(struct stack *s)
         .cookies = c->cookies,
         .pacing = c->pacing,
     };
-    s->udp_cfg = (struct udp_config){
-        .n_sessions = c->udp_sessions, .sndbuf = c->udp_buf, .rcvbuf = c->udp_buf};
+    s->udp_cfg = (struct udp_config){.n_sessions = c->udp_sessions,
+                                     .sndbuf = c->udp_buf,
+                                     .rcvbuf = c->udp_buf,
+                                     .ports = &s->ports};
     for (unsigned i = 0; i < sizeof s->tcp_cfg.key; i++)
         s->tcp_cfg.key[i] = s->udp_cfg.key[i] = (uint8_t)rng_next(&s->rng);
 }

@@ -56,6 +56,7 @@ struct stack {
     /* memory as in a domain: the stores outlive a crash */
     struct frames frames;
     struct path_table path;
+    struct port_table ports;
     struct stats stats;
     struct tcp_config tcp_cfg;
     struct udp_config udp_cfg;

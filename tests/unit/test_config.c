@@ -200,6 +200,8 @@ Test(topology, nobody_is_granted_more_than_the_design_says)
     cr_expect_not(grant_of(DOM_TCP, TOPO_FRAMES + PART_UP)->writable);
     cr_expect_not(grant_of(DOM_UDP, TOPO_FRAMES + PART_UP)->writable);
     cr_expect_not(grant_of(DOM_IP, TOPO_NICMAP)->writable);
+    cr_expect_not(grant_of(DOM_IP, TOPO_PORTS)->writable);
+    cr_expect_null(grant_of(DOM_TCP, TOPO_PORTS));
     for (unsigned dom = 0; dom < DOM_COUNT; dom++)
         for (unsigned other = 0; other < DOM_COUNT; other++)
             cr_expect_eq(grant_of(dom, TOPO_STATS_NIC + other) != NULL, dom == other);

@@ -57,7 +57,8 @@ kit_new_with(const struct ip_config *cfg, uint32_t n_rx)
         .freed = k->freed,
         .done = {k->done[0], k->done[1]},
     };
-    k->ip = ip_init(aligned(ip_size(&k->f)), cfg, &k->f, &k->path, &k->st, k->now);
+    k->cfg.ports = &k->ports;
+    k->ip = ip_init(aligned(ip_size(&k->f)), &k->cfg, &k->f, &k->path, &k->st, k->now);
     return k;
 }
 

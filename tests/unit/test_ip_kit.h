@@ -24,6 +24,7 @@ enum kit_place { HOME, IN_IP, WITH_NIC, WITH_UP };
 struct kit {
     struct frames f;
     struct path_table path;
+    struct port_table ports;
     struct stats st, before;
     struct ip_config cfg;
     struct ip *ip;

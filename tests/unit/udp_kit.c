@@ -24,8 +24,11 @@ kit_init(struct kit *k)
 {
     memset((void *)k, 0, sizeof *k);
     k->now = NS_S;
-    k->cfg = (struct udp_config){
-        .n_sessions = KIT_SESSIONS, .sndbuf = 80000, .rcvbuf = 80000, .key = {1, 2, 3}};
+    k->cfg = (struct udp_config){.n_sessions = KIT_SESSIONS,
+                                 .sndbuf = 80000,
+                                 .rcvbuf = 80000,
+                                 .key = {1, 2, 3},
+                                 .ports = &k->ports};
     frames_layout(&k->frames, (uint32_t[PART_COUNT]){64, 1, 1, 96, 8});
     k->frames.base = kit_zeroed(frames_bytes(&k->frames));
     k->frames.readable = UINT32_MAX;

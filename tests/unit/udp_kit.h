@@ -28,6 +28,7 @@ struct kit {
     struct udp_config cfg;
     struct frames frames;
     struct path_table path;
+    struct port_table ports;
     struct stats stats;
     void *store, *soft;
     struct arena_view arena[2];
