@@ -127,6 +127,21 @@ print_regions(const json_t *domains)
     }
 }
 
+/* The sum of a client's counters whose names begin so. */
+static long long
+counted(const json_t *client, const char *prefix)
+{
+    long long sum = 0;
+    const char *name;
+    json_t *v;
+    json_object_foreach(json_object_get(client, "counters"), name, v)
+    {
+        if (strncmp(name, prefix, strlen(prefix)) == 0)
+            sum += json_integer_value(v);
+    }
+    return sum;
+}
+
 static void
 print_clients(const json_t *clients)
 {
@@ -134,15 +149,16 @@ print_clients(const json_t *clients)
     json_t *c;
     if (json_array_size(clients) == 0)
         return;
-    printf("\n%6s %-8s %7s %7s %8s %-9s %-16s %s\n", "CLIENT", "ARENA", "PID", "UID", "SIZE",
-           "STATE", "ACCOUNT", "PROGRAM");
+    printf("\n%6s %-8s %7s %7s %8s %-9s %-16s %10s %10s  %s\n", "CLIENT", "ARENA", "PID", "UID",
+           "SIZE", "STATE", "ACCOUNT", "DROPPED", "REFUSED", "PROGRAM");
     json_array_foreach(clients, i, c)
     {
         char size[16];
-        printf("%6lld %-8s %7lld %7lld %8s %-9s %-16s %s\n", number_of(c, "id"),
+        printf("%6lld %-8s %7lld %7lld %8s %-9s %-16s %10lld %10lld  %s\n", number_of(c, "id"),
                text_of(c, "arena"), number_of(c, "pid"), number_of(c, "uid"),
                size_text(size, (double)number_of(c, "arena_bytes")), text_of(c, "state"),
-               text_of(c, "account"), text_of(c, "program"));
+               text_of(c, "account"), counted(c, "drop_"),
+               counted(c, "denied") + counted(c, "requests_bad"), text_of(c, "program"));
     }
 }
 
@@ -162,7 +178,33 @@ ctl_print_status(const json_t *j)
     print_clients(json_object_get(j, "clients"));
 }
 
-/* ---- accounts ---- */
+/* ---- counters ---- */
+
+static void
+print_counters(json_t *counters, bool all)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach(counters, name, v)
+    {
+        if (all || json_integer_value(v) != 0)
+            printf("  %-24s %16lld\n", name, (long long)json_integer_value(v));
+    }
+}
+
+static void
+print_client_counters(const json_t *clients, bool all)
+{
+    size_t i;
+    json_t *c;
+    json_array_foreach(clients, i, c)
+    {
+        printf("\nclient %lld: %s, pid %lld, uid %lld, %s\n", number_of(c, "id"),
+               text_of(c, "arena"), number_of(c, "pid"), number_of(c, "uid"),
+               text_of(c, "program"));
+        print_counters(json_object_get(c, "counters"), all);
+    }
+}
 
 static void
 print_accounts(const json_t *accounts, bool all)
@@ -171,17 +213,11 @@ print_accounts(const json_t *accounts, bool all)
     json_t *a;
     json_array_foreach(accounts, i, a)
     {
-        const char *name;
-        json_t *v;
         printf("\naccount %s", text_of(a, "name"));
         if (json_object_get(a, "uid") != NULL)
             printf(" of uid %lld", number_of(a, "uid"));
         printf(": %lld clients\n", number_of(a, "clients"));
-        json_object_foreach(json_object_get(a, "counters"), name, v)
-        {
-            if (all || json_integer_value(v) != 0)
-                printf("  %-24s %16lld\n", name, (long long)json_integer_value(v));
-        }
+        print_counters(json_object_get(a, "counters"), all);
     }
 }
 
@@ -218,14 +254,9 @@ ctl_print_stats(const json_t *j, bool all)
     json_t *d;
     json_array_foreach(json_object_get(j, "domains"), i, d)
     {
-        const char *name;
-        json_t *v, *counters = json_object_get(d, "counters");
+        json_t *v;
         printf("%s%s\n", i > 0 ? "\n" : "", text_of(d, "name"));
-        json_object_foreach(counters, name, v)
-        {
-            if (all || json_integer_value(v) != 0)
-                printf("  %-24s %16lld\n", name, (long long)json_integer_value(v));
-        }
+        print_counters(json_object_get(d, "counters"), all);
         size_t k;
         json_array_foreach(json_object_get(d, "rings"), k, v)
         {
@@ -234,6 +265,7 @@ ctl_print_stats(const json_t *j, bool all)
                    number_of(v, "most"), number_of(v, "size"));
         }
     }
+    print_client_counters(json_object_get(j, "clients"), all);
     print_accounts(json_object_get(j, "accounts"), all);
 }
 

@@ -241,6 +241,7 @@ serve_some(struct serve *s, uint32_t i, unsigned most, ns_t now)
         return 0;
     }
     c->quiet_turns = c->rung_for_nothing = 0;
+    stat_client(s->stats, s->first + i, CLIENT_STAT_requests, n);
     bit_set(s->active, i);
     serve_batch(s, i, r, n, now);
     return n;
@@ -261,6 +262,7 @@ serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
     bit_set(s->held, i);
     s->held_until = min_u64(s->held_until, pace_back(&c->pace));
     stat_inc(s->stats, STAT_clients_held);
+    stat_client(s->stats, s->first + i, CLIENT_STAT_requests_held, 1);
     return 0;
 }
 
@@ -341,6 +343,7 @@ client_events(struct serve *s, uint32_t i)
             if (e.handle == HANDLE_NONE) {
                 serve_drop(s, e.cookie);
                 stat_inc(s->stats, STAT_events_lost);
+                stat_client(s->stats, s->first + i, CLIENT_STAT_drop_events, 1);
                 continue;
             }
         }

@@ -105,6 +105,14 @@ bool serve_arm(struct serve *s);
  */
 ns_t serve_deadline(const struct serve *s, ns_t now);
 
+/* A request by a handle that names nothing, or not this, or not for that. */
+static inline void
+serve_bad_handle(struct serve *s, uint32_t i)
+{
+    stat_inc(s->stats, STAT_req_bad_handle);
+    stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
+}
+
 /* ---- serve_told.c, for serve.c ---- */
 
 /* A successor finds what we did up to here, whatever happens next. */

@@ -52,7 +52,7 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
     }
     reply->err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
     if (reply->err != 0)
-        stat_inc(s->stats, STAT_req_bad_handle);
+        serve_bad_handle(s, i);
     else
         s->ops->request(s->tr, sess, r, reply, now);
     /* The name goes last: the request needs it if it must be served again. */
@@ -86,6 +86,7 @@ serve_call(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
     struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
     if (r->op == 0 || r->op >= REQ_OPS) {
         stat_inc(s->stats, STAT_req_bad);
+        stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
         reply.err = EINVAL;
     } else if (r->op == REQ_SOCKET) {
         serve_open(s, i, r, &reply);

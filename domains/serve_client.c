@@ -147,6 +147,7 @@ be_deaf_to(struct serve *s, struct domain *d, struct served *sv)
     sv->deaf_until = domain_now() + DEAF_TIME;
     s->deaf_until = min_u64(s->deaf_until, sv->deaf_until);
     stat_inc(s->stats, STAT_bells_ignored);
+    stat_client(s->stats, s->first + (uint32_t)(sv - s->c), CLIENT_STAT_rings_ignored, 1);
 }
 
 /* What accounts forbade, for the log. A supervisor that does not read loses a line. */

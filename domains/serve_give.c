@@ -29,7 +29,7 @@ serve_delegate(struct serve *s, uint32_t i, const struct sess_req *r, struct ses
     uint32_t sess;
     reply->err = handle_get(s->c[i].handles, r->handle, RIGHT_DELEGATE, &sess);
     if (reply->err != 0) {
-        stat_inc(s->stats, STAT_req_bad_handle);
+        serve_bad_handle(s, i);
         return;
     }
     reply->err = s->ops->delegate(s->tr, sess, r->handle, now, reply->addr.q);
@@ -109,7 +109,7 @@ serve_redeem(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_
     if (reply->err == 0 && !m.again)
         reply->err = redeem(s, i, sess, &m, now);
     if (reply->err == ENOENT)
-        stat_inc(s->stats, STAT_req_bad_handle);
+        serve_bad_handle(s, i);
     if (reply->err != 0)
         return;
     reply->slot = m.slot;

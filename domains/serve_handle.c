@@ -37,7 +37,7 @@ serve_open(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_ev
     uint32_t range = 0, sess, slot;
     reply->err = handle_get_creator(c->handles, r->handle, RIGHT_OPEN, &range);
     if (reply->err != 0) {
-        stat_inc(s->stats, STAT_req_bad_handle);
+        serve_bad_handle(s, i);
         return;
     }
     struct sess_grant g = {
@@ -137,7 +137,7 @@ serve_revoke(struct serve *s, uint32_t i, const struct sess_req *r, struct sess_
         return;
     reply->err = handle_get(c->handles, r->handle, 0, &object);
     if (reply->err != 0) {
-        stat_inc(s->stats, STAT_req_bad_handle);
+        serve_bad_handle(s, i);
         return;
     }
     (void)handle_revoke_below(c->handles, r->handle);

@@ -128,8 +128,9 @@ struct sup_client {
     char *cgroups;              /* /proc/PID/cgroup when it attached; NULL: not read */
     struct arena_geometry g;
     struct sess_limits limits;
-    struct region half[2];          /* client's, domain's */
-    int to_domain[2], to_client[2]; /* bells: read end, write end */
+    struct region half[2];            /* client's, domain's */
+    int to_domain[2], to_client[2];   /* bells: read end, write end */
+    uint64_t base[CLIENT_STAT_COUNT]; /* counters of its number when it got it */
 };
 
 #define CLIENT_STREAMS_MAX                                                                     \
@@ -288,6 +289,10 @@ void sup_policy_denied(struct sup_dom *d, const struct account_denial *m);
 #define HELLO_TIMEOUT (5 * NS_S)
 /* What is to happen, does when so much time is over: it is cut off, or has its turn. */
 void sup_client_timeout(struct sup_client *c, ns_t in);
+/* A counter of a client that has a number, since it has it. */
+uint64_t sup_client_count(const struct sup_client *c, enum client_stat_id id);
+/* It got its number: they begin. */
+void sup_client_count_begin(struct sup_client *c);
 /* It is not wanted any more: its sessions end as if its process had. */
 void sup_client_cut(struct sup_client *c);
 void sup_client_destroy(struct sup_client *c);

@@ -46,6 +46,7 @@ take_id(struct sup_client *c)
         if (c->sup->by_id[id] == NULL) {
             c->sup->by_id[id] = c;
             c->id = id;
+            sup_client_count_begin(c);
             return true;
         }
     return false;

@@ -74,6 +74,30 @@ sup_client_domain(const struct sup_client *c)
     return &s->dom[c->proto == IPPROTO_TCP ? DOM_TCP : DOM_UDP];
 }
 
+/* ---- its counters: its domain's, which outlive that process ---- */
+
+static uint64_t
+counter(const struct sup_client *c, enum client_stat_id id)
+{
+    const struct stats *st = sup_client_domain(c)->stats;
+    return st != NULL ? atomic_load_explicit(&st->client[c->id][id], memory_order_relaxed) : 0;
+}
+
+uint64_t
+sup_client_count(const struct sup_client *c, enum client_stat_id id)
+{
+    return counter(c, id) - c->base[id];
+}
+
+void
+sup_client_count_begin(struct sup_client *c)
+{
+    for (unsigned id = 0; id < CLIENT_STAT_COUNT; id++)
+        c->base[id] = counter(c, (enum client_stat_id)id);
+}
+
+/* ---- its end ---- */
+
 /* Its process is gone, or not wanted any more. The domain brings its sessions to their end
  * and says CTL_CLIENT_FREE. */
 void

@@ -109,6 +109,23 @@ json_domain(const struct sup_dom *d)
     return j;
 }
 
+/* What a client did, and what was dropped, refused or put off on its account. */
+static json_t *
+json_client_counters(const struct sup_client *c)
+{
+    static const char *const name[] = {
+#define X(id) #id,
+        CLIENT_STATS_LIST(X)
+#undef X
+    };
+    json_t *counters = json_object();
+    for (unsigned id = 0; id < CLIENT_STAT_COUNT; id++)
+        json_object_set_new(
+            counters, name[id],
+            json_integer((json_int_t)sup_client_count(c, (enum client_stat_id)id)));
+    return counters;
+}
+
 static json_t *
 json_clients(const struct sup *s)
 {
@@ -117,12 +134,13 @@ json_clients(const struct sup *s)
         const struct sup_client *c = s->by_id[id];
         if (c != NULL)
             json_array_append_new(
-                list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "id", (int)id,
+                list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:I, s:s, s:o}", "id", (int)id,
                                 "arena", c->proto == IPPROTO_TCP ? "stream" : "datagram", "pid",
                                 (int)c->pid, "uid", (int)c->uid, "program", c->program,
                                 "account", c->number != NULL ? c->number->name : "",
                                 "arena_bytes", (json_int_t)(c->half[0].size + c->half[1].size),
-                                "state", c->state == CLIENT_GONE ? "gone" : "attached"));
+                                "state", c->state == CLIENT_GONE ? "gone" : "attached",
+                                "counters", json_client_counters(c)));
     }
     return list;
 }
@@ -254,8 +272,8 @@ sup_json_stats(struct sup *s)
                               json_pack("{s:s, s:o, s:o}", "name", domain_name(d), "counters",
                                         counters, "rings", json_rings(s, d)));
     }
-    return json_pack("{s:b, s:o, s:o}", "ok", 1, "domains", domains, "accounts",
-                     json_accounts(s));
+    return json_pack("{s:b, s:o, s:o, s:o}", "ok", 1, "domains", domains, "clients",
+                     json_clients(s), "accounts", json_accounts(s));
 }
 
 /* ---- sessions ---- */

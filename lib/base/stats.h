@@ -70,6 +70,26 @@ enum account_stat_id {
 };
 #define STATS_ACCOUNTS 256u
 
+/* Of each client: what it did, and what was dropped, refused or put off on its account.
+ * requests_held: times that it was not served for a while, as it asked too much; denied: by its
+ * account's rules; held: sends that waited for a rate; drop_full: received, and its buffer or
+ * its pages were full; drop_listen: a connection, and its listener had no room; drop_send: a
+ * datagram that cannot be sent. Packets with their IP headers. */
+/* clang-format off */
+#define CLIENT_STATS_LIST(X) \
+    X(requests) X(requests_bad) X(requests_held) X(denied) X(held) \
+    X(sent_packets) X(sent_bytes) X(received_packets) X(received_bytes) \
+    X(drop_full) X(drop_listen) X(drop_send) X(drop_events) X(rings_ignored)
+/* clang-format on */
+
+enum client_stat_id {
+#define X(name) CLIENT_STAT_##name,
+    CLIENT_STATS_LIST(X)
+#undef X
+        CLIENT_STAT_COUNT
+};
+#define STATS_CLIENTS 256u
+
 #define STATS_AWAKE 1u
 #define STATS_ASLEEP 2u
 
@@ -85,6 +105,8 @@ struct stats {
         _Atomic uint32_t most, size;
     } ring[STATS_LINKS][STATS_RINGS];
     _Atomic uint64_t account[STATS_ACCOUNTS][ACCOUNT_STAT_COUNT];
+    /* Never set back: whoever shows them takes off what was there when the client came. */
+    _Atomic uint64_t client[STATS_CLIENTS][CLIENT_STAT_COUNT];
     _Atomic uint32_t beat;  /* moves with every turn of the loop */
     _Atomic uint32_t state; /* STATS_AWAKE, STATS_ASLEEP: for the watchdog */
     _Atomic ns_t until; /* asleep: it wants to be awake by then, NS_NEVER: by a bell alone */
@@ -100,6 +122,13 @@ static inline void
 stat_account(struct stats *s, uint32_t account, unsigned id, uint64_t n)
 {
     _Atomic uint64_t *v = &s->account[account % STATS_ACCOUNTS][id];
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline void
+stat_client(struct stats *s, uint32_t client, enum client_stat_id id, uint64_t n)
+{
+    _Atomic uint64_t *v = &s->client[client % STATS_CLIENTS][id];
     atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
                           memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 #define set(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)
 
 _Static_assert(STATS_ACCOUNTS == ACCOUNTS_MAX, "a row for each account");
+_Static_assert(STATS_CLIENTS == CLIENTS_MAX, "a row for each client");
 _Static_assert((int)RULE_HALF_OPEN == (int)ACCOUNT_STAT_denied_half_open,
                "denials are counted by their rule");
 
@@ -81,6 +82,7 @@ client_deny(struct clients *cs, uint32_t id, enum account_rule rule, const struc
     struct account *a = &cs->account[n];
     if (cs->stats != NULL)
         stat_account(cs->stats, n, rule, 1);
+    client_stat(cs, id, CLIENT_STAT_denied, 1);
     if (a->denied[rule].due ||
         (a->denied[rule].told && now - a->denied[rule].at < DENIAL_GAP)) {
         a->denied[rule].suppressed++;
@@ -128,6 +130,8 @@ client_sent(struct clients *cs, const struct client *c, uint32_t packets, uint64
         return;
     stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_sent_packets, packets);
     stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_sent_bytes, bytes);
+    client_stat(cs, (uint32_t)(c - cs->c), CLIENT_STAT_sent_packets, packets);
+    client_stat(cs, (uint32_t)(c - cs->c), CLIENT_STAT_sent_bytes, bytes);
 }
 
 void
@@ -135,6 +139,7 @@ client_held(struct clients *cs, const struct client *c)
 {
     if (cs->stats != NULL)
         stat_account(cs->stats, c->limits.account, ACCOUNT_STAT_held, 1);
+    client_stat(cs, (uint32_t)(c - cs->c), CLIENT_STAT_held, 1);
 }
 
 /* ---- clients ---- */

@@ -42,7 +42,7 @@ struct clients {
     uint64_t ready[CLIENTS_MAX / 64]; /* a bit per client whose queue is not empty */
     struct account account[ACCOUNTS_MAX];
     uint64_t denials[ACCOUNTS_MAX / 64]; /* a bit per account with a denial to be told */
-    struct stats *stats;                 /* counters of the accounts; NULL: none */
+    struct stats *stats;                 /* counters of clients and accounts; NULL: none */
 };
 
 /* Take a client in. Every slot is free and every page too: after a restart the owner calls
@@ -79,7 +79,21 @@ int client_deny(struct clients *cs, uint32_t id, enum account_rule rule,
                 const struct ipaddr *addr, uint16_t port, ns_t now, int err);
 /* The next denial to be told; false: none. */
 bool clients_denial(struct clients *cs, struct account_denial *d);
-/* Packets that a client sent: counted for its account. */
+/* Count something for a client; SESS_NONE: for nobody. */
+static inline void
+client_stat(struct clients *cs, uint32_t id, enum client_stat_id stat, uint64_t n)
+{
+    if (cs->stats != NULL && id < CLIENTS_MAX)
+        stat_client(cs->stats, id, stat, n);
+}
+/* A packet that came for it, of so many bytes with its IP header. */
+static inline void
+client_received(struct clients *cs, uint32_t id, uint32_t bytes)
+{
+    client_stat(cs, id, CLIENT_STAT_received_packets, 1);
+    client_stat(cs, id, CLIENT_STAT_received_bytes, bytes);
+}
+/* Packets that a client sent: counted for it and its account. */
 void client_sent(struct clients *cs, const struct client *c, uint32_t packets, uint64_t bytes);
 /* Something of it waits for its account's rate. */
 void client_held(struct clients *cs, const struct client *c);

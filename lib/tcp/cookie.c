@@ -208,7 +208,7 @@ cookie_ack(struct tcp *t, struct tcb *l, struct seg *s)
         return s->len != 0 || (s->h.flags & TCP_FIN);
     }
     if (!ack_has_room(t, l)) {
-        stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+        listen_dropped(t, l);
         l->n_drop++;
         return true;
     }

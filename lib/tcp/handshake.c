@@ -147,7 +147,7 @@ listen_segment(struct tcp *t, struct tcb *l, struct seg *s)
         return;
     enum listen_verdict v = listen_room(t, l);
     if (v == LISTEN_DROP) {
-        stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+        listen_dropped(t, l);
         l->n_drop++;
     } else if (v == LISTEN_COOKIE || t->cfg.cookies == TCP_COOKIES_ALWAYS) {
         cookie_send(t, l, s);
@@ -257,7 +257,7 @@ handshake_ack(struct tcp *t, struct tcb *c, const struct seg *s)
         /* The program's queue is full, or it has no slot left: as if the ACK was lost. */
         const struct tcb *l = c->parent != SESS_NONE ? &t->tcb[c->parent] : NULL;
         if (cl == NULL || l == NULL || l->n_accept > l->backlog || !slot_attach(t, c, cl)) {
-            stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+            listen_dropped(t, c);
             return false;
         }
     }

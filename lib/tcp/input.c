@@ -388,12 +388,15 @@ input_packet(struct tcp *t, const struct pkt *p, unsigned n)
     }
     if (c == NULL) {
         struct tcb *l = demux_listener(t, &s.dst, s.h.dport, &s.src, s.h.sport);
-        if (l != NULL)
-            listen_segment(t, l, &s);
-        else
+        if (l == NULL) {
             no_session_segment(t, &s);
+            return;
+        }
+        client_received(t->clients, l->link.client, src.total + IP4_HEADER);
+        listen_segment(t, l, &s);
         return;
     }
+    client_received(t->clients, c->link.client, src.total + IP4_HEADER);
     set(t->store->working, tcb_number(t, c));
     c->n.segs_in++;
     if (c->h.state == TCPS_SYN_SENT)

@@ -40,6 +40,13 @@ tcb_deny(struct tcp *t, const struct tcb *c, enum account_rule rule, const struc
 {
     return client_deny(t->clients, c->link.client, rule, addr, port, t->now, err);
 }
+/* A connection came and its listener has no room: c is either. */
+static inline void
+listen_dropped(struct tcp *t, const struct tcb *c)
+{
+    stat_inc(t->stats, STAT_tcp_drop_syn_backlog);
+    client_stat(t->clients, c->link.client, CLIENT_STAT_drop_listen, 1);
+}
 struct slot_domain *tcb_slot(struct tcp *t, const struct tcb *c);
 /* It has FIFOs, but its client is not back yet after a crash: they cannot be touched. */
 bool tcb_arena_away(struct tcp *t, const struct tcb *c);

@@ -18,8 +18,10 @@ place(struct tcp *t, struct tcb *c, const struct seg *s, uint64_t from, uint64_t
     got = min_u32(got, len);
     if (got != 0)
         fifo_rx_write(&cl->v, c->link.slot, from - 1, s->text + (from - s->seq), got);
-    if (got < len)
+    if (got < len) {
         stat_inc(t->stats, STAT_drop_nobuf);
+        client_stat(t->clients, c->link.client, CLIENT_STAT_drop_full, 1);
+    }
     return from + got;
 }
 

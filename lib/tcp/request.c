@@ -251,6 +251,7 @@ cursors_moved(struct tcp *t, struct tcb *c)
         return;
     if (!slot_take_cursors(t, c)) {
         stat_inc(t->stats, STAT_req_bad);
+        client_stat(t->clients, c->link.client, CLIENT_STAT_requests_bad, 1);
         abort_session(t, c, EPROTO);
         return;
     }

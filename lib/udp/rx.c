@@ -189,6 +189,7 @@ make_room(struct udp *u, uint32_t sess, struct client *c, uint64_t tail, uint32_
             close_port(u, sess, c, tail);
         s->n_drop++;
         stat_inc(u->stats, STAT_udp_drop_rcvbuf);
+        client_stat(&u->clients, s->client, CLIENT_STAT_drop_full, 1);
         return false;
     }
     if (fifo_rx_prepare(&c->v, s->slot, &c->pages, tail, record) == record)
@@ -200,6 +201,7 @@ make_room(struct udp *u, uint32_t sess, struct client *c, uint64_t tail, uint32_
         starve(u, sess, c, tail);
     s->n_drop++;
     stat_inc(u->stats, STAT_drop_nobuf);
+    client_stat(&u->clients, s->client, CLIENT_STAT_drop_full, 1);
     return false;
 }
 
@@ -239,6 +241,7 @@ deliver(struct udp *u, uint32_t sess, const struct dgram *d)
     s->n_rx += len;
     stat_inc(u->stats, STAT_seg_rx);
     stat_add(u->stats, STAT_bytes_rx, len);
+    client_received(&u->clients, s->client, d->h.len + IP4_HEADER);
     sess_touch(u, sess);
 }
 

@@ -190,6 +190,7 @@ drop_queue(struct udp *u, uint32_t sess, struct client *c)
             : atomic_load_explicit(&c->v.c_slot[s->slot].tx_tail, memory_order_relaxed);
     atomic_store_explicit(&c->v.d_slot[s->slot].tx_head, tail, memory_order_release);
     stat_inc(u->stats, STAT_udp_drop_tx_bad);
+    client_stat(&u->clients, s->client, CLIENT_STAT_drop_send, 1);
     sess_error(u, sess, EINVAL);
 }
 
@@ -347,6 +348,7 @@ tx_record(struct udp *u, uint32_t sess)
         stat_add(u->stats, STAT_bytes_tx, m.h.len);
     } else {
         stat_inc(u->stats, STAT_udp_drop_tx_bad);
+        client_stat(&u->clients, s->client, CLIENT_STAT_drop_send, 1);
         sess_error(u, sess, err);
     }
     atomic_store_explicit(&d->tx_head, head + dgram_record_bytes(m.h.len),

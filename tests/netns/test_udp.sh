@@ -22,6 +22,16 @@ echoed() { # size: random bytes through socat and back
         <"$WORK/sent" >"$WORK/back"
     cmp "$WORK/sent" "$WORK/back"
 }
+counted() { # counter of the only client
+    ctl --all stats | awk -v n="$1" '/^[a-z]/ || /^$/ { on = /^client / }
+        on && $1 == n { print $2 }'
+}
+at_least() { # counter, number
+    local n
+    n=$(counted "$1")
+    [ "${n:-0}" -ge "$2" ] || { echo "$1 is ${n:-not there}, not $2"; ctl status; return 1; }
+}
+is_zero() { [ "$(counted "$1")" = 0 ]; }
 
 for c in $(compositions); do
     stack_start "$c" || { ok 1 "$c: starts"; continue; }
@@ -32,8 +42,18 @@ for c in $(compositions); do
         try "$c: 100 datagrams of $size bytes come back" none_lost --size $size --count 100
     done
     try "$c: many small ones" none_lost --size 64 --count "$(long 5000 50000)"
+    try "$c: they are counted for their client" at_least received_packets "$(long 5000 50000)"
+    try "$c: in both directions" at_least sent_bytes "$(long 460000 4600000)"
+    d=$([ "$c" = monolithic ] && echo mono || echo udp)
+    try "$c: $d is started anew" ctl restart $d
+    try "$c: and its counters go on" at_least received_packets "$(long 5000 50000)"
     try "$c: 9000 random bytes come back unchanged" echoed 9000
     try "$c: 1400 random bytes come back unchanged" echoed 1400
+    end_bg "$server"
+    app "$LAT" --serve --udp --port 5004 --via bulkhead
+    server=$bg_pid
+    wait_a 5004
+    try "$c: who comes after it under its number begins at 0" is_zero received_packets
     end_bg "$server"
 
     bg_b "$LAT" --serve --udp --port 5002 --via kernel

@@ -231,3 +231,17 @@ Test(serve, new_sessions_are_told_at_once)
     uint32_t sess;
     cr_assert_eq(handle_get(v.handles, e->handle, 0, &sess), 0);
 }
+
+/* What a client asks is counted for it, and what makes no sense besides. */
+Test(serve, requests_are_counted)
+{
+    uint64_t was = stats.client[0][CLIENT_STAT_requests];
+    uint64_t bad = stats.client[0][CLIENT_STAT_requests_bad];
+    uint64_t handle = open_one();
+    post(REQ_GETOPT, handle);
+    post(REQ_GETOPT, handle + 77);
+    post(REQ_OPS, handle);
+    cr_assert_not(turn());
+    cr_assert_eq(stats.client[0][CLIENT_STAT_requests], was + 4);
+    cr_assert_eq(stats.client[0][CLIENT_STAT_requests_bad], bad + 2);
+}

@@ -254,6 +254,8 @@ Test(serve_fair, asks_too_much)
     cr_assert_geq(took, all / PACE_SHARE / 2, "%llu ns", (unsigned long long)took);
     cr_assert_leq(turns, 12000u, "%u turns", turns); /* of 200000 that there is time for */
     cr_assert_gt(atomic_load(&stats.v[STAT_clients_held]), 100u);
+    cr_assert_eq(stats.client[1][CLIENT_STAT_requests_held], stats.v[STAT_clients_held],
+                 "and it is the one who did");
 
     uint64_t before = tr.n[1];
     (void)flood(&now, now + all, h, 4);

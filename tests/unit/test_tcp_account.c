@@ -281,3 +281,39 @@ Test(tcp_account, two_sessions_share_the_rate)
     cr_assert_leq(k.now - from, 300 * NS_MS);
     kit_end(&k);
 }
+
+/* Protects: a connection for which its listener has no room is counted for the listener's
+ * client, and so are bytes for which its client has no page; the other client has nothing to
+ * do with it. */
+Test(tcp_account, counters_are_of_the_guilty)
+{
+    struct conn c = conn_default();
+    begin();
+    kit_start(&k);
+    kit_listen(&k, KIT_PORT, 4, NULL);
+    cr_assert(conn_accept(&k, &c));
+    uint64_t before = k.stats.client[0][CLIENT_STAT_received_packets];
+    cr_assert_geq(before, 2, "%llu", (unsigned long long)before);
+    conn_send(&k, &c, TCP_ACK, 100);
+    cr_assert_eq(k.stats.client[0][CLIENT_STAT_received_packets], before + 1);
+    cr_assert_geq(k.stats.client[0][CLIENT_STAT_received_bytes], 140);
+    struct client *cl = &k.t->clients->c[0];
+    uint32_t kept = cl->pages.n_free;
+    cl->pages.n_free = 0;
+    for (unsigned i = 0; i < 5; i++) /* past the page that it has */
+        conn_send(&k, &c, TCP_ACK, 1000);
+    cr_assert_geq(k.stats.client[0][CLIENT_STAT_drop_full], 1);
+    cl->pages.n_free = kept;
+    cr_assert_eq(k.stats.client[0][CLIENT_STAT_drop_listen], 0);
+    k.t->cfg.cookies = TCP_COOKIES_OFF;
+    for (unsigned i = 1; i < 100; i++) {
+        struct conn d = conn_peer(i);
+        (void)conn_syn(&k, &d, 0);
+    }
+    cr_assert_gt(kit_stat(&k, STAT_tcp_drop_syn_backlog), 0);
+    cr_assert_eq(k.stats.client[0][CLIENT_STAT_drop_listen],
+                 kit_stat(&k, STAT_tcp_drop_syn_backlog));
+    for (unsigned id = 0; id < CLIENT_STAT_COUNT; id++)
+        cr_assert_eq(k.stats.client[1][id], 0, "%u", id);
+    kit_end(&k);
+}

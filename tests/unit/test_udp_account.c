@@ -142,3 +142,54 @@ Test(udp_account, sessions)
     cr_assert_eq(kit_open(&k, 0, &slot), SESS_NONE);
     cr_assert_eq(k.stats.account[0][ACCOUNT_STAT_denied_sessions], 2);
 }
+
+static uint64_t
+counted(uint32_t client, enum client_stat_id id)
+{
+    return k.stats.client[client][id];
+}
+
+/* Protects: what is dropped, refused and moved is counted for the client that it concerns and
+ * for no other, and a domain that is started anew goes on counting. */
+Test(udp_account, counters_are_of_the_guilty)
+{
+    uint32_t slot[2], sess[2];
+    struct dgram_head h;
+    account_rules_any(&limits.rules);
+    limits.rules.port[0] = (struct port_range){1000, 2000};
+    rules();
+    for (unsigned i = 0; i < 2; i++) {
+        sess[i] = kit_open(&k, i, &slot[i]);
+        cr_assert_eq(kit_bind(&k, sess[i], 0, (uint16_t)(1000 + i)), 0);
+    }
+    cr_assert_eq(kit_set(&k, sess[0], SOL_SOCKET, SO_RCVBUF, 10000), 0);
+    for (unsigned i = 0; i < 20; i++) { /* the first does not read */
+        kit_feed(&k, 1, 1000, data, 1000);
+        kit_feed(&k, 1, 1001, data, 1000);
+        cr_assert_eq(kit_recv(&k, 1, slot[1], &h, back, sizeof back), 1000);
+    }
+    cr_assert_eq(counted(0, CLIENT_STAT_drop_full), 11);
+    cr_assert_eq(counted(0, CLIENT_STAT_received_packets), 9);
+    cr_assert_eq(counted(1, CLIENT_STAT_received_packets), 20);
+    cr_assert_eq(counted(1, CLIENT_STAT_received_bytes), 20 * 1028);
+    kit_send(&k, 1, slot[1], KIT_PEER, 7, data, 100);
+    kit_op(&k, sess[1], REQ_SEND);
+    kit_step(&k, NULL, 0);
+    kit_done(&k);
+    cr_assert_eq(counted(1, CLIENT_STAT_sent_packets), 1);
+    cr_assert_eq(counted(1, CLIENT_STAT_sent_bytes), 128);
+    kit_send(&k, 0, slot[0], KIT_PEER, 0, data, 100); /* no port has that number */
+    kit_op(&k, sess[0], REQ_SEND);
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(counted(0, CLIENT_STAT_drop_send), 1);
+    cr_assert_eq(counted(0, CLIENT_STAT_sent_packets), 0);
+    cr_assert_eq(kit_bind(&k, kit_open(&k, 0, &slot[0]), 0, 999), EACCES);
+    cr_assert_eq(counted(0, CLIENT_STAT_denied), 1);
+    for (unsigned id = 0; id < CLIENT_STAT_COUNT; id++)
+        if (id < CLIENT_STAT_sent_packets || id > CLIENT_STAT_received_bytes)
+            cr_assert_eq(counted(1, id), 0, "%u", id);
+    kit_crash(&k);
+    cr_assert_eq(kit_attach(&k, 1), 0);
+    kit_feed(&k, 1, 1001, data, 1000);
+    cr_assert_eq(counted(1, CLIENT_STAT_received_packets), 21);
+}
