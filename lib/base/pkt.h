@@ -48,9 +48,13 @@ struct pkt {
     struct ipaddr dst; /* PKT_ICMP: src and dst of the packet that caused it */
     uint16_t sport;    /* PKT_ICMP: its ports, host order */
     uint16_t dport;
-    uint32_t seq;      /* PKT_ICMP: its TCP sequence number; a datagram, up: so many for its
-                        * port were dropped before it as udp had no room (ports.h) */
-    uint32_t l3;       /* up: frame address of the IP header (first frame) */
+    uint32_t seq; /* PKT_ICMP: its TCP sequence number; a datagram, up: so many for its
+                   * port were dropped before it as udp had no room (ports.h) */
+    union {
+        uint32_t l3;     /* up: frame address of the IP header (first frame) */
+        uint32_t client; /* down, of the first: number of the client that it is charged to,
+                          * plus 1; 0: nobody */
+    };
     uint8_t icmp_type; /* PKT_ICMP */
     uint8_t icmp_code;
     uint16_t l3_len; /* up: bytes readable from l3 on */

@@ -10,6 +10,11 @@
  *
  * Only a request for our own address or a packet of our own makes an entry. What a
  * flood of requests makes may only push out what was not used for sending lately.
+ *
+ * What is there for neighbours that do not answer is shared out between the transports'
+ * clients: one has a quarter of it at most, and where nothing is left, whoever has the most
+ * gives way to one who has less. Which client it is the transport says; one that lies
+ * harms its own clients.
  */
 #include "priv.h"
 
@@ -27,9 +32,14 @@ neigh_init(struct ip *ip)
     for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
         ip->bucket[i] = NONE16;
     for (unsigned i = 0; i < WAIT_SLOTS; i++)
-        ip->wait[i].next = (uint16_t)(i + 1 < WAIT_SLOTS ? i + 1 : NONE16);
+        ip->wait[i] = (struct wait_slot){
+            .next = (uint16_t)(i + 1 < WAIT_SLOTS ? i + 1 : NONE16), .holder = NONE16};
     ip->wait_free = 0;
     ip->n_wait_free = WAIT_SLOTS;
+    static const enum frame_part part[OWNERS] = {
+        [OWNER_TCP] = PART_TCPTX, [OWNER_UDP] = PART_UDPTX, [OWNER_IP] = PART_IPTX};
+    for (unsigned i = 0; i < OWNERS; i++)
+        ip->wait_max[i] = min_u32(ip->f.size[part[i]] / FRAME_SIZE / 2, WAIT_SLOTS);
 }
 
 struct neigh *
@@ -44,8 +54,9 @@ neigh_find(struct ip *ip, const struct ipaddr *a)
 static void
 set_state(struct ip *ip, struct neigh *n, enum neigh_state s)
 {
-    ip->n_incomplete -= n->state == NEIGH_INCOMPLETE;
-    ip->n_incomplete += s == NEIGH_INCOMPLETE;
+    int change = (s == NEIGH_INCOMPLETE) - (n->state == NEIGH_INCOMPLETE);
+    ip->n_incomplete += (uint32_t)change;
+    ip->held[n->holder].places = (uint8_t)(ip->held[n->holder].places + change);
     n->state = (uint8_t)s;
 }
 
@@ -111,14 +122,114 @@ ask(struct ip *ip, struct ip_out *out, struct neigh *n, ns_t now)
     arp_request(ip, out, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL, now);
 }
 
+/* There must be a free slot. */
+static void
+enqueue(struct ip *ip, struct neigh *n, const struct wait_slot *w)
+{
+    uint16_t at = ip->wait_free;
+    ip->wait_free = ip->wait[at].next;
+    ip->n_wait_free--;
+    ip->wait[at] = *w;
+    ip->wait[at].next = NONE16;
+    ip->held[w->holder].frames++;
+    ip->waits[w->who]++;
+    if (n->q_head == NONE16)
+        n->q_head = at;
+    else
+        ip->wait[n->q_tail].next = at;
+    n->q_tail = at;
+    n->q_frames++;
+    n->q_packets = (uint8_t)(n->q_packets + w->first);
+}
+
+/* The queue's first frame; false: none. */
+static bool
+dequeue(struct ip *ip, struct neigh *n, struct wait_slot *w)
+{
+    uint16_t at = n->q_head;
+    if (at == NONE16)
+        return false;
+    *w = ip->wait[at];
+    n->q_head = w->next;
+    n->q_frames--;
+    n->q_packets = (uint8_t)(n->q_packets - w->first);
+    ip->wait[at].next = ip->wait_free;
+    ip->wait[at].holder = NONE16;
+    ip->wait_free = at;
+    ip->n_wait_free++;
+    ip->held[w->holder].frames--;
+    ip->waits[w->who]--;
+    return true;
+}
+
+/* ---- shares ---- */
+
+/* Room for something else: what waited is lost, and nobody is told that the host is not there,
+ * for that is not known. */
+static void
+drop(struct ip *ip, struct ip_out *out, const struct wait_slot *w)
+{
+    ip_tx_release(ip, out, (enum owner)w->who, w->frame.addr);
+    if (w->first)
+        stat_inc(ip->stats, STAT_arp_drop_queue);
+}
+
+static void
+give_up(struct ip *ip, struct ip_out *out, struct neigh *n)
+{
+    struct wait_slot w;
+    while (dequeue(ip, n, &w))
+        drop(ip, out, &w);
+    neigh_free(ip, n);
+}
+
+/* A place that is given up for one more of this client's: among its own one that was asked for
+ * a second ago and more, so that hosts that are there have the time to answer, and nobody makes
+ * us ask at the rate at which it sends. Where all are taken: of whoever has the most. The
+ * oldest; NULL: none. */
+static struct neigh *
+place_to_give(struct ip *ip, uint16_t holder, bool own, ns_t now)
+{
+    struct neigh *best = NULL;
+    unsigned most = ip->held[holder].places + 1u;
+    for (unsigned i = 0; i < NEIGH_ENTRIES; i++) {
+        struct neigh *n = &ip->neigh[i];
+        unsigned has = ip->held[n->holder].places;
+        if (n->state != NEIGH_INCOMPLETE ||
+            (own ? n->holder != holder || now - n->asked < NEIGH_RETRY
+                 : has < most || (best == NULL && has == most)))
+            continue;
+        if (best == NULL || (!own && has > most) || n->asked < best->asked) {
+            best = n;
+            most = has;
+        }
+    }
+    return best;
+}
+
+static bool
+place_for(struct ip *ip, struct ip_out *out, uint16_t holder, ns_t now)
+{
+    bool own = ip->held[holder].places >= NEIGH_INCOMPLETE_MAX / NEIGH_SHARE;
+    if (!own && ip->n_incomplete < NEIGH_INCOMPLETE_MAX)
+        return true;
+    struct neigh *n = place_to_give(ip, holder, own, now);
+    if (n == NULL)
+        return false;
+    give_up(ip, out, n);
+    return true;
+}
+
 struct neigh *
-neigh_use(struct ip *ip, struct ip_out *out, const struct ipaddr *hop, ns_t now)
+neigh_use(struct ip *ip, struct ip_out *out, const struct ipaddr *hop, uint16_t holder,
+          ns_t now)
 {
     struct neigh *n = neigh_find(ip, hop);
     if (n == NULL) {
-        if (ip->n_incomplete >= NEIGH_INCOMPLETE_MAX ||
-            (n = neigh_make(ip, hop, false, now)) == NULL)
+        if (!place_for(ip, out, holder, now) || (n = neigh_make(ip, hop, false, now)) == NULL)
             return NULL;
+        n->holder = holder;
+        n->asked = now;
         set_state(ip, n, NEIGH_INCOMPLETE);
         ask(ip, out, n, now);
     }
@@ -134,52 +245,67 @@ neigh_use(struct ip *ip, struct ip_out *out, const struct ipaddr *hop, ns_t now)
     return n;
 }
 
-/* There must be a free slot. */
-static void
-enqueue(struct ip *ip, struct neigh *n, const struct wait_slot *w)
+/* What waits in n and is charged to h is dropped; what stays keeps its order. */
+static bool
+drop_held(struct ip *ip, struct ip_out *out, struct neigh *n, uint16_t h)
 {
-    uint16_t at = ip->wait_free;
-    ip->wait_free = ip->wait[at].next;
-    ip->n_wait_free--;
-    ip->wait[at] = *w;
-    ip->wait[at].next = NONE16;
-    if (n->q_head == NONE16)
-        n->q_head = at;
-    else
-        ip->wait[n->q_tail].next = at;
-    n->q_tail = at;
-    n->q_frames++;
-    n->q_packets = (uint8_t)(n->q_packets + w->first);
+    struct wait_slot w;
+    bool any = false;
+    for (unsigned k = n->q_frames; k > 0 && dequeue(ip, n, &w); k--) {
+        if (w.holder == h) {
+            drop(ip, out, &w);
+            any = true;
+        } else {
+            enqueue(ip, n, &w);
+        }
+    }
+    return any;
 }
 
-bool
-neigh_queue(struct ip *ip, struct neigh *n, enum owner who, const struct fdesc *frames,
-            unsigned k, const struct pkt *icmp)
+/* Room for k more frames: what one neighbour keeps of whoever has the most is dropped, if that
+ * is more than w's client will have. */
+static bool
+make_room(struct ip *ip, struct ip_out *out, const struct wait_slot *w, unsigned k)
 {
-    if (n->q_packets >= NEIGH_PACKETS || n->q_frames + k > NEIGH_FRAMES || ip->n_wait_free < k)
-        return false;
-    for (unsigned i = 0; i < k; i++) {
-        struct wait_slot w = {
-            .icmp = *icmp, .frame = frames[i], .who = (uint8_t)who, .first = i == 0};
-        enqueue(ip, n, &w);
+    while (ip->n_wait_free < k || ip->waits[w->who] + k > ip->wait_max[w->who]) {
+        bool any_who = ip->n_wait_free < k, done = false;
+        uint16_t h = w->holder;
+        unsigned most = ip->held[h].frames + k;
+        for (unsigned i = 0; i < WAIT_SLOTS; i++) {
+            const struct wait_slot *o = &ip->wait[i];
+            if (o->holder != NONE16 && (any_who || o->who == w->who) &&
+                ip->held[o->holder].frames > most) {
+                h = o->holder;
+                most = ip->held[h].frames;
+            }
+        }
+        if (h == w->holder)
+            return false;
+        for (unsigned i = 0; i < NEIGH_ENTRIES && !done; i++)
+            if (ip->neigh[i].state == NEIGH_INCOMPLETE)
+                done = drop_held(ip, out, &ip->neigh[i], h);
+        if (!done)
+            return false;
     }
     return true;
 }
 
-/* The queue's first frame; false: none. */
-static bool
-dequeue(struct ip *ip, struct neigh *n, struct wait_slot *w)
+bool
+neigh_queue(struct ip *ip, struct ip_out *out, struct neigh *n, struct wait_slot *w,
+            const struct fdesc *frames, unsigned k)
 {
-    uint16_t at = n->q_head;
-    if (at == NONE16)
+    unsigned has = ip->held[w->holder].frames;
+    if (n->q_packets >= NEIGH_PACKETS || n->q_frames + k > NEIGH_FRAMES)
         return false;
-    *w = ip->wait[at];
-    n->q_head = w->next;
-    n->q_frames--;
-    n->q_packets = (uint8_t)(n->q_packets - w->first);
-    ip->wait[at].next = ip->wait_free;
-    ip->wait_free = at;
-    ip->n_wait_free++;
+    /* One packet may wait, however large it is. */
+    if ((has != 0 && has + k > ip->wait_max[w->who] / NEIGH_SHARE) ||
+        k > ip->wait_max[w->who] || !make_room(ip, out, w, k))
+        return false;
+    for (unsigned i = 0; i < k; i++) {
+        w->frame = frames[i];
+        w->first = i == 0;
+        enqueue(ip, n, w);
+    }
     return true;
 }
 

@@ -102,7 +102,7 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
         loopback_output(ip, out, from, &h, part, n);
         give_back(ip, out, from, p, n);
     } else {
-        ip_transmit(ip, out, (enum owner)from, &h, part, n, now);
+        ip_transmit(ip, out, (enum owner)from, p->client, &h, part, n, now);
     }
 }
 

@@ -29,6 +29,8 @@
 #define NEIGH_PACKETS 16u        /* packets that wait for one neighbour */
 #define NEIGH_FRAMES 64u         /* and their frames: one 64 KiB datagram and some */
 #define WAIT_SLOTS 128u          /* frames that wait for any neighbour */
+#define NEIGH_SHARE 4u           /* of both one client has one in so many at most */
+#define HOLDERS_EACH 512u        /* clients of each transport that are told apart */
 #define NONE16 0xffffu
 
 #define NEIGH_TRIES 3u
@@ -59,7 +61,7 @@
 #define PORT_SHED 256u /* ports with drops that udp was not told of */
 
 /* ---- who gets a transmit frame back ---- */
-enum owner { OWNER_TCP = IP_UP_TCP, OWNER_UDP = IP_UP_UDP, OWNER_IP };
+enum owner { OWNER_TCP = IP_UP_TCP, OWNER_UDP = IP_UP_UDP, OWNER_IP, OWNERS };
 
 /* Holders in ip's pools (base/frame.h). */
 enum holder {
@@ -74,9 +76,11 @@ enum neigh_state { NEIGH_FREE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, N
 
 struct neigh {
     struct ipaddr addr;
-    ns_t due;       /* INCOMPLETE, PROBE: next try; REACHABLE: until then */
-    ns_t last_used; /* for sending; before that: when it was made */
-    uint16_t next;  /* in its bucket */
+    ns_t due;        /* INCOMPLETE, PROBE: next try; REACHABLE: until then */
+    ns_t last_used;  /* for sending; before that: when it was made */
+    ns_t asked;      /* INCOMPLETE: since then */
+    uint16_t next;   /* in its bucket */
+    uint16_t holder; /* INCOMPLETE: for whom */
     uint16_t q_head, q_tail;
     uint8_t q_packets, q_frames;
     uint8_t mac[6];
@@ -90,8 +94,15 @@ struct wait_slot {
     struct pkt icmp; /* what its transport is told if nobody answers */
     struct fdesc frame;
     uint16_t next;
+    uint16_t holder; /* NONE16: the slot is free */
     uint8_t who;
     bool first; /* of its packet */
+};
+
+/* What a client has of what is there for neighbours that have not answered. */
+struct neigh_held {
+    uint8_t places; /* neighbours that are asked for because of it */
+    uint8_t frames; /* that wait */
 };
 
 /* A frame that waits for room towards the NIC. */
@@ -167,6 +178,9 @@ struct ip {
     struct wait_slot wait[WAIT_SLOTS];
     uint16_t wait_free;
     uint32_t n_wait_free;
+    struct neigh_held held[OWNERS * HOLDERS_EACH];
+    uint32_t waits[OWNERS];    /* frames of each that wait */
+    uint32_t wait_max[OWNERS]; /* and may: never more than half of its pool */
 
     struct reasm reasm[REASM_SLOTS];
     uint32_t reasm_frames, reasm_max;
@@ -244,19 +258,26 @@ void ip_nic_drain(struct ip *ip, struct ip_out *out, ns_t now);
 /* A frame of our own; NULL if there is none but `reserve`. addr: its first byte. */
 uint8_t *ip_frame_take(struct ip *ip, uint32_t reserve, uint32_t *addr);
 /* Send the datagram h (src, dst, tos, ttl, proto, df are used) that stands in n parts,
- * one fragment each, with L2L3 bytes writable in front. Every frame is accounted for:
- * sent, waiting, or released. */
-void ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, struct ip4_hdr *h,
-                 const struct part *part, unsigned n, ns_t now);
+ * one fragment each, with L2L3 bytes writable in front. client: as in struct pkt, and as
+ * little to be believed. Every frame is accounted for: sent, waiting, or released. */
+void ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
+                 struct ip4_hdr *h, const struct part *part, unsigned n, ns_t now);
 
 /* ---- neigh.c ---- */
 void neigh_init(struct ip *ip);
 struct neigh *neigh_find(struct ip *ip, const struct ipaddr *a);
+/* Who a packet is charged to, whatever number its transport says: not another's client. */
+static inline uint16_t
+neigh_holder(enum owner who, uint32_t client)
+{
+    return (uint16_t)((uint32_t)who * HOLDERS_EACH + min_u32(client, HOLDERS_EACH - 1));
+}
 /* To send to hop: its entry, made and asked for if need be. NULL: no room for one. */
-struct neigh *neigh_use(struct ip *ip, struct ip_out *out, const struct ipaddr *hop, ns_t now);
-/* An INCOMPLETE neighbour: keep a packet of n frames. False: full. */
-must_check bool neigh_queue(struct ip *ip, struct neigh *n, enum owner who,
-                            const struct fdesc *frames, unsigned k, const struct pkt *icmp);
+struct neigh *neigh_use(struct ip *ip, struct ip_out *out, const struct ipaddr *hop,
+                        uint16_t holder, ns_t now);
+/* An INCOMPLETE neighbour: keep a packet of k frames, all as w says. False: full. */
+must_check bool neigh_queue(struct ip *ip, struct ip_out *out, struct neigh *n,
+                            struct wait_slot *w, const struct fdesc *frames, unsigned k);
 /* ARP told where `a` is. create: make an entry if there is none. */
 void neigh_learn(struct ip *ip, struct ip_out *out, const struct ipaddr *a,
                  const uint8_t mac[6], bool solicited, bool create, ns_t now);

@@ -155,9 +155,10 @@ no_queue(struct ip *ip, struct ip_out *out, enum owner who, const struct part *p
 }
 
 void
-ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, struct ip4_hdr *h,
-            const struct part *part, unsigned n, ns_t now)
+ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
+            struct ip4_hdr *h, const struct part *part, unsigned n, ns_t now)
 {
+    uint16_t holder = neigh_holder(who, client);
     struct fdesc frames[OWN_CHAIN_MAX];
     uint8_t mac[6] = {0};
     struct neigh *nb = NULL;
@@ -173,7 +174,7 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, struct ip4_hdr *h
     if (group) {
         group_mac(mac, &h->dst, kind);
     } else {
-        nb = neigh_use(ip, out, &hop, now);
+        nb = neigh_use(ip, out, &hop, holder, now);
         if (nb == NULL) {
             no_queue(ip, out, who, part, n);
             return;
@@ -185,8 +186,10 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, struct ip4_hdr *h
         for (unsigned i = 0; i < n; i++)
             ip_nic_send(ip, out, who, frames[i], now);
     } else {
-        struct pkt msg = unreachable(ip, who, h, part, EHOSTUNREACH, 1);
-        if (!neigh_queue(ip, nb, who, frames, n, &msg)) {
+        struct wait_slot w = {.icmp = unreachable(ip, who, h, part, EHOSTUNREACH, 1),
+                              .holder = holder,
+                              .who = (uint8_t)who};
+        if (!neigh_queue(ip, out, nb, &w, frames, n)) {
             no_queue(ip, out, who, part, n);
             return;
         }

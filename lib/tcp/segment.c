@@ -165,6 +165,7 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         sum = fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, frame + hlen, len);
     }
     p->ttl = c->opt.ttl;
+    p->client = c->link.client + 1;
     segment_end(t, p, frame, hlen, len, sum, &c->laddr, &c->raddr);
     stat_inc(t->stats, STAT_seg_tx);
     stat_add(t->stats, STAT_bytes_tx, len);
@@ -219,6 +220,7 @@ output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
     if (c != NULL) {
         p->tos = c->opt.tos;
         p->ttl = c->opt.ttl;
+        p->client = c->link.client + 1;
     }
     size_t hlen = tcp_emit(frame, h);
     segment_end(t, p, frame, hlen, 0, 0, &s->dst, &s->src);

@@ -271,6 +271,7 @@ emit(struct udp *u, const struct udp_sess *s, const struct client *c, const stru
             .dst = m->dst,
             .sport = m->sport,
             .dport = m->dport,
+            .client = s->client + 1,
         };
     }
     struct udp_hdr h = {.sport = m->sport, .dport = m->dport, .len = (uint16_t)m->total};

@@ -291,7 +291,11 @@ Test(tcp_account, counters_are_of_the_guilty)
     begin();
     kit_start(&k);
     kit_listen(&k, KIT_PORT, 4, NULL);
-    cr_assert(conn_accept(&k, &c));
+    const struct out_seg *o = conn_syn(&k, &c, 0);
+    cr_assert_not_null(o);
+    cr_assert_eq(o->p.client, 0 + 1, "ip is told whose it is");
+    conn_ack(&k, &c, 1);
+    cr_assert(conn_accepted(&k, &c));
     uint64_t before = k.stats.client[0][CLIENT_STAT_received_packets];
     cr_assert_geq(before, 2, "%llu", (unsigned long long)before);
     conn_send(&k, &c, TCP_ACK, 100);

@@ -175,6 +175,7 @@ Test(udp_account, counters_are_of_the_guilty)
     kit_send(&k, 1, slot[1], KIT_PEER, 7, data, 100);
     kit_op(&k, sess[1], REQ_SEND);
     kit_step(&k, NULL, 0);
+    cr_assert_eq(k.out[0].client, 1 + 1, "ip is told whose it is");
     kit_done(&k);
     cr_assert_eq(counted(1, CLIENT_STAT_sent_packets), 1);
     cr_assert_eq(counted(1, CLIENT_STAT_sent_bytes), 128);
