@@ -3,7 +3,8 @@
  * test_sim_fair.c: clients that want everything beside one that wants its share. The stack's
  * own transmit frames are what is scarce: the wire takes all, and loses nothing. Protects: a
  * client with many busy sessions has the share of a client, and so has one whose packets are
- * small; who does not want its share leaves it to the others.
+ * small; who does not want its share leaves it to the others; and frames that wait for hosts
+ * which do not answer are never so many that the others have none.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -15,9 +16,12 @@
 #define WARM (200 * NS_MS)
 #define TIME (400 * NS_MS)
 #define STEP (50 * NS_US)
+#define NOBODY 10u /* addresses from here on, and so many of them, are nobody's */
+#define NOBODIES 200u
 
 static struct world w;
 static unsigned victim, greedy, sink;
+static void (*pest)(void); /* what the greedy one does besides; NULL: nothing */
 
 struct channel {
     int fd[2];
@@ -41,6 +45,7 @@ setup(void)
         c.stack[i].frames[PART_RX] = 1024;
     }
     pair_init(&w, &c);
+    pest = NULL;
     victim = 0;
     sink = 1;
     greedy = world_program(&w, 0);
@@ -115,6 +120,8 @@ run(struct want v, struct want g, uint64_t *others)
             push(victim, &v.f[i], v.size);
         for (unsigned i = 0; i < g.n; i++)
             push(greedy, &g.f[i], g.size);
+        if (pest != NULL)
+            pest();
         after[0] = after[1] = 0;
         for (unsigned i = 0; i < v.n; i++, after[0] += v.f[i - 1].got)
             drain(&v.f[i]);
@@ -193,4 +200,68 @@ Test(sim_fair, what_nobody_wants_is_for_the_others)
     (void)run((struct want){v, 0, 0}, (struct want){g, GREEDY, 16384}, &others);
     cr_assert_geq(others * 100, alone * 95, "%llu against %llu", (unsigned long long)others,
                   (unsigned long long)alone);
+}
+
+/* ---- hosts that do not answer ---- */
+
+static int nowhere;
+
+static void
+datagrams_to_nobody(void)
+{
+    static const char buf[1000];
+    static unsigned next;
+    world_use(&w, greedy);
+    for (unsigned i = 0; i < 64; i++) {
+        struct sockaddr_in sin = world_sin(NOBODY + next++ % NOBODIES, 9);
+        if (bh_sendto(nowhere, buf, sizeof buf, MSG_DONTWAIT, (struct sockaddr *)&sin,
+                      sizeof sin) < 0)
+            return;
+    }
+}
+
+/* As many as its arena has slots for. */
+static void
+connect_to_nobodies(void)
+{
+    for (unsigned i = 0; i < 2 * GREEDY; i++) {
+        struct sockaddr_in sin = world_sin(NOBODY + i, 9);
+        int fd = pair_socket(&w, greedy, SOCK_STREAM | SOCK_NONBLOCK);
+        cr_assert_eq(bh_connect(fd, (struct sockaddr *)&sin, sizeof sin), -1);
+        cr_assert_eq(errno, EINPROGRESS, "errno %d", errno);
+    }
+}
+
+static void
+expect_undisturbed(const char *what, uint64_t alone, uint64_t beside)
+{
+    cr_log_info("%s: %llu, alone %llu", what, (unsigned long long)beside,
+                (unsigned long long)alone);
+    cr_assert_gt(alone, 1000000u, "nothing was sent: tests nothing");
+    cr_assert_geq(beside * 100, alone * 75, "%s: %llu, alone %llu", what,
+                  (unsigned long long)beside, (unsigned long long)alone);
+}
+
+Test(sim_fair, datagrams_beside_some_to_nobody)
+{
+    struct channel v[1];
+    uint64_t others;
+    v[0] = datagrams(victim, 1000);
+    uint64_t alone = run((struct want){v, 1, 1400}, (struct want){v, 0, 0}, &others);
+    nowhere = pair_socket(&w, greedy, SOCK_DGRAM);
+    pest = datagrams_to_nobody;
+    uint64_t beside = run((struct want){v, 1, 1400}, (struct want){v, 0, 0}, &others);
+    cr_assert_gt(world_stat(&w, 0, STAT_arp_drop_queue), 1000u, "they did not want much");
+    expect_undisturbed("datagrams beside some to nobody", alone, beside);
+}
+
+Test(sim_fair, a_stream_beside_connections_to_nobody)
+{
+    struct channel v[1];
+    uint64_t others;
+    v[0] = stream(victim, 1000);
+    uint64_t alone = run((struct want){v, 1, 16384}, (struct want){v, 0, 0}, &others);
+    connect_to_nobodies();
+    uint64_t beside = run((struct want){v, 1, 16384}, (struct want){v, 0, 0}, &others);
+    expect_undisturbed("a stream beside connections to nobody", alone, beside);
 }
