@@ -12,6 +12,8 @@ UNIT_TESTS += tests/hostile/test_hostile_handle
 tests_hostile_test_hostile_handle_SOURCES = tests/hostile/test_hostile_handle.c \
 	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
 tests_hostile_test_hostile_handle_LDADD = libserve.la $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_bell
+tests_hostile_test_hostile_bell_LDADD = libserve.la $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_attach
 tests_hostile_test_hostile_attach_LDADD = $(CLIENT_TEST_LIBS)
 EXTRA_DIST += tests/hostile/README.md
