@@ -12,6 +12,10 @@ UNIT_TESTS += tests/hostile/test_hostile_handle
 tests_hostile_test_hostile_handle_SOURCES = tests/hostile/test_hostile_handle.c \
 	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
 tests_hostile_test_hostile_handle_LDADD = libserve.la $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_cursor
+tests_hostile_test_hostile_cursor_SOURCES = tests/hostile/test_hostile_cursor.c \
+	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
+tests_hostile_test_hostile_cursor_LDADD = libserve.la $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_bell
 tests_hostile_test_hostile_bell_LDADD = libserve.la $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_attach

@@ -177,8 +177,16 @@ kit_turn(struct kit *k)
 void
 kit_segment(struct kit *k, const struct tcp_hdr *h)
 {
+    kit_data(k, h, 0);
+}
+
+void
+kit_data(struct kit *k, const struct tcp_hdr *h, uint32_t n)
+{
     uint8_t *p = k->frames.base + 128;
     uint32_t len = (uint32_t)tcp_emit(p, h);
+    memset(p + len, 'x', n);
+    len += n;
     uint32_t sum = csum_add(csum_pseudo(&peer, &own, WIRE_PROTO_TCP, len), csum_bytes(p, len));
     uint16_t csum = (uint16_t)~csum_fold(sum);
     memcpy(p + 16, &csum, sizeof csum);
@@ -199,4 +207,26 @@ kit_sent(const struct kit *k, struct tcp_hdr *h)
         return false;
     const struct pkt *p = &k->out[k->n_out - 1];
     return tcp_parse(h, k->frames.base + p->addr, p->len) == WIRE_OK;
+}
+
+uint64_t
+kit_connection(struct kit *k, unsigned client, uint64_t bytes, struct tcp_hdr *syn)
+{
+    uint32_t slot;
+    uint64_t h = kit_socket(k, client, &slot);
+    struct sess_req connect = {.op = REQ_CONNECT, .handle = h, .addr = *kit_peer, .port = 9};
+    cr_assert_eq(kit_call(k, client, connect, NULL), 0);
+    kit_turn(k);
+    cr_assert(kit_sent(k, syn));
+    kit_segment(k, &(struct tcp_hdr){.sport = 9,
+                                     .dport = syn->sport,
+                                     .seq = 100,
+                                     .ack = syn->seq + 1,
+                                     .wnd = 60000,
+                                     .flags = TCP_SYN | TCP_ACK});
+    atomic_store(&k->c[client].v.c_slot[slot].tx_tail, bytes);
+    cr_assert(kit_post(k, client, (struct sess_req){.op = REQ_SEND, .handle = h}));
+    kit_turn(k);
+    kit_turn(k);
+    return h;
 }

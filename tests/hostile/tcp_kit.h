@@ -57,8 +57,13 @@ int kit_bind(struct kit *k, unsigned client, uint64_t handle, uint16_t port);
 void kit_turn(struct kit *k);
 /* A segment from the peer, then a turn. */
 void kit_segment(struct kit *k, const struct tcp_hdr *h);
+/* The same with n bytes in it. */
+void kit_data(struct kit *k, const struct tcp_hdr *h, uint32_t n);
 /* The segment sent last, parsed; false: none was. */
 bool kit_sent(const struct kit *k, struct tcp_hdr *h);
+/* A connection to the peer's port 9 with so many bytes written, sent and not acknowledged; its
+ * handle. The peer's first byte is number 101. */
+uint64_t kit_connection(struct kit *k, unsigned client, uint64_t bytes, struct tcp_hdr *syn);
 
 extern const struct ipaddr *const kit_peer;
 

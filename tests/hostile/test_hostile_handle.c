@@ -312,29 +312,6 @@ Test(hostile_handle, minted_and_not_told)
     check();
 }
 
-/* A connection of FOE's with so many bytes written and not acknowledged; returns its handle. */
-static uint64_t
-connection(uint64_t bytes, struct tcp_hdr *syn)
-{
-    uint32_t slot;
-    uint64_t h = kit_socket(&k, FOE, &slot);
-    struct sess_req connect = {.op = REQ_CONNECT, .handle = h, .addr = *kit_peer, .port = 9};
-    cr_assert_eq(kit_call(&k, FOE, connect, NULL), 0);
-    kit_turn(&k);
-    cr_assert(kit_sent(&k, syn));
-    kit_segment(&k, &(struct tcp_hdr){.sport = 9,
-                                      .dport = syn->sport,
-                                      .seq = 100,
-                                      .ack = syn->seq + 1,
-                                      .wnd = 60000,
-                                      .flags = TCP_SYN | TCP_ACK});
-    atomic_store(&k.c[FOE].v.c_slot[slot].tx_tail, bytes);
-    cr_assert(kit_post(&k, FOE, (struct sess_req){.op = REQ_SEND, .handle = h}));
-    kit_turn(&k);
-    kit_turn(&k);
-    return h;
-}
-
 static int
 redeem(unsigned client, const struct sess_evt *token, struct sess_evt *got)
 {
@@ -361,7 +338,7 @@ Test(hostile_handle, held_while_it_is_copied)
 {
     struct sess_evt token, got;
     struct tcp_hdr syn;
-    uint64_t h = connection(150000, &syn);
+    uint64_t h = kit_connection(&k, FOE, 150000, &syn);
     cr_assert_eq(kit_call(&k, FOE, (struct sess_req){.op = REQ_DELEGATE, .handle = h}, &token),
                  0);
     const struct tcb *c = &k.tcp->tcb[token.value];
@@ -405,7 +382,7 @@ Test(hostile_handle, redeemed_with_a_full_arena)
 {
     struct sess_evt token, got;
     struct tcp_hdr syn;
-    uint64_t h = connection(259000, &syn); /* a page more than the taker has */
+    uint64_t h = kit_connection(&k, FOE, 259000, &syn); /* a page more than the taker has */
     cr_assert_eq(kit_call(&k, FOE, (struct sess_req){.op = REQ_DELEGATE, .handle = h}, &token),
                  0);
     int err;
