@@ -128,21 +128,32 @@ copy(struct tcp *t, struct tcb *c, struct move_way *w, uint32_t client)
     return move_copy(m, w, slot_rx_bytes(c), c->h.tx_tail);
 }
 
-/* A connection that nobody was told of goes with its listener. The old slot first: if the
- * process ends in between, the connection is reset, and no slot is lost. */
+/* May the client have another session, a half-open one if this is? */
+static bool
+has_room(struct tcp *t, const struct client *cl, const struct tcb *c)
+{
+    const struct account *a = client_account(t->clients, cl);
+    return cl->n_sessions < cl->limits.sessions && client_has_room(t->clients, cl) &&
+           (c->h.state != TCPS_SYN_RCVD || a->n_half_open < a->rules.half_open);
+}
+
+/* A connection that nobody was told of goes with its listener, if the taker may have it. The
+ * old slot first: if the process ends in between, the connection is reset, and no slot is lost.
+ */
 static void
 take_child(struct tcp *t, struct tcb *l, struct tcb *c)
 {
     struct move_way w = {
         .from = tcb_client(t, c), .to = tcb_client(t, l), .from_slot = c->link.slot};
-    int err = 0;
-    if (c->link.slot == SESS_NONE) {
+    int err = has_room(t, w.to, c) ? 0 : EMFILE;
+    if (err == 0 && c->link.slot == SESS_NONE) {
         recount(t, c, l->link.client, SESS_NONE);
         return;
     }
-    do
-        err = copy(t, c, &w, l->link.client);
-    while (err == EINPROGRESS);
+    if (err == 0)
+        do
+            err = copy(t, c, &w, l->link.client);
+        while (err == EINPROGRESS);
     if (err != 0) {
         abort_session(t, c, ECONNABORTED);
         return;
@@ -182,8 +193,7 @@ tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root, 
         return EAGAIN;
     if (tcp_move_holds(t, c) && m->to_client != client)
         return EBUSY;
-    if (!m->copying &&
-        (w.to->n_sessions >= w.to->limits.sessions || !client_has_room(t->clients, w.to)))
+    if (!m->copying && !has_room(t, w.to, c))
         return EMFILE;
     set(t->store->working, sess);
     if (!m->copying && !slot_take_cursors(t, c)) {

@@ -12,6 +12,10 @@ UNIT_TESTS += tests/hostile/test_hostile_handle
 tests_hostile_test_hostile_handle_SOURCES = tests/hostile/test_hostile_handle.c \
 	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
 tests_hostile_test_hostile_handle_LDADD = libserve.la $(UNIT_LIBS)
+UNIT_TESTS += tests/hostile/test_hostile_given
+tests_hostile_test_hostile_given_SOURCES = tests/hostile/test_hostile_given.c \
+	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
+tests_hostile_test_hostile_given_LDADD = libserve.la $(UNIT_LIBS)
 UNIT_TESTS += tests/hostile/test_hostile_cursor
 tests_hostile_test_hostile_cursor_SOURCES = tests/hostile/test_hostile_cursor.c \
 	tests/hostile/tcp_kit.c tests/hostile/tcp_kit.h
