@@ -306,7 +306,7 @@ tx_record(struct udp *u, uint32_t sess)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
-    if (c == NULL)
+    if (c == NULL || (s->mv.deny & SESS_DENY_SEND))
         return TX_EMPTY;
     struct slot_domain *d = &c->v.d_slot[s->slot];
     uint64_t head = tx_head(c, s);

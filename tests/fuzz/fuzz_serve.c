@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A transport domain between a hostile client and an honest one: the rings, handles, cursors,
- * directories and maps of the first are the input. The first byte chooses tcp or udp; then a
- * list of actions: requests (of any content, about any handle), ring indices moved anywhere,
- * slots of the ring and words of the client half overwritten, events taken or not, turns,
- * packets, the client's death, the domain's. After each the domain's invariants must hold and
- * the honest client must find its session as it left it; at the end, with the hostile client
- * dead, all that it had must be free again.
+ * A transport domain between two hostile clients, who hand each other sessions, and an honest
+ * one: the rings, handles, cursors, directories and maps of the first are the input. The first
+ * byte chooses tcp or udp; then a list of actions: requests (of any content, about any handle),
+ * ring indices moved anywhere, slots of the ring and words of the client half overwritten,
+ * events taken or not, turns, packets, a client's death, the domain's. After each the domain's
+ * invariants must hold and the honest client must find its session as it left it; at the end,
+ * with the hostile clients dead, all that they had must be free again.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -19,8 +19,9 @@
 #include "wire/csum.h"
 #include "wire/wire.h"
 
-#define FOE 0
-#define FRIEND 1
+#define FOES 2u
+#define FRIEND 2u
+#define CLIENTS 3u
 #define SESSIONS 12u
 #define SLOTS 8u
 #define OWN 0x0a000001u
@@ -39,17 +40,21 @@ static struct world {
     struct stats stats;
     struct tcp_config tcp_cfg;
     struct udp_config udp_cfg;
-    void *store, *soft, *half[2][2];
+    void *store, *soft, *half[CLIENTS][2];
     size_t store_size, soft_size;
     struct tcp *tcp;
     struct udp *udp;
     struct serve s;
-    struct arena_view v[2];
-    struct ring_tx req[2];
-    struct ring_rx evt[2];
-    uint64_t handle[8]; /* the hostile client's, as it was told */
-    unsigned n_handles;
-    uint64_t friends; /* the other's */
+    struct arena_view v[CLIENTS];
+    struct ring_tx req[CLIENTS];
+    struct ring_rx evt[CLIENTS];
+    uint32_t foe; /* the hostile client whose turn it is */
+    struct foe {
+        uint64_t handle[8]; /* as it was told */
+        unsigned n_handles;
+    } foes[FOES];
+    struct sess_evt token; /* the last that one of them had */
+    uint64_t friends;      /* the honest one's handle */
     ns_t now;
 } w;
 
@@ -148,7 +153,7 @@ begin(bool is_tcp)
 {
     struct sess_evt e;
     memset(&w.stats, 0, sizeof w.stats);
-    void *half[2][2], *store = w.store, *soft = w.soft, *base = w.frames.base;
+    void *half[CLIENTS][2], *store = w.store, *soft = w.soft, *base = w.frames.base;
     bool same = w.is_tcp == is_tcp;
     memcpy(half, w.half, sizeof half);
     if (!same) { /* the other's sizes */
@@ -175,7 +180,7 @@ begin(bool is_tcp)
     w.store = page_zeroed(&store, w.store_size);
     w.soft = page_zeroed(&soft, w.soft_size);
     start();
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < CLIENTS; i++) {
         fresh(i);
         attach(i, false);
     }
@@ -194,10 +199,12 @@ static void
 check(void)
 {
     expect(w.is_tcp ? tcp_validate(w.tcp) : udp_validate(w.udp));
-    const struct served *c = &w.s.c[FOE]; /* an index that cannot be was not believed */
-    expect(!c->used || c->req.seen_tail - c->req.released <= geometry.n_req);
-    expect(!c->used || c->evt.submitted - c->evt.seen_head <= geometry.n_evt ||
-           c->evt.poisoned);
+    for (uint32_t i = 0; i < FOES; i++) { /* an index that cannot be was not believed */
+        const struct served *c = &w.s.c[i];
+        expect(!c->used || c->req.seen_tail - c->req.released <= geometry.n_req);
+        expect(!c->used || c->evt.submitted - c->evt.seen_head <= geometry.n_evt ||
+               c->evt.poisoned);
+    }
     expect(w.s.c[FRIEND].used && !w.s.c[FRIEND].poisoned && !w.s.c[FRIEND].gone);
 }
 
@@ -221,7 +228,8 @@ static uint64_t
 any_handle(struct input *in)
 {
     uint32_t what = take(in, 1);
-    uint64_t h = w.n_handles == 0 ? what : w.handle[what % 8 % w.n_handles];
+    const struct foe *f = &w.foes[w.foe];
+    uint64_t h = f->n_handles == 0 ? what : f->handle[what % 8 % f->n_handles];
     switch (what >> 5) {
     case 0:
         return (uint64_t)take(in, 4) << 32 | take(in, 4);
@@ -240,7 +248,7 @@ any_handle(struct input *in)
 static void
 ask(struct input *in)
 {
-    struct sess_req *at = reqring_reserve(&w.req[FOE], w.v[FOE].req);
+    struct sess_req *at = reqring_reserve(&w.req[w.foe], w.v[w.foe].req);
     if (at == NULL)
         return;
     uint32_t what = take(in, 1);
@@ -248,7 +256,10 @@ ask(struct input *in)
     r.handle = any_handle(in);
     if (r.op == REQ_SOCKET && what % 2)
         r.handle = SESS_CREATOR;
-    if (what >= 224) { /* any bytes */
+    if (r.op == REQ_REDEEM) {
+        r.addr = w.token.addr;
+        r.value = w.token.value;
+    } else if (what >= 224) { /* any bytes */
         uint8_t *raw = (uint8_t *)(void *)&r;
         for (unsigned i = 0; i < 8; i++)
             raw[take(in, 1) % sizeof r] = (uint8_t)take(in, 1);
@@ -261,18 +272,21 @@ ask(struct input *in)
         r.value = v & 128 ? take(in, 4) : take(in, 1);
     }
     *at = r;
-    ring_submit(&w.req[FOE]);
-    serve_wake(&w.s, w.s.first + FOE);
+    ring_submit(&w.req[w.foe]);
+    serve_wake(&w.s, w.s.first + w.foe);
 }
 
 static void
 take_events(void)
 {
+    struct foe *f = &w.foes[w.foe];
     struct sess_evt e;
-    while (evtring_take(&w.evt[FOE], w.v[FOE].evt, &e)) {
-        ring_release(&w.evt[FOE]);
-        if (e.handle != 0 && w.n_handles < 8)
-            w.handle[w.n_handles++] = e.handle;
+    while (evtring_take(&w.evt[w.foe], w.v[w.foe].evt, &e)) {
+        ring_release(&w.evt[w.foe]);
+        if (e.handle != 0 && f->n_handles < 8)
+            f->handle[f->n_handles++] = e.handle;
+        if (e.kind == EVT_REPLY && e.err == 0 && e.handle == 0 && e.addr.q[0] != 0)
+            w.token = e; /* most likely */
     }
 }
 
@@ -280,7 +294,7 @@ take_events(void)
 static void
 lie(struct input *in)
 {
-    struct arena_view *v = &w.v[FOE];
+    struct arena_view *v = &w.v[w.foe];
     uint32_t what = take(in, 1), how = take(in, 1);
     _Atomic uint32_t *word[] = {&v->c_head->tail, &v->c_head->head, &v->c_head->want,
                                 &v->c_head->want_space};
@@ -308,7 +322,7 @@ lie(struct input *in)
     default:
         scribble_page(v, c, take(in, 1), what & 8 ? take(in, 4) : take(in, 1) % 70);
     }
-    serve_wake(&w.s, w.s.first + FOE);
+    serve_wake(&w.s, w.s.first + w.foe);
 }
 
 /* A packet to one of the ports around the honest one's. */
@@ -349,13 +363,14 @@ packet(struct input *in)
 static void
 bury(void)
 {
-    serve_gone(&w.s, w.s.first + FOE, w.now);
+    serve_gone(&w.s, w.s.first + w.foe, w.now);
     for (unsigned i = 0; serve_idle_client(&w.s) == SESS_NONE; i++) {
         expect(i < 400);
         w.now += 5 * NS_S;
         step(NULL, 0);
     }
-    serve_remove(&w.s, w.s.first + FOE);
+    expect(serve_idle_client(&w.s) == w.s.first + w.foe);
+    serve_remove(&w.s, w.s.first + w.foe);
 }
 
 static void
@@ -364,9 +379,9 @@ life(struct input *in)
     uint32_t what = take(in, 1);
     if (what % 4 == 0) {
         bury();
-        fresh(FOE);
-        w.n_handles = 0;
-        attach(FOE, false);
+        fresh(w.foe);
+        w.foes[w.foe].n_handles = 0;
+        attach(w.foe, false);
     } else if (what % 4 == 1) { /* the domain dies */
         memset(w.soft, 0xa5, w.soft_size);
         start();
@@ -374,8 +389,8 @@ life(struct input *in)
             tcp_ip_reset(w.tcp);
         else
             udp_ip_reset(w.udp);
-        attach(FOE, true);
-        attach(FRIEND, true);
+        for (uint32_t i = 0; i < CLIENTS; i++)
+            attach(i, true);
     } else {
         w.now += what % 4 == 2 ? what * NS_MS : what * NS_S;
         step(NULL, 0);
@@ -388,7 +403,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     begin(take(&in, 1) & 1);
     while (in.left > 0) {
-        switch (take(&in, 1) % 8) {
+        uint32_t what = take(&in, 1);
+        w.foe = what / 8 % FOES;
+        switch (what % 8) {
         case 0:
         case 1:
         case 2:
@@ -413,7 +430,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check();
     }
     check_friend();
-    bury();
+    for (w.foe = 0; w.foe < FOES; w.foe++)
+        bury();
     check();
     check_friend();
     for (unsigned i = 0; i < 40; i++) { /* what has no owner any more */
