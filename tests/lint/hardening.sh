@@ -3,7 +3,8 @@
 # Protects: every program and library that is installed is built so that a fault in it is hard to
 # use: at a random place (PIE), with its tables read-only before it begins (full RELRO), no stack
 # that executes and no memory that is both written and executed, canaries, checked copies
-# (FORTIFY), landing pads where the processor knows them.
+# (FORTIFY), landing pads where the processor knows them, and no place of its own to look for
+# libraries (libtool's, into the build, goes when it is installed: install.sh).
 set -u
 . "${top_srcdir:-.}/tests/tap.sh"
 build=${top_builddir:-.}
@@ -18,6 +19,7 @@ has() { # PATTERN READELF-OPTION...
     "$readelf" -W "$@" "$file" 2>/dev/null | grep -Eq -- "$pattern"
 }
 not_has() { ! has "$@"; }
+not() { ! "$@"; }
 check() { # NAME COMMAND...
     local name=$1
     shift
@@ -31,6 +33,10 @@ done
 [ ${#files[@]} -ge 4 ]
 ok $? "there are programs and libraries to look at: ${#files[@]}"
 
+run_path() {
+    "$readelf" -W -d "$file" | grep -E '\((RPATH|RUNPATH)\)' | grep -vF "[$(cd "$build" && pwd)/.libs]"
+}
+
 canaries=0 checked=0
 for file in "${files[@]}"; do
     wrong=
@@ -41,6 +47,7 @@ for file in "${files[@]}"; do
     check "stack executes" not_has 'GNU_STACK.*RWE' -l
     check "memory written and executed" not_has 'LOAD.*RWE' -l
     check "text is relocated" not_has 'TEXTREL' -d
+    check "a run path" not run_path
     if [[ $file != *.so* ]]; then
         check "not a position-independent executable" has 'FLAGS_1.*PIE' -d
     fi
