@@ -137,12 +137,16 @@ has_room(struct tcp *t, const struct client *cl, const struct tcb *c)
            (c->h.state != TCPS_SYN_RCVD || a->n_half_open < a->rules.half_open);
 }
 
+/* Bytes that nobody has read which come along with a listener: it is done in one step. */
+#define CHILDREN_BYTES (4u << 20)
+
 /* A connection that nobody was told of goes with its listener, if the taker may have it. The
  * old slot first: if the process ends in between, the connection is reset, and no slot is lost.
  */
 static void
-take_child(struct tcp *t, struct tcb *l, struct tcb *c)
+take_child(struct tcp *t, struct tcb *l, struct tcb *c, uint64_t *left)
 {
+    uint64_t bytes = slot_rx_bytes(c) - c->h.rx_head;
     struct move_way w = {
         .from = tcb_client(t, c), .to = tcb_client(t, l), .from_slot = c->link.slot};
     int err = has_room(t, w.to, c) ? 0 : EMFILE;
@@ -150,6 +154,9 @@ take_child(struct tcp *t, struct tcb *l, struct tcb *c)
         recount(t, c, l->link.client, SESS_NONE);
         return;
     }
+    if (err == 0 && bytes > *left)
+        err = ENOBUFS;
+    *left -= min_u64(bytes, *left);
     if (err == 0)
         do
             err = copy(t, c, &w, l->link.client);
@@ -172,9 +179,10 @@ take_children(struct tcp *t, struct tcb *l)
 {
     if (l->h.state != TCPS_LISTEN || l->n_syn + l->n_accept == 0)
         return;
+    uint64_t left = CHILDREN_BYTES;
     for (uint32_t i = 0; i < t->store->high; i++)
         if (t->tcb[i].used && t->tcb[i].parent == tcb_number(t, l))
-            take_child(t, l, &t->tcb[i]);
+            take_child(t, l, &t->tcb[i], &left);
 }
 
 int
