@@ -42,6 +42,11 @@ bulkhead_wire_SOURCES = \
 	bench/wire/wire.h
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
+# Datagrams a second, for the evaluation.
+noinst_PROGRAMS += bulkhead-pps
+bulkhead_pps_SOURCES = bench/pps.c bench/pps.h bench/pps_generate.c
+bulkhead_pps_LDADD = libbenchtool.la libproto.la
+
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run
 EXTRA_DIST += \

@@ -66,6 +66,17 @@ tool_number(const char *option, const char *text, uint64_t min, uint64_t max)
     return v << shift;
 }
 
+double
+tool_time(const char *option, const char *text, double min, double max)
+{
+    char *end = NULL;
+    double v = strtod(text, &end);
+    if (end == text || *end || !(v >= min && v <= max))
+        tool_die(EXIT_USAGE, "%s: \"%s\" is not a number of seconds from %g to %g", option,
+                 text, min, max);
+    return v;
+}
+
 const struct via *
 tool_via(const char *text)
 {

@@ -21,6 +21,10 @@ _Noreturn void tool_die(int code, const char *fmt, ...) __attribute__((format(pr
  * EXIT_USAGE, naming the option, when the text is anything else. */
 uint64_t tool_number(const char *option, const char *text, uint64_t min, uint64_t max);
 
+/* Seconds, with a fraction if wanted, in [min, max]. Exits with EXIT_USAGE, naming the option.
+ */
+double tool_time(const char *option, const char *text, double min, double max);
+
 /* The value of --via. Exits with EXIT_USAGE when there is no such stack. */
 const struct via *tool_via(const char *text);
 

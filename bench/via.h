@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 /* The members have the arguments, results and errno values of the POSIX call of that name.
  * Descriptors of one table mean nothing to the other. */
@@ -27,6 +28,8 @@ struct via {
                       socklen_t tolen);
     ssize_t (*recvfrom)(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
                         socklen_t *fromlen);
+    int (*sendmmsg)(int fd, struct mmsghdr *msgs, unsigned n, int flags);
+    int (*recvmmsg)(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *t);
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t len);

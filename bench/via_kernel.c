@@ -47,6 +47,12 @@ k_send(int fd, const void *buf, size_t len, int flags)
 }
 
 static int
+k_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+    return sendmmsg(fd, msgs, n, flags | MSG_NOSIGNAL);
+}
+
+static int
 k_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
     return getsockname(fd, addr, len);
@@ -69,6 +75,8 @@ const struct via via_kernel = {
     .recv = recv,
     .sendto = k_sendto,
     .recvfrom = k_recvfrom,
+    .sendmmsg = k_sendmmsg,
+    .recvmmsg = recvmmsg,
     .shutdown = shutdown,
     .close = close,
     .setsockopt = setsockopt,

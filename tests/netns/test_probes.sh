@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The measuring programs of the evaluation work, on both stacks: each ends by itself, with one JSON
+# object whose counts are possible. A look at the programs; what they measure is bench/'s matter.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../tap.sh"
+. "$here/lib.sh"
+net_need ethtool
+net_lock
+
+out=
+# run OUT CMD...: its JSON to OUT
+run() {
+    out=$WORK/$1
+    shift
+    "$@" >"$out" 2>"$out.err" || { note "$*: $(cat "$out.err" "$out")"; return 1; }
+    [ "$(wc -l <"$out")" = 1 ] && grep -q '^{.*}$' "$out" || { note "no JSON: $(cat "$out")"; return 1; }
+}
+some() { # KEY: is it there, and not 0?
+    awk -v v="$(json_get "$out" "$1")" 'BEGIN { exit !(v + 0 > 0) }' || { note "$1: $(cat "$out")"; return 1; }
+}
+
+pps=$(tool bulkhead-pps)
+pps_to_stack() { # via
+    in_a timeout 30 "$pps" --receive --via "$1" --address "$stack" --port 5003 --seconds 0.5 --warmup 0.1 --json \
+        >"$WORK/rx" 2>"$WORK/rx.err" &
+    local rx=$!
+    sleep 0.5
+    run gen in_b timeout 30 "$pps" --generate $IF --to "$stack" --port 5003 --seconds 1 --via kernel --json || return 1
+    some packets && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
+}
+pps_from_stack() { # via
+    in_b timeout 30 "$pps" --receive --sink --via kernel --port 5003 --seconds 0.5 --warmup 0.1 --json \
+        >"$WORK/rx" 2>"$WORK/rx.err" &
+    local rx=$!
+    sleep 0.3
+    run tx in_a timeout 30 "$pps" --transmit $PEER --via "$1" --port 5003 --seconds 1 --json || return 1
+    some packets && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
+}
+
+both() { # via: what each stack is asked
+    try "$what: pps, to the stack" pps_to_stack "$1"
+    try "$what: pps, from the stack" pps_from_stack "$1"
+}
+
+net_up
+for what in $(compositions); do
+    stack=$STACK
+    if stack_start "$what"; then
+        both bulkhead
+        stack_stop >/dev/null
+    else
+        ok 1 "$what starts"
+    fi
+done
+ip -n "$A" addr add $STACK/$PREFIX dev $IF
+what=kernel stack=$STACK
+both kernel
+done_testing
