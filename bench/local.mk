@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += libbenchtool.la libhttp.la libbadwire.la
 # The table of socket calls and what the tools share.
 libbenchtool_la_SOURCES = \
 	bench/pattern.c bench/pattern.h bench/tool.c bench/tool.h bench/via.c bench/via.h \
-	bench/via_bulkhead.c bench/via_kernel.c
+	bench/via_bulkhead.c bench/via_kernel.c bench/window.c bench/window.h
 libbenchtool_la_LIBADD = libbulkhead.la
 
 # The HTTP parser: pure.
@@ -42,10 +42,13 @@ bulkhead_wire_SOURCES = \
 	bench/wire/wire.h
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
-# Datagrams a second, for the evaluation.
-noinst_PROGRAMS += bulkhead-pps
+# The probes of the evaluation: datagrams a second, frames a second without a stack.
+noinst_PROGRAMS += bulkhead-pps bulkhead-raw
 bulkhead_pps_SOURCES = bench/pps.c bench/pps.h bench/pps_generate.c
 bulkhead_pps_LDADD = libbenchtool.la libproto.la
+
+bulkhead_raw_SOURCES = bench/raw.c bench/rawport.c bench/rawport.h
+bulkhead_raw_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run

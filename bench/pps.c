@@ -23,9 +23,9 @@
 #include "base/base.h"
 #include "base/exit_codes.h"
 #include "bench/tool.h"
+#include "bench/window.h"
 
 #define SLICE_MS 100L /* how long a wait may be before the clock is looked at */
-#define QUIET_S 1.0   /* the receiver: nothing for so long is the end */
 #define GSO_MAX 64u   /* datagrams that one call may bring, in every kernel that can */
 
 struct batch {
@@ -114,74 +114,28 @@ pps_transmit(const struct pps *p, struct pps_result *r)
 
 /* ---- receiving ---- */
 
-/* The count of a window. `seen` is when datagrams last came. */
-struct window {
-    double begin, seen;
-    double first; /* of the warm-up; 0: nothing came yet */
-    double cpu;
-    uint64_t low, high;
-};
-
-/* n datagrams more at `now`. False: the window is over. */
-static bool
-window_take(const struct pps *p, struct window *w, struct pps_result *r, uint64_t n, double now)
-{
-    if (n && !w->first)
-        w->first = now;
-    if (!w->first)
-        return true;
-    if (n)
-        w->seen = now;
-    if (!w->begin) {
-        if (now - w->first >= p->warmup) {
-            w->begin = w->seen = now;
-            w->cpu = tool_cpu_seconds();
-        }
-        return now - w->seen < QUIET_S;
-    }
-    r->packets += n;
-    r->calls += n != 0;
-    return now - w->begin < p->seconds && now - w->seen < QUIET_S;
-}
-
-static int
-window_end(struct window *w, struct pps_result *r)
-{
-    if (!w->first)
-        tool_die(EXIT_NETWORK, "nothing came");
-    if (!w->begin || !r->packets || w->seen <= w->begin)
-        tool_die(EXIT_NETWORK, "it ended before it was warm");
-    r->seconds = w->seen - w->begin;
-    r->span = w->high >= w->low ? w->high - w->low : 0;
-    r->cpu = tool_cpu_seconds() - w->cpu;
-    return EXIT_OK;
-}
-
-static void
-read_all(const struct pps *p, int fd, struct window *w, struct pps_result *r)
+/* Counts, and says how many numbers went by meanwhile. */
+static uint64_t
+read_all(const struct pps *p, int fd, struct window *w)
 {
     struct batch b;
     struct timeval slice = {.tv_usec = SLICE_MS * 1000};
-    uint64_t number = 0;
+    uint64_t number = 0, low = 0;
+    int n;
     batch_init(&b, p->batch, PPS_SIZE_MAX);
     if (p->via->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) < 0)
         tool_die(EXIT_OTHER, "SO_RCVTIMEO: %s", strerror(errno));
-    double now = tool_seconds(), until = now + p->wait;
-    for (bool more = true; more && (w->first != 0 || now < until);) {
-        int n = p->via->recvmmsg(fd, b.msg, b.n, MSG_WAITFORONE, NULL);
+    do {
+        n = p->via->recvmmsg(fd, b.msg, b.n, MSG_WAITFORONE, NULL);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             tool_die(EXIT_NETWORK, "receiving: %s", strerror(errno));
-        now = tool_seconds();
-        bool before = w->begin == 0;
-        more = window_take(p, w, r, n > 0 ? (unsigned)n : 0, now);
-        if (n <= 0)
-            continue;
-        memcpy(&number, b.buf[n - 1], sizeof number);
-        if (before)
-            w->low = number;
-        w->high = number;
-    }
+        if (n > 0)
+            memcpy(&number, b.buf[n - 1], sizeof number);
+        if (!window_counting(w))
+            low = number;
+    } while (window_take(w, n > 0 ? (unsigned)n : 0, tool_seconds()));
     free(b.buf);
+    return number > low ? number - low : 0;
 }
 
 /* The cheapest receiver that a kernel has: a filter drops what comes for the socket, which the
@@ -197,36 +151,36 @@ sink_count(int fd)
 }
 
 static void
-sink_all(const struct pps *p, int fd, struct window *w, struct pps_result *r)
+sink_all(int fd, struct window *w)
 {
+    const struct timespec nap = {.tv_nsec = 5000000};
     struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog all = {.len = 1, .filter = &drop};
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all) < 0)
         tool_die(EXIT_OTHER, "SO_ATTACH_FILTER: %s", strerror(errno));
-    uint32_t before = sink_count(fd);
-    double now = tool_seconds(), until = now + p->wait;
-    for (bool more = true; more && (w->first != 0 || now < until);) {
-        const struct timespec nap = {.tv_nsec = 5000000};
-        nanosleep(&nap, NULL);
-        uint32_t is = sink_count(fd);
-        now = tool_seconds();
-        more = window_take(p, w, r, is - before, now);
+    uint32_t before, is = sink_count(fd);
+    do {
         before = is;
-    }
+        nanosleep(&nap, NULL);
+        is = sink_count(fd);
+    } while (window_take(w, is - before, tool_seconds()));
 }
 
 int
 pps_receive(const struct pps *p, struct pps_result *r)
 {
     struct sockaddr_in at = tool_address(p->address, p->port);
-    struct window w = {0};
+    struct window w = {.wait = p->wait, .warmup = p->warmup, .length = p->seconds};
     int fd = tool_listen(p->via, SOCK_DGRAM, &at, 0);
     if (p->sink)
-        sink_all(p, fd, &w, r);
+        sink_all(fd, &w);
     else
-        read_all(p, fd, &w, r);
+        r->span = read_all(p, fd, &w);
     p->via->close(fd);
-    return window_end(&w, r);
+    r->seconds = window_end(&w, &r->cpu);
+    r->packets = w.n;
+    r->calls = w.calls;
+    return EXIT_OK;
 }
 
 /* ---- the program ---- */

@@ -40,6 +40,23 @@ pps_from_stack() { # via
     some packets && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 
+raw=$(tool bulkhead-raw)
+raw_receive() { # options
+    in_a timeout 30 "$raw" --interface $IF --address $STACK --receive --seconds 0.5 --warmup 0.1 --json "$@" \
+        >"$WORK/rx" 2>"$WORK/rx.err" &
+    local rx=$!
+    sleep 0.5
+    run gen in_b timeout 30 "$pps" --generate $IF --to $STACK --size 1472 --seconds 1 --via kernel --json || return 1
+    wait $rx && out=$WORK/rx && some frames_per_second && some tcp_payload_bits_per_second ||
+        { note "$(cat "$WORK/rx.err")"; return 1; }
+}
+raw_transmit() { # options
+    in_b timeout 30 "$pps" --receive --sink --via kernel --seconds 0.5 --warmup 0.1 --json >"$WORK/rx" 2>"$WORK/rx.err" &
+    local rx=$!
+    run tx in_a timeout 30 "$raw" --interface $IF --address $STACK --transmit $PEER --seconds 1 --json "$@" || return 1
+    some frames && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
+}
+
 both() { # via: what each stack is asked
     try "$what: pps, to the stack" pps_to_stack "$1"
     try "$what: pps, from the stack" pps_from_stack "$1"
@@ -54,6 +71,10 @@ for what in $(compositions); do
     else
         ok 1 "$what starts"
     fi
+done
+for how in "" --sleep; do
+    try "raw AF_XDP receives ($how)" raw_receive $how
+    try "raw AF_XDP transmits ($how)" raw_transmit $how
 done
 ip -n "$A" addr add $STACK/$PREFIX dev $IF
 what=kernel stack=$STACK

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * raw.c: bulkhead-raw: frames a second through AF_XDP with no stack above it: what the
+ * interface, the kernel and this machine leave to any stack. Same socket, rings, frames and
+ * kicks as Bulkhead's own (domains/netif.c, xsk.c).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/exit_codes.h"
+#include "bench/rawport.h"
+#include "bench/tool.h"
+#include "bench/window.h"
+#include "lib/wire/wire.h"
+
+#define L4_AT (ETH_HEADER + IP4_HEADER)
+#define FRAME_MIN (L4_AT + UDP_HEADER)
+#define FRAME_MOST 1514u
+#define TCP_HEADERS (L4_AT + 32u) /* with time stamps: 1448 bytes of payload in 1514 */
+#define SLICE_MS 20
+
+struct raw {
+    const char *interface, *address, *to;
+    unsigned port;
+    uint32_t frame;
+    double seconds, wait, warmup;
+    bool sleep, json;
+    struct rawport p;
+    uint64_t frames, calls, bytes;
+    double took, cpu;
+};
+
+static void
+make_frames(struct raw *r)
+{
+    struct ipaddr to = ipaddr_v4_u32(ntohl(tool_address(r->to, 0).sin_addr.s_addr));
+    struct eth_hdr e = {.type = ETH_TYPE_IP4};
+    struct ip4_hdr h = {.src = r->p.addr,
+                        .dst = to,
+                        .total_len = (uint16_t)(r->frame - ETH_HEADER),
+                        .ttl = 64,
+                        .proto = WIRE_PROTO_UDP};
+    struct udp_hdr u = {
+        .sport = 40000, .dport = (uint16_t)r->port, .len = (uint16_t)(r->frame - L4_AT)};
+    if (!rawport_resolve(&r->p, &to, e.dst))
+        tool_die(EXIT_NETWORK, "%s answers no ARP on %s", r->to, r->interface);
+    memcpy(e.src, r->p.netif.mac, 6);
+    rawport_reclaim(&r->p);
+    for (uint32_t i = 0; i < r->p.n_free; i++) {
+        uint8_t *f = r->p.frames.base + r->p.free[i];
+        memset(f, 0, r->frame);
+        eth_emit(f, &e);
+        ip4_emit(f + ETH_HEADER, &h);
+        udp_emit(f + L4_AT, &u);
+        memset(f + L4_AT + 6, 0, 2); /* no checksum: nobody's work */
+    }
+}
+
+/* Up to a batch of free frames to the kernel. */
+static unsigned
+queue(struct raw *r)
+{
+    struct fdesc f[BATCH_MAX];
+    unsigned n = min_u32(r->p.n_free, BATCH_MAX);
+    for (unsigned i = 0; i < n; i++)
+        f[i] = (struct fdesc){.addr = r->p.free[r->p.n_free - 1 - i], .len = r->frame};
+    n = xsk_tx(r->p.xsk, f, n);
+    r->p.n_free -= n;
+    return n;
+}
+
+static void
+transmit(struct raw *r)
+{
+    make_frames(r);
+    double cpu = tool_cpu_seconds(), start = tool_seconds(), now;
+    while ((now = tool_seconds()) - start < r->seconds) {
+        unsigned n = queue(r);
+        r->frames += n;
+        r->calls += n != 0;
+        (void)xsk_kick(r->p.xsk);
+        rawport_reclaim(&r->p);
+        if (n == 0 && r->sleep) {
+            struct pollfd p = {.fd = r->p.netif.xsk_fd, .events = POLLOUT};
+            (void)poll(&p, 1, SLICE_MS);
+        }
+    }
+    r->frames -= xsk_tx_unsent(r->p.xsk);
+    r->bytes = r->frames * r->frame;
+    r->took = now - start;
+    r->cpu = tool_cpu_seconds() - cpu;
+    if (r->frames == 0)
+        tool_die(EXIT_NETWORK, "%s sent nothing", r->interface);
+}
+
+static void
+receive(struct raw *r)
+{
+    struct window w = {.wait = r->wait, .warmup = r->warmup, .length = r->seconds};
+    struct fdesc f[BATCH_MAX];
+    unsigned n;
+    do {
+        n = rawport_receive(&r->p, f);
+        if (window_counting(&w))
+            for (unsigned i = 0; i < n; i++)
+                r->bytes += f[i].len;
+        rawport_return(&r->p, f, n);
+        if (n == 0 && r->sleep) {
+            struct pollfd p = {.fd = r->p.netif.xsk_fd, .events = POLLIN};
+            (void)poll(&p, 1, SLICE_MS);
+        }
+    } while (window_take(&w, n, tool_seconds()));
+    r->took = window_end(&w, &r->cpu);
+    r->frames = w.n;
+    r->calls = w.calls;
+}
+
+static void
+report(const struct raw *r)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    double fps = (double)r->frames / r->took, mean = (double)r->bytes / (double)r->frames;
+    double payload = mean > TCP_HEADERS ? mean - TCP_HEADERS : 0;
+    double batch = r->calls ? (double)r->frames / (double)r->calls : 0;
+    if (r->json)
+        printf("{\"what\": \"%s\", \"wait\": \"%s\", \"frame_bytes\": %.1f, \"frames\": %llu, "
+               "\"seconds\": %.6f, \"frames_per_second\": %.0f, "
+               "\"tcp_payload_bits_per_second\": %.0f, \"mean_batch\": %.2f, "
+               "\"cpu_seconds\": %.6f, \"sleeps\": %ld}\n",
+               r->to ? "transmit" : "receive", r->sleep ? "poll" : "spin", mean,
+               (unsigned long long)r->frames, r->took, fps, fps * payload * 8, batch, r->cpu,
+               u.ru_nvcsw);
+    else
+        printf(
+            "%s: %llu frames of %.0f bytes in %.3f s: %.0f a second (as TCP %.0f Mbit/s), %.1f "
+            "a batch, %.3f s of CPU\n",
+            r->to ? "sent" : "received", (unsigned long long)r->frames, mean, r->took, fps,
+            fps * payload * 8 / 1e6, batch, r->cpu);
+}
+
+static const char usage_text[] =
+    "usage: bulkhead-raw --interface IF --address A --transmit HOST [options]\n"
+    "       bulkhead-raw --interface IF --address A --receive [options]\n"
+    "  --address A   the address it speaks for: free, and not the kernel's\n"
+    "  --port N      UDP port to send to (default 5003)\n"
+    "  --frame N     bytes of a frame, 42 to 1514 (default 1514)\n"
+    "  --sleep       wait in poll(2) where there is nothing to do; otherwise look again\n"
+    "  --seconds S   how long to send; the receiver's window (default 5)\n"
+    "  --wait S      --receive: how long to wait for the first frame (default 10)\n"
+    "  --warmup S    --receive: what is not counted at the beginning (default 0.2)\n"
+    "  --json        one JSON object\n"
+    "Needs root.\n";
+
+static void
+parse(struct raw *r, int argc, char **argv)
+{
+    enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, PORT, FRAME, SLEEP, SECONDS };
+    enum { WAIT = SECONDS + 1, WARMUP, JSON, HELP };
+    static const struct option opts[] = {
+        {"interface", required_argument, NULL, INTERFACE},
+        {"address", required_argument, NULL, ADDRESS},
+        {"transmit", required_argument, NULL, TRANSMIT},
+        {"receive", no_argument, NULL, RECEIVE},
+        {"port", required_argument, NULL, PORT},
+        {"frame", required_argument, NULL, FRAME},
+        {"sleep", no_argument, NULL, SLEEP},
+        {"seconds", required_argument, NULL, SECONDS},
+        {"wait", required_argument, NULL, WAIT},
+        {"warmup", required_argument, NULL, WARMUP},
+        {"json", no_argument, NULL, JSON},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    bool rx = false;
+    for (int c; (c = getopt_long(argc, argv, "", opts, NULL)) != -1;) {
+        switch (c) {
+        case INTERFACE:
+            r->interface = optarg;
+            break;
+        case ADDRESS:
+            r->address = optarg;
+            break;
+        case TRANSMIT:
+            r->to = optarg;
+            break;
+        case RECEIVE:
+            rx = true;
+            break;
+        case PORT:
+            r->port = (unsigned)tool_number("--port", optarg, 1, 65535);
+            break;
+        case FRAME:
+            r->frame = (uint32_t)tool_number("--frame", optarg, FRAME_MIN, FRAME_MOST);
+            break;
+        case SLEEP:
+            r->sleep = true;
+            break;
+        case SECONDS:
+            r->seconds = tool_time("--seconds", optarg, 0.01, 600);
+            break;
+        case WAIT:
+            r->wait = tool_time("--wait", optarg, 0, 600);
+            break;
+        case WARMUP:
+            r->warmup = tool_time("--warmup", optarg, 0, 60);
+            break;
+        case JSON:
+            r->json = true;
+            break;
+        case HELP:
+            fputs(usage_text, stdout);
+            exit(EXIT_OK);
+        default:
+            fputs(usage_text, stderr);
+            exit(EXIT_USAGE);
+        }
+    }
+    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL)) {
+        fputs(usage_text, stderr);
+        exit(EXIT_USAGE);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct raw r = {
+        .port = 5003, .frame = 1514, .seconds = 5, .wait = 10, .warmup = 0.2};
+    tool_name = "bulkhead-raw";
+    parse(&r, argc, argv);
+    struct ipaddr own = ipaddr_v4_u32(ntohl(tool_address(r.address, 0).sin_addr.s_addr));
+    rawport_open(&r.p, r.interface, &own);
+    if (r.to)
+        transmit(&r);
+    else
+        receive(&r);
+    rawport_close(&r.p);
+    report(&r);
+    return EXIT_OK;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * rawport.h: an interface by AF_XDP alone, without a stack: the same socket, program and ring
+ * code that the nic domain uses, in a program that hands out frames. What it can do is the
+ * limit of any stack over it.
+ */
+#ifndef BENCH_RAWPORT_H
+#define BENCH_RAWPORT_H
+
+#include "base/frame.h"
+#include "domains/netif.h"
+#include "domains/xsk.h"
+
+#define RAWPORT_FRAMES 4096u /* of each direction */
+
+struct rawport {
+    struct netif netif;
+    struct frames frames;
+    struct xsk *xsk;
+    struct nicmap *map;
+    struct ipaddr addr, heard; /* who answered an ARP request last */
+    uint8_t heard_mac[6];
+    uint32_t free[RAWPORT_FRAMES]; /* transmit frames that the kernel does not have */
+    uint32_t n_free;
+};
+
+/* Take over what comes to addr. Exits with a message when it cannot. */
+void rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr);
+void rawport_close(struct rawport *p);
+
+/* Take back what was sent; the frames are in p->free. */
+void rawport_reclaim(struct rawport *p);
+/* Up to BATCH_MAX received frames; those of ARP are answered. Each goes back by rawport_return.
+ */
+unsigned rawport_receive(struct rawport *p, struct fdesc *f);
+void rawport_return(struct rawport *p, const struct fdesc *f, unsigned n);
+
+/* The station that has the address; false: nobody answers for two seconds. */
+bool rawport_resolve(struct rawport *p, const struct ipaddr *who, uint8_t mac[6]);
+
+#endif
