@@ -81,7 +81,8 @@ take_tx(struct domain *d, struct nic *n)
     return got;
 }
 
-/* From ip: empty frames. */
+/* From ip: empty frames, as many as fit. The ring has room for all, but the kernel may have
+ * handed a frame up and not yet moved the index by which it gives the slot back. */
 static unsigned
 take_fill(struct domain *d, struct nic *n)
 {
@@ -89,7 +90,10 @@ take_fill(struct domain *d, struct nic *n)
     struct fdesc f[BATCH_MAX];
     unsigned refused = 0;
 
-    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f, BATCH_MAX);
+    if (ring_avail(&l->rx[FILL], 1) == 0)
+        return 0;
+    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f,
+                                    min_u32(xsk_fill_space(n->xsk), BATCH_MAX));
     unsigned fitted = xsk_fill(n->xsk, f, got, &refused);
     stat_add(d->stats, STAT_refused_frames, refused + (got - fitted));
     return got;
