@@ -43,12 +43,15 @@ bulkhead_wire_SOURCES = \
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
 # The probes of the evaluation: datagrams a second, frames a second without a stack.
-noinst_PROGRAMS += bulkhead-pps bulkhead-raw
+noinst_PROGRAMS += bulkhead-pps bulkhead-raw bulkhead-stages
 bulkhead_pps_SOURCES = bench/pps.c bench/pps.h bench/pps_generate.c
 bulkhead_pps_LDADD = libbenchtool.la libproto.la
 
 bulkhead_raw_SOURCES = bench/raw.c bench/rawport.c bench/rawport.h
 bulkhead_raw_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
+
+bulkhead_stages_SOURCES = bench/stages.c bench/chain.c bench/chain.h bench/rawport.c bench/rawport.h
+bulkhead_stages_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run

@@ -89,10 +89,12 @@ rawport_return(struct rawport *p, const struct fdesc *f, unsigned n)
 {
     if (n == 0)
         return;
-    unsigned refused = 0, done = xsk_fill(p->xsk, f, n, &refused);
-    if (done != n || refused != 0)
-        tool_die(EXIT_OTHER, "the fill ring took %u of %u frames and refused %u", done, n,
-                 refused);
+    unsigned refused = 0, done = 0;
+    do /* the kernel may have handed a frame up whose slot it has not given back yet */
+        done += xsk_fill(p->xsk, f + done, n - done, &refused);
+    while (done < n && refused == 0);
+    if (refused != 0)
+        tool_die(EXIT_OTHER, "the fill ring refused %u of %u frames", refused, n);
 }
 
 static void

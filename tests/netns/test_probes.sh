@@ -24,7 +24,7 @@ some() { # KEY: is it there, and not 0?
 
 pps=$(tool bulkhead-pps)
 pps_to_stack() { # via
-    in_a timeout 30 "$pps" --receive --via "$1" --address "$stack" --port 5003 --seconds 0.5 --warmup 0.1 --json \
+    in_a timeout 30 "$pps" --receive --via "$1" --address "$stack" --port 5003 --seconds 0.3 --warmup 0.1 --json \
         >"$WORK/rx" 2>"$WORK/rx.err" &
     local rx=$!
     sleep 0.5
@@ -32,7 +32,7 @@ pps_to_stack() { # via
     some packets && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 pps_from_stack() { # via
-    in_b timeout 30 "$pps" --receive --sink --via kernel --port 5003 --seconds 0.5 --warmup 0.1 --json \
+    in_b timeout 30 "$pps" --receive --sink --via kernel --port 5003 --seconds 0.3 --warmup 0.1 --json \
         >"$WORK/rx" 2>"$WORK/rx.err" &
     local rx=$!
     sleep 0.3
@@ -42,7 +42,7 @@ pps_from_stack() { # via
 
 raw=$(tool bulkhead-raw)
 raw_receive() { # options
-    in_a timeout 30 "$raw" --interface $IF --address $STACK --receive --seconds 0.5 --warmup 0.1 --json "$@" \
+    in_a timeout 30 "$raw" --interface $IF --address $STACK --receive --seconds 0.3 --warmup 0.1 --json "$@" \
         >"$WORK/rx" 2>"$WORK/rx.err" &
     local rx=$!
     sleep 0.5
@@ -51,7 +51,7 @@ raw_receive() { # options
         { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 raw_transmit() { # options
-    in_b timeout 30 "$pps" --receive --sink --via kernel --seconds 0.5 --warmup 0.1 --json >"$WORK/rx" 2>"$WORK/rx.err" &
+    in_b timeout 30 "$pps" --receive --sink --via kernel --seconds 0.3 --warmup 0.1 --json >"$WORK/rx" 2>"$WORK/rx.err" &
     local rx=$!
     run tx in_a timeout 30 "$raw" --interface $IF --address $STACK --transmit $PEER --seconds 1 --json "$@" || return 1
     some frames && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
@@ -76,6 +76,21 @@ for how in "" --sleep; do
     try "raw AF_XDP receives ($how)" raw_receive $how
     try "raw AF_XDP transmits ($how)" raw_transmit $how
 done
+stages=$(tool bulkhead-stages)
+for how in separate one none; do
+    try "4 stages, processes: $how" run stages timeout 30 "$stages" --stages 4 --processes $how --seconds 0.2 --json
+    try "one packet at a time, processes: $how" run stages timeout 30 "$stages" --stages 3 --processes $how --frames 1 \
+        --spin 0 --descriptor 64 --touch --seconds 0.2 --json
+done
+stages_af_xdp() {
+    in_a timeout 30 "$stages" --interface $IF --address $STACK --stages 2 --seconds 0.3 --warmup 0.1 --json \
+        >"$WORK/rx" 2>"$WORK/rx.err" &
+    local rx=$!
+    sleep 0.5
+    run gen in_b timeout 30 "$pps" --generate $IF --to $STACK --seconds 1 --via kernel --json || return 1
+    wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
+}
+try "stages fed by AF_XDP" stages_af_xdp
 ip -n "$A" addr add $STACK/$PREFIX dev $IF
 what=kernel stack=$STACK
 both kernel
