@@ -57,4 +57,4 @@ dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.
 dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run
 EXTRA_DIST += \
 	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
-	bench/bench_proc.py bench/bench_report.py
+	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py
