@@ -45,10 +45,11 @@ sys.stdin.read()
 
 class Lane:
     """name: also of the instance. conf: further lines of bulkheadd's configuration; slots:
-    sessions that its TCP has room for."""
+    sessions that its TCP has room for; echo: further arguments of the echo server."""
 
-    def __init__(self, name, stack, mtu=1500, conf="", slots=SLOTS):
+    def __init__(self, name, stack, mtu=1500, conf="", slots=SLOTS, echo=()):
         self.name, self.stack, self.mtu, self.conf, self.slots = name, stack, mtu, conf, slots
+        self.echo = tuple(echo)
 
     @property
     def via(self):
@@ -128,7 +129,8 @@ class Stacks(Net):
                 if end == "stack":
                     self.server[name, end, "echo"] = self.start(
                         ns, name, self.tool("bulkhead-protolat"), "--serve", "--tcp", "--udp",
-                        "--via", via, "--port", str(ECHO_PORT), "--address", a)
+                        "--via", via, "--port", str(ECHO_PORT), "--address", a,
+                        *self.lanes[name].echo)
         for (name, end, what), p in self.server.items():
             if name in names:
                 self.wait_server("%s/%s/%s" % (name, end, what), p,

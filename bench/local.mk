@@ -54,7 +54,10 @@ bulkhead_stages_SOURCES = bench/stages.c bench/chain.c bench/chain.h bench/rawpo
 bulkhead_stages_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
-dist_noinst_SCRIPTS += bench/attack bench/flood bench/path bench/run
+dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run
 EXTRA_DIST += \
 	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
-	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py
+	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py \
+	bench/eval_bulk.py bench/eval_idle.py bench/eval_lab.py bench/eval_latency.py bench/eval_page.py \
+	bench/eval_plot.py bench/eval_report.py bench/eval_run.py bench/eval_section.py \
+	bench/eval_stats.py bench/eval_table.py

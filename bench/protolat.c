@@ -22,6 +22,7 @@ static const char usage_text[] =
     "  --size N               bytes a message (default 64)\n"
     "  --count N              messages (default 10000)\n"
     "  --warmup N             messages before these, not counted (default 10)\n"
+    "  --spin US              look so many microseconds before sleeping (default 0)\n"
     "  --json                 one JSON object as the result\n"
     "A server that is told neither --tcp nor --udp echoes both.\n";
 
@@ -35,7 +36,8 @@ usage_error(void)
 static void
 parse(struct protolat *p, int argc, char **argv)
 {
-    enum { SERVE = 1, CONNECT, TCP, UDP, PORT, SIZE, COUNT, WARMUP, VIA, ADDRESS, JSON, HELP };
+    enum { SERVE = 1, CONNECT, TCP, UDP, PORT, SIZE, COUNT, WARMUP, VIA, ADDRESS, SPIN };
+    enum { JSON = SPIN + 1, HELP };
     static const struct option opts[] = {
         {"serve", no_argument, NULL, SERVE},
         {"connect", required_argument, NULL, CONNECT},
@@ -47,6 +49,7 @@ parse(struct protolat *p, int argc, char **argv)
         {"warmup", required_argument, NULL, WARMUP},
         {"via", required_argument, NULL, VIA},
         {"address", required_argument, NULL, ADDRESS},
+        {"spin", required_argument, NULL, SPIN},
         {"json", no_argument, NULL, JSON},
         {"help", no_argument, NULL, HELP},
         {0},
@@ -83,6 +86,9 @@ parse(struct protolat *p, int argc, char **argv)
             break;
         case ADDRESS:
             p->address = optarg;
+            break;
+        case SPIN:
+            p->spin_ns = tool_number("--spin", optarg, 0, 1000000) * 1000u;
             break;
         case JSON:
             p->json = true;

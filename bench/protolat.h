@@ -21,6 +21,7 @@ struct protolat {
     bool tcp, udp;
     size_t size;
     uint64_t count, warmup;
+    uint64_t spin_ns; /* looking, and giving way to others, before it sleeps */
     bool json;
 };
 

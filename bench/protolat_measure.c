@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,21 @@ broken(uint64_t seq, const char *why)
     tool_die(EXIT_NETWORK, "message %llu: %s", (unsigned long long)seq, why);
 }
 
+/* recv() that looks for a while before it sleeps, if it was told to. */
+static ssize_t
+receive(const struct client *c, size_t at, size_t len, int flags)
+{
+    uint64_t spin = flags & MSG_DONTWAIT ? 0 : c->p->spin_ns;
+    uint64_t until = spin > 0 ? tool_nanoseconds() + spin : 0;
+    while (spin > 0 && tool_nanoseconds() < until) {
+        ssize_t n = c->p->via->recv(c->fd, c->in + at, len, flags | MSG_DONTWAIT);
+        if (n >= 0 || errno != EAGAIN)
+            return n;
+        sched_yield();
+    }
+    return c->p->via->recv(c->fd, c->in + at, len, flags);
+}
+
 /* A big message and its echo may not fit into the buffers on the way, so both directions
  * move at once, by poll; a small one is one send and one receive that blocks. */
 static void
@@ -100,7 +116,7 @@ exchange_tcp(struct client *c, uint64_t seq)
                 broken(seq, strerror(errno));
             sent += n > 0 ? (size_t)n : 0;
         }
-        n = via->recv(c->fd, c->in + got, size - got, sent < size ? MSG_DONTWAIT : 0);
+        n = receive(c, got, size - got, sent < size ? MSG_DONTWAIT : 0);
         if (n == 0)
             broken(seq, "the server ended the connection");
         if (n < 0 && errno == EAGAIN && sent == size)
@@ -132,7 +148,7 @@ exchange_udp(struct client *c, uint64_t seq)
         errno != EHOSTUNREACH)
         broken(seq, strerror(errno));
     for (;;) {
-        ssize_t n = via->recv(c->fd, c->in, size, MSG_TRUNC);
+        ssize_t n = receive(c, 0, size, MSG_TRUNC);
         if (n == (ssize_t)size && !memcmp(c->in, c->out, size)) {
             ok = true;
             break;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -136,6 +137,20 @@ echo_datagrams(struct server *s)
     }
 }
 
+/* Wait for something, looking for a while first if it was told to. */
+static int
+await(struct server *s, uint64_t spin_ns)
+{
+    uint64_t until = spin_ns > 0 ? tool_nanoseconds() + spin_ns : 0;
+    while (spin_ns > 0 && tool_nanoseconds() < until) {
+        int n = s->via->poll(s->fds, s->n, 0);
+        if (n != 0)
+            return n;
+        sched_yield();
+    }
+    return s->via->poll(s->fds, s->n, -1);
+}
+
 _Noreturn void
 protolat_serve(const struct protolat *p)
 {
@@ -154,7 +169,7 @@ protolat_serve(const struct protolat *p)
     add(&s, s.udp);
     tool_end_on_signal();
     for (;;) {
-        if (s.via->poll(s.fds, s.n, -1) < 0) {
+        if (await(&s, p->spin_ns) < 0) {
             if (errno == EINTR)
                 continue;
             tool_die(EXIT_OTHER, "poll: %s", strerror(errno));

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the sections of bench/eval measure with: the lanes, where processes run, programs."""
+import json
+import os
+import shutil
+import subprocess
+
+from bench_net import Failure, sh
+from bench_stacks import Lane, Stacks
+
+SPIN_US = 1000  # in the lanes that spin: longer than any round trip
+SPIN = ("--spin", str(SPIN_US))
+
+
+def lanes():
+    """Every lane that a section may ask for. "kernel" has its offloads off, as the peers of all
+    others have; "kernel-on" is as Linux sets an interface up, and so is its peer."""
+    out = [Lane("factored", "factored"), Lane("monolithic", "monolithic"),
+           Lane("kernel", "kernel"), Lane("kernel-on", "kernel"),
+           Lane("kernel-sleep", "kernel"),
+           Lane("kernel-spin", "kernel", echo=SPIN), Lane("bare", "bare")]
+    for stack in ("factored", "monolithic"):
+        out += [Lane(stack + "-sleep", stack, conf="spin_us = 0\n"),
+                Lane(stack + "-spin", stack, conf="spin_us = %d\n" % SPIN_US, echo=SPIN),
+                Lane(stack + "-many", stack, slots=131072),
+                Lane(stack + "-9000", stack, mtu=9000)]
+    out += [Lane("kernel-many", "kernel"), Lane("kernel-9000", "kernel", mtu=9000),
+            Lane("kernel-on-9000", "kernel", mtu=9000), Lane("bare-9000", "bare", mtu=9000)]
+    return {lane.name: lane for lane in out}
+
+
+class Lab(Stacks):
+    def __init__(self, opt, wanted):
+        every = lanes()
+        super().__init__(opt, "bheval", [every[n] for n in every if n in wanted])
+        self.quick, self.tiny = opt.quick or opt.tiny, opt.tiny
+        self.remarks = []
+        self.was = {}  # thread: where it was allowed to run before place()
+        cpus = sorted(os.sched_getaffinity(0))
+        self.here, self.there = cpus[-1], cpus[-2] if len(cpus) > 1 else cpus[-1]
+        self.two = len(cpus) > 1
+
+    def pick(self, full, quick, tiny):
+        return tiny if self.tiny else quick if self.quick else full
+
+    def remark(self, text):
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    # ---- the set-up ----
+
+    def lane_up(self, lane):
+        if lane.stack != "bare":
+            return super().lane_up(lane)
+        dev = self.dev(lane.name)
+        sh("ip", "link", "add", "name", dev, "netns", self.ns, "type", "veth", "peer", "name",
+           dev, "netns", self.peer)
+        for ns in (self.ns, self.peer):
+            self.sysctl(ns, "net.ipv6.conf.%s.disable_ipv6=1" % dev, check=False)
+            sh("ip", "-n", ns, "link", "set", dev, "mtu", str(lane.mtu), "up")
+        return None
+
+    def wait_answer(self, name):
+        if self.lanes[name].stack == "bare":
+            return
+        try:
+            super().wait_answer(name)
+        except Failure as e:
+            if "-" not in name:  # a plain one: nothing works without it
+                raise
+            self.remark("%s is left out: %s" % (name, e))
+            self.forget(self.daemon.pop(name))
+
+    def up(self):
+        super().up()
+        for name in self.lanes:
+            if name in self.daemon or self.lanes[name].stack == "kernel":
+                self.set_offloads(name, "default" if name.startswith("kernel-on") else "off")
+
+    def there_is(self, name):
+        return name in self.daemon or (name in self.lanes and
+                                       self.lanes[name].stack in ("kernel", "bare"))
+
+    def environment(self, stack):
+        env = super().environment(stack)
+        if stack.endswith("-spin"):
+            env["BULKHEAD_SPIN_US"] = str(SPIN_US)
+        elif stack.endswith("-sleep"):
+            env["BULKHEAD_SPIN_US"] = "0"
+        return env
+
+    def have(self, program):
+        try:
+            return self.tool(program)
+        except Failure:
+            return None
+
+    # ---- where things run ----
+
+    def place(self, pids, cpus):
+        for pid in pids:
+            try:
+                for tid in map(int, os.listdir("/proc/%d/task" % pid)):
+                    self.was.setdefault(tid, os.sched_getaffinity(tid))
+                    os.sched_setaffinity(tid, cpus)
+            except OSError:
+                pass  # it has ended
+
+    def unplace(self):
+        for tid, cpus in self.was.items():
+            try:
+                os.sched_setaffinity(tid, cpus)
+            except OSError:
+                pass
+        self.was = {}
+
+    @staticmethod
+    def on(cpu):
+        return ("taskset", "-c", str(cpu))
+
+    # ---- asking the daemon ----
+
+    def ctl(self, name, what):
+        p = subprocess.run((self.tool("bulkheadctl"), "--instance", "bench-" + name, "--json",
+                            what), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           env=self.environment(name), timeout=20)
+        if p.returncode:
+            raise Failure("bulkheadctl %s: %s" % (what, p.stderr.strip()))
+        return json.loads(p.stdout)
+
+
+def lacking(*tools):
+    return [t for t in tools if not shutil.which(t)]

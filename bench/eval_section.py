@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a section of bench/eval is: something to measure in every round, and how it is shown."""
+
+NAMES = {"factored": "factored", "monolithic": "monolithic", "kernel": "kernel, offloads off",
+         "kernel-on": "kernel, offloads on", "nginx": "nginx on the kernel, offloads off",
+         "nginx-on": "nginx on the kernel, offloads on", "raw": "raw AF_XDP"}
+COMPARED = (("factored", "monolithic"), ("factored", "kernel"), ("monolithic", "kernel"),
+            ("factored", "kernel-on"))
+
+
+class Section:
+    name = ""      # in --sections and in the samples
+    title = ""
+    asked = ""     # what it is to show; HTML
+    how = ""       # how it was measured; HTML
+    tools = ()     # programs of others that it needs: without them it is left out
+    programs = ()  # the same, of this project
+    serves = True  # its lanes need the servers of bench_stacks
+    most = 99      # rounds
+
+    def lanes(self):
+        return ()
+
+    def begin(self, lab):
+        """Once, before the first round."""
+
+    def steps(self, lab):
+        """[(test, variant, function that measures it once and returns {key: value})]: one
+        round."""
+        return []
+
+    def finish(self, lab):
+        """Once, after the last round; may return something for the JSON."""
+
+    def render(self, page):
+        """page: eval_page.Page"""
+
+
+def plan(section, lab, n):
+    """The steps of round n: every second round backwards, so that none is always after the
+    same other."""
+    steps = section.steps(lab) if n < section.most else []
+    return steps if n % 2 == 0 else steps[::-1]

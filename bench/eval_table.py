@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What must hold, as data: each row a ratio of two series of one run (or one figure)."""
+from eval_stats import Data, holds
+
+INSTEAD = "not measured in this run"
+
+
+def row(what, must, aim, a, b=None, why=""):
+    """must, aim: (">=" or "<=", number) or None; a, b: (section, test, variant, key).
+    why: what it needs, for the case that it is missing."""
+    return {"what": what, "must": must, "aim": aim, "a": a, "b": b, "why": why}
+
+
+def bulk(what, a, b, must, aim, key="mbit_per_second", section="bulk", why=""):
+    return [row("%s, %s" % (what, way), must, aim, (section, test, a, key), (section, test, b, key),
+                why) for test, way in (("receive", "to the stack"), ("send", "from the stack"))]
+
+
+def trip(what, a, b, must, aim, mode):
+    return [row("1-byte round trip, %s, %s: %s" % (proto.upper(), mode[1], what), must, aim,
+                ("latency", "%s-1/%s" % (proto, mode[0]), a, "p50_us"),
+                ("latency", "%s-1/%s" % (proto, mode[0]), b, "p50_us"),
+                "needs two processors" if mode[0] != "one" else "") for proto in ("tcp", "udp")]
+
+
+ONE, SLEEP, SPIN = (("one", "all on one processor"), ("sleep", "split over two, sleeping"),
+                    ("spin", "split over two, spinning"))
+
+
+def rows():
+    out = bulk("TCP bulk, MTU 1500: factored / monolithic", "factored", "monolithic",
+               (">=", 0.95), (">=", 1.05))
+    for test, way in (("receive", "to the stack"), ("send", "from the stack")):
+        out.append(row("TCP bulk in packets, %s: factored / raw AF_XDP" % way, (">=", 0.8),
+                       (">=", 0.95), ("bulk", test, "factored", "packets_per_second"),
+                       ("raw", test, "raw", "packets_per_second"), "section raw"))
+    out += bulk("TCP bulk, MTU 1500: factored / kernel, offloads off", "factored", "kernel", None,
+                (">=", 1.0))
+    out += bulk("TCP bulk, MTU 9000: factored / kernel, offloads off", "factored", "kernel", None,
+                (">=", 1.0), section="jumbo", why="Bulkhead on an MTU of 9000")
+    out += bulk("TCP bulk, segment-taking back end: factored / kernel, offloads on", "segments",
+                "kernel-on", (">=", 0.5), (">=", 1.0), why="a back end that takes segments")
+    out += trip("factored / monolithic", "factored", "monolithic", ("<=", 1.8), ("<=", 1.3), ONE)
+    out += trip("monolithic / kernel", "monolithic", "kernel", ("<=", 1.4), ("<=", 1.0), ONE)
+    for mode in (SLEEP, SPIN):
+        out += trip("factored / kernel", "factored", "kernel", None, ("<=", 1.0), mode)
+        out += trip("factored / monolithic", "factored", "monolithic", None, None, mode)
+    for test, way in (("receive", "to the stack"), ("send", "from the stack")):
+        out.append(row("UDP, 64-byte packets a second, %s: factored / kernel" % way,
+                       (">=", 1.5), (">=", 2.0), ("pps", test, "factored", "packets_per_second"),
+                       ("pps", test, "kernel", "packets_per_second"), "section pps"))
+    out += bulk("CPU time a GiB at saturation: factored / monolithic", "factored", "monolithic",
+                ("<=", 1.25), ("<=", 1.1), key="cpu_s_per_gib")
+    out.append(row("one active flow among 50k idle / alone, cost a packet, factored", ("<=", 1.1),
+                   ("<=", 1.0), ("scale", "1 of 50000", "factored", "ns_per_packet"),
+                   ("scale", "1 of 1", "factored", "ns_per_packet"), "section scale"))
+    out.append(row("50k active sessions / 1, cost a packet, factored", None, ("<=", 1.5),
+                   ("scale", "50000 of 50000", "factored", "ns_per_packet"),
+                   ("scale", "1 of 1", "factored", "ns_per_packet"), "section scale"))
+    for v in ("factored", "monolithic"):
+        out.append(row("idle CPU, all domains, %s, %%" % v, ("<=", 0.05), None,
+                       ("idle", "all", "both", v + " domains percent")))
+    return out
+
+
+def evaluate(samples):
+    """Every row with what was measured: for the JSON and for the first page."""
+    data = Data(samples)
+    out = []
+    for r in rows():
+        value = data.ratio(r["a"], r["b"]) if r["b"] else data.stat(*r["a"])
+        out.append(dict(r, value=value, must_holds=holds(value, r["must"]),
+                        aim_holds=holds(value, r["aim"])))
+    return out
+
+
+def bound(b):
+    return "reported" if b is None else "%s %g" % ("≥" if b[0] == ">=" else "≤", b[1])
+
+
+SAY = {"yes": "holds", "likely": "holds by the median; the interval does not exclude that it does "
+       "not", "unlikely": "not by the median, but within the interval", "no": "does not hold",
+       None: ""}
