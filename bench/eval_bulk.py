@@ -27,11 +27,13 @@ class Bulk(Section):
            "on its side (the kernel's own work is not in it: no comparison with the kernel), "
            "<i>machine</i> that of everything, the peer too.")
 
+    variants = ("factored", "monolithic", "kernel", "kernel-on", "segments")
+
     def lane(self, variant):
         return variant + self.suffix
 
     def lanes(self):
-        return [self.lane(v) for v in ("factored", "monolithic", "kernel", "kernel-on")]
+        return [self.lane(v) for v in self.variants]
 
     def n_bytes(self, lab):
         return lab.pick(1 << 30, 128 << 20, 4 << 20)
@@ -39,7 +41,7 @@ class Bulk(Section):
     def steps(self, lab):
         n = self.n_bytes(lab)
         return [(way, v, lambda v=v, to=to: transfer(lab, self.lane(v), to, n, self.mtu))
-                for way, to in WAYS for v in ("factored", "monolithic", "kernel", "kernel-on")
+                for way, to in WAYS for v in self.variants
                 if lab.there_is(self.lane(v))]
 
     def render(self, page):

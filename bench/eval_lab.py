@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from bench_net import Failure, sh
-from bench_stacks import Lane, Stacks
+from bench_stacks import STACKS, Lane, Stacks
 
 SPIN_US = 1000  # in the lanes that spin: longer than any round trip
 SPIN = ("--spin", str(SPIN_US))
@@ -18,7 +18,8 @@ def lanes():
     out = [Lane("factored", "factored"), Lane("monolithic", "monolithic"),
            Lane("kernel", "kernel"), Lane("kernel-on", "kernel"),
            Lane("kernel-sleep", "kernel"),
-           Lane("kernel-spin", "kernel", echo=SPIN), Lane("bare", "bare")]
+           Lane("kernel-spin", "kernel", echo=SPIN), Lane("bare", "bare"),
+           Lane("segments", "factored", conf='driver = "packet"\n')]
     for stack in ("factored", "monolithic"):
         out += [Lane(stack + "-sleep", stack, conf="spin_us = 0\n"),
                 Lane(stack + "-spin", stack, conf="spin_us = %d\n" % SPIN_US, echo=SPIN),
@@ -35,6 +36,7 @@ class Lab(Stacks):
         super().__init__(opt, "bheval", [every[n] for n in every if n in wanted])
         self.quick, self.tiny = opt.quick or opt.tiny, opt.tiny
         self.remarks = []
+        self.others = []  # set-ups of sections that need one of their own
         self.was = {}  # thread: where it was allowed to run before place()
         cpus = sorted(os.sched_getaffinity(0))
         self.here, self.there = cpus[-1], cpus[-2] if len(cpus) > 1 else cpus[-1]
@@ -58,6 +60,7 @@ class Lab(Stacks):
         for ns in (self.ns, self.peer):
             self.sysctl(ns, "net.ipv6.conf.%s.disable_ipv6=1" % dev, check=False)
             sh("ip", "-n", ns, "link", "set", dev, "mtu", str(lane.mtu), "up")
+        sh("ip", "-n", self.peer, "addr", "add", self.addr(lane.name, True) + "/24", "dev", dev)
         return None
 
     def wait_answer(self, name):
@@ -66,16 +69,26 @@ class Lab(Stacks):
         try:
             super().wait_answer(name)
         except Failure as e:
-            if "-" not in name:  # a plain one: nothing works without it
+            if name in STACKS:  # nothing works without it
                 raise
             self.remark("%s is left out: %s" % (name, e))
             self.forget(self.daemon.pop(name))
 
     def up(self):
+        if "segments" in self.lanes and "--driver" not in sh(self.tool("bulkheadd"), "--help",
+                                                             check=False):
+            del self.lanes["segments"]
+            self.remark("this bulkheadd has no back end that takes segments (--driver)")
         super().up()
         for name in self.lanes:
-            if name in self.daemon or self.lanes[name].stack == "kernel":
-                self.set_offloads(name, "default" if name.startswith("kernel-on") else "off")
+            if self.there_is(name):
+                on = name.startswith("kernel-on") or name == "segments"
+                self.set_offloads(name, "default" if on else "off")
+
+    def down(self):
+        for other in self.others:
+            other.down()
+        super().down()
 
     def there_is(self, name):
         return name in self.daemon or (name in self.lanes and

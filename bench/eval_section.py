@@ -3,9 +3,10 @@
 
 NAMES = {"factored": "factored", "monolithic": "monolithic", "kernel": "kernel, offloads off",
          "kernel-on": "kernel, offloads on", "nginx": "nginx on the kernel, offloads off",
-         "nginx-on": "nginx on the kernel, offloads on", "raw": "raw AF_XDP"}
+         "nginx-on": "nginx on the kernel, offloads on", "segments": "factored, taking segments",
+         "raw": "raw AF_XDP", "raw-sleep": "raw AF_XDP, sleeping"}
 COMPARED = (("factored", "monolithic"), ("factored", "kernel"), ("monolithic", "kernel"),
-            ("factored", "kernel-on"))
+            ("factored", "kernel-on"), ("segments", "kernel-on"))
 
 
 class Section:

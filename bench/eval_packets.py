@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Packets a second: raw AF_XDP, what every stack has above it, and small UDP datagrams."""
+import json
+import subprocess
+import time
+
+from bench_net import Failure
+from eval_section import Section
+
+RAW_PORT, PPS_PORT = 5003, 5004
+WAYS = (("receive", "to the stack"), ("send", "from the stack"))
+
+
+def receive_while(lab, lane, receiver, sender, seconds):
+    """Start the receiver, then the sender; each is (namespace, command). The receiver counts
+    over a window of its own and ends then; so does the sender, later. Both results."""
+    rx = lab.start(receiver[0], lane, *receiver[1], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.15)
+    tx = lab.start(sender[0], lane, *sender[1], stdout=subprocess.PIPE, text=True)
+    try:
+        got, _ = rx.communicate(timeout=seconds + 15)
+        sent, _ = tx.communicate(timeout=seconds + 15)
+        if rx.returncode or not got.strip():
+            raise Failure("the receiver ended with %d: %s; the sender: %s" %
+                          (rx.returncode, lab.said(rx), lab.said(tx)))
+        return json.loads(got), json.loads(sent) if sent.strip() else {}
+    finally:
+        lab.forget(rx, tx)
+
+
+def addresses(lab, lane):
+    """Of the two ends without a kernel's address: .1 and .3; .2 is the peer's kernel."""
+    base = lab.addr(lane).rsplit(".", 1)[0]
+    return base + ".1", base + ".3"
+
+
+class Raw(Section):
+    name = "raw"
+    title = "Raw AF_XDP"
+    programs = ("bulkhead-raw",)
+    serves = False
+    asked = ("What the interface and this machine leave to any stack on AF_XDP: the same sockets, "
+             "rings and frames with nothing above them.")
+    how = ("Frames of 1514 and of 64 bytes over a pair of their own, by the receiver's count. "
+           "<i>To the stack</i>: from one AF_XDP socket to another, the receiver looking without "
+           "sleeping, or sleeping in <code>poll</code>. <i>From the stack</i>: from an AF_XDP "
+           "socket to the peer's kernel, which drops them at a UDP socket. In packets, TCP is "
+           "compared by its data segments alone, though acknowledgments are packets too.")
+
+    def lanes(self):
+        return ("bare",)
+
+    def steps(self, lab):
+        out = []
+        for frame in (1514, 64):
+            tag = "" if frame == 1514 else "-64"
+            out += [("receive" + tag, v, lambda v=v, f=frame: self.receive(lab, f, v))
+                    for v in ("raw", "raw-sleep")]
+            if lab.have("bulkhead-pps"):
+                out.append(("send" + tag, "raw", lambda f=frame: self.send(lab, f)))
+        return out
+
+    def commands(self, lab, to, frame, seconds, address):
+        return (lab.tool("bulkhead-raw"), "--interface", lab.dev("bare"), "--address", address,
+                "--transmit", to, "--port", str(RAW_PORT), "--frame", str(frame), "--seconds",
+                "%g" % (seconds + 1), "--json")
+
+    def receive(self, lab, frame, variant):
+        seconds = lab.pick(1.0, 0.5, 0.3)
+        one, other = addresses(lab, "bare")
+        rx = [lab.tool("bulkhead-raw"), "--interface", lab.dev("bare"), "--address", one,
+              "--receive", "--seconds", "%g" % seconds, "--json"]
+        if variant == "raw-sleep":
+            rx.append("--sleep")
+        r, _ = receive_while(lab, "bare", (lab.ns, rx),
+                             (lab.peer, self.commands(lab, one, frame, seconds, other)), seconds)
+        return {"packets_per_second": r["frames_per_second"], "batch": r["mean_batch"],
+                "cpu_seconds": r["cpu_seconds"] / r["seconds"]}
+
+    def send(self, lab, frame):
+        seconds = lab.pick(1.0, 0.5, 0.3)
+        one, _ = addresses(lab, "bare")
+        to = lab.addr("bare", True)
+        r, s = receive_while(
+            lab, "bare",
+            (lab.peer, (lab.tool("bulkhead-pps"), "--receive", "--sink", "--via", "kernel",
+                        "--address", to, "--port", str(RAW_PORT), "--size",
+                        str(max(8, frame - 42)), "--seconds", "%g" % seconds, "--json")),
+            (lab.ns, self.commands(lab, to, frame, seconds, one)), seconds)
+        return {"packets_per_second": r["packets_per_second"],
+                "sent_per_second": s.get("frames_per_second")}
+
+    def render(self, page):
+        if not page.data.tests(self.name):
+            return
+        page.text(self.how)
+        page.table(self.name, [(w + t, "packets_per_second", "%s, %s bytes" % (title, f), "1/s")
+                               for t, f in (("", "1514"), ("-64", "64")) for w, title in WAYS],
+                   page.data.variants(self.name), ())
+
+
+class Pps(Section):
+    name = "pps"
+    title = "UDP, 64-byte packets a second"
+    programs = ("bulkhead-pps",)
+    serves = False
+    asked = "How many small datagrams a program gets, and how many it gets rid of."
+    how = ("18 bytes of payload, 64 to a call (<code>recvmmsg</code>, <code>sendmmsg</code> and "
+           "the same calls of Bulkhead), counted by the receiver. <i>To the stack</i>: finished "
+           "frames from an AF_PACKET generator at the peer, the same for all. <i>From the "
+           "stack</i>: the peer's kernel drops them at the socket.")
+
+    def lanes(self):
+        return ("factored", "monolithic", "kernel", "kernel-on")
+
+    def steps(self, lab):
+        return [(way, v, lambda way=way, v=v: self.measure(lab, way, v)) for way, _ in WAYS
+                for v in self.lanes() if lab.there_is(v)]
+
+    def measure(self, lab, way, lane):
+        seconds = lab.pick(1.0, 0.5, 0.3)
+        via, tool = lab.lanes[lane].via, lab.tool("bulkhead-pps")
+        to = lab.addr(lane, way == "send")
+        common = ("--port", str(PPS_PORT), "--size", "18", "--json")
+        rx = [tool, "--receive", "--address", to, "--seconds", "%g" % seconds, *common, "--via",
+              "kernel" if way == "send" else via]
+        if way == "send":
+            tx = [tool, "--transmit", to, "--via", via]
+            rx.append("--sink")
+        else:
+            tx = [tool, "--generate", lab.dev(lane), "--to", to]
+        tx += ["--seconds", "%g" % (seconds + 1), *common]
+        here, there = (lab.ns, lab.peer) if way == "receive" else (lab.peer, lab.ns)
+        r, s = receive_while(lab, lane, (here, rx), (there, tx), seconds)
+        return {"packets_per_second": r["packets_per_second"],
+                "sent_per_second": s.get("packets_per_second"), "batch": r["mean_batch"]}
+
+    def render(self, page):
+        if not page.data.tests(self.name):
+            return
+        page.text(self.how)
+        page.bars("Datagrams a second", self.name, WAYS, page.data.variants(self.name),
+                  "packets_per_second", "1/s")
+        page.table(self.name, [(w, k, "%s: %s" % (t, label), "1/s") for w, t in WAYS
+                               for k, label in (("packets_per_second", "received"),
+                                                ("sent_per_second", "sent, by the sender"))],
+                   page.data.variants(self.name))
