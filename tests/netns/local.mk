@@ -95,5 +95,8 @@ tests_hostile_bad_domain_SOURCES = tests/hostile/bad_domain.c
 tests_hostile_bad_domain_LDADD = $(DOMAIN_LIBS)
 endif
 
+# The evaluation, small.
+NETNS_TESTS += tests/netns/test_eval.sh
+
 # Floods of all kinds.
 NETNS_TESTS += tests/netns/test_floods.sh

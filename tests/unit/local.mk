@@ -221,6 +221,10 @@ UNIT_TESTS += tests/unit/test_client_wait
 tests_unit_test_client_wait_SOURCES = tests/unit/test_client_wait.c $(CLIENT_KIT)
 tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 
+# What the evaluation computes: Python.
+TESTS += tests/unit/test_eval_stats.py
+dist_check_SCRIPTS += tests/unit/test_eval_stats.py
+
 # Without Criterion: it does not run under ThreadSanitizer.
 RACE_TESTS = tests/unit/race_ring tests/unit/race_serve
 tests_unit_race_ring_LDADD = libipc.la libproto.la -lpthread
