@@ -15,6 +15,8 @@ $PY -c 'import matplotlib' 2>/dev/null || skip_all "no matplotlib for $PY"
 net_lock
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/bulkhead.XXXXXX") || exit 1
 trap 'rm -rf "$WORK"' EXIT
+mkdir -m 1777 "$WORK/tmp"
+export TMPDIR=$WORK/tmp # whatever is left of a run is in there
 export BULKHEAD_LIBEXEC_DIR="${BULKHEAD_LIBEXEC_DIR:-$build}" MPLCONFIGDIR=$WORK/mpl
 
 run_eval() { timeout 300 $PY "$top/bench/eval" --bindir "$build" --out "$WORK/out" "$@"; }
@@ -22,8 +24,10 @@ result() { # a Python expression over the result r and its samples s
     $PY -c 'import json, sys
 r = json.load(open(sys.argv[1]))
 s = r["samples"]
-print([(x["section"], x["test"], x["variant"], x["values"]) for x in s], r["remarks"])
-sys.exit(not eval(sys.argv[2]))' "$WORK/out/eval.json" "$1"
+good = eval("(" + sys.argv[2] + ")")
+if not good:
+    print(*[(x["section"], x["test"], x["variant"], x["round"]) for x in s], r["remarks"], sep="\n")
+sys.exit(not good)' "$WORK/out/eval.json" "$1"
 }
 page() {
     $PY - "$WORK/out" <<'EOP'
@@ -67,7 +71,7 @@ says() { # exit code, words, command...
     "$@" >"$WORK/said" 2>&1
     [ $? -eq "$code" ] && grep -q -- "$words" "$WORK/said" || { cat "$WORK/said"; return 1; }
 }
-nothing_left() { ! ip netns list | grep bheval && ! ls -d "${TMPDIR:-/tmp}"/bulkhead-bench.* 2>/dev/null; }
+nothing_left() { ! ip netns list | grep bheval && [ -z "$(ls "$WORK/tmp")" ]; }
 interrupted() {
     local pid
     $PY "$top/bench/eval" --bindir "$build" --out "$WORK/int" --sections bulk >"$WORK/said" 2>&1 9>&- &
@@ -107,7 +111,7 @@ try "machine, settings and what was in force are there" result \
 try "the page is whole, needs nothing from elsewhere, and carries the samples" page
 try "the same page comes of the JSON alone" again
 try "a section that lacks a program is left out, by name" says 0 "section http is left out: there is no wrk" \
-    env PATH="$WORK/bin" bash -c '
+    env PATH="$WORK/bin" /bin/bash -c '
         /bin/mkdir -p "$PATH"
         for t in ip ethtool ping sysctl taskset timeout git nginx bash; do
             p=$(PATH=/usr/sbin:/usr/bin:/sbin:/bin type -P $t) && /bin/ln -sf "$p" "$PATH/$t"
