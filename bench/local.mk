@@ -43,7 +43,7 @@ bulkhead_wire_SOURCES = \
 bulkhead_wire_LDADD = libbadwire.la libbenchtool.la
 
 # The probes of the evaluation: datagrams a second, frames a second without a stack.
-noinst_PROGRAMS += bulkhead-pps bulkhead-raw bulkhead-stages
+noinst_PROGRAMS += bulkhead-pps bulkhead-raw bulkhead-scale bulkhead-stages
 bulkhead_pps_SOURCES = bench/pps.c bench/pps.h bench/pps_generate.c
 bulkhead_pps_LDADD = libbenchtool.la libproto.la
 
@@ -52,6 +52,10 @@ bulkhead_raw_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
 
 bulkhead_stages_SOURCES = bench/stages.c bench/chain.c bench/chain.h bench/rawport.c bench/rawport.h
 bulkhead_stages_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
+
+bulkhead_scale_SOURCES = bench/loop.c bench/loop.h bench/hist.h bench/scale.c bench/scale.h \
+	bench/scale_connect.c bench/scale_drive.c bench/scale_serve.c
+bulkhead_scale_LDADD = libbenchtool.la
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run

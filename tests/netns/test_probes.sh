@@ -57,7 +57,32 @@ raw_transmit() { # options
     some frames && wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 
+scale=$(tool bulkhead-scale)
+few=
+scale_with() { # via, options of --connect
+    local via=$1 pid
+    shift
+    app $few "$scale" --serve --via "$via" --address "$stack" --sessions 300 --ports 4
+    pid=$bg_pid
+    run scale in_b $few timeout 30 "$scale" --connect "$stack" --via kernel --sessions 200 --ports 4 --warmup 0.1 \
+        --seconds 0.3 --json "$@"
+    local rc=$?
+    end_bg "$pid"
+    return $rc
+}
+scale_active() { scale_with "$1" --outstanding 8 && some requests && some packets_out && some p50_us; }
+scale_idle() { scale_with "$1" --active 1 && some requests && some packets_in; }
+scale_churn() { scale_with "$1" --churn && some connections_per_second; }
+scale_split() { # more sessions than a process may have descriptors, unless it may raise that
+    local few="prlimit --nofile=228:228"
+    scale_with "$1" --outstanding 8 && some requests && some processes
+}
+
 both() { # via: what each stack is asked
+    try "$what: 200 sessions, all in use" scale_active "$1"
+    try "$what: 200 sessions, one in use" scale_idle "$1"
+    try "$what: 200 sessions that come and go" scale_churn "$1"
+    try "$what: 200 sessions, held by two processes" scale_split "$1"
     try "$what: pps, to the stack" pps_to_stack "$1"
     try "$what: pps, from the stack" pps_from_stack "$1"
 }
