@@ -10,6 +10,18 @@ from bench_stacks import STACKS, Lane, Stacks
 
 SPIN_US = 1000  # in the lanes that spin: longer than any round trip
 SPIN = ("--spin", str(SPIN_US))
+MANY = 131072  # sessions of the lanes that have many
+MANY_ACCOUNT = """account "all" {
+    ports = {"any"}
+    listen = {"any"}
+    peers = {"any"}
+    accept = {"any"}
+    congestion = {"any"}
+    sessions = %d
+    half_open = 1024
+    arena = "2G"
+}
+""" % MANY
 
 
 def lanes():
@@ -23,7 +35,7 @@ def lanes():
     for stack in ("factored", "monolithic"):
         out += [Lane(stack + "-sleep", stack, conf="spin_us = 0\n"),
                 Lane(stack + "-spin", stack, conf="spin_us = %d\n" % SPIN_US, echo=SPIN),
-                Lane(stack + "-many", stack, slots=131072),
+                Lane(stack + "-many", stack, slots=MANY, conf='accounts = "%s"\n'),
                 Lane(stack + "-9000", stack, mtu=9000)]
     out += [Lane("kernel-many", "kernel"), Lane("kernel-9000", "kernel", mtu=9000),
             Lane("kernel-on-9000", "kernel", mtu=9000), Lane("bare-9000", "bare", mtu=9000)]
@@ -79,6 +91,12 @@ class Lab(Stacks):
                                                              check=False):
             del self.lanes["segments"]
             self.remark("this bulkheadd has no back end that takes segments (--driver)")
+        accounts = os.path.join(self.work, "many.accounts")
+        with open(accounts, "w", encoding="utf-8") as f:
+            f.write(MANY_ACCOUNT)
+        for name, lane in self.lanes.items():
+            if name.endswith("-many"):
+                lane.conf = lane.conf.replace("%s", accounts)
         super().up()
         for name in self.lanes:
             if self.there_is(name):
