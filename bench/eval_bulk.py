@@ -67,6 +67,7 @@ class Jumbo(Bulk):
     mtu = 9000
     suffix = "-9000"
     most = 5
+    most_quick = 1
     asked = "The same with frames of up to 9000 bytes."
 
     def render(self, page):

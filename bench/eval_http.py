@@ -44,6 +44,7 @@ class Http(Section):
     programs = ("bulkhead-httpd",)
     serves = False
     most = 4
+    most_quick = 1
     asked = ("What the example server does a second on either stack, and how long a request takes, "
              "with 1 to 1000 connections; beside it nginx on the kernel's stack.")
     how = ("<code>wrk</code>, one thread, on the kernel's side; a file of %d bytes, connections kept. "

@@ -18,6 +18,7 @@ class Paths(Section):
     programs = ("bulkhead-wire",)
     serves = False
     most = 3
+    most_quick = 1
     asked = ("Whether each stack fills a path of 100 Mbit/s and of 1 Gbit/s (an unlimited one is the "
              "section on bulk), and what processor time that takes it: Siemon's comparison, whose gap "
              "widens with the rate.")
@@ -78,6 +79,7 @@ class Placement(Section):
            "with the peer's program: there are only two. The kernel works where a program or an "
            "interrupt calls it, so it has only the first, with everything else as it falls.")
     VARIANTS = ("factored", "monolithic", "kernel")
+    most_quick = 1
 
     def lanes(self):
         return self.VARIANTS

@@ -67,6 +67,26 @@ def first_page(page, result):
         page.raw("<ul>%s</ul>" % "".join("<li>%s</li>" % esc(r) for r in result["remarks"]))
 
 
+def markdown(result):
+    """The first page in short, for a README."""
+    h, s = result["host"], result["settings"]
+    out = ["`%s`: Linux %s, %s x %s, commit %s, %d rounds. Medians of the rounds' ratios with their "
+           "95 %% intervals." % (result["command"], h["kernel"], h["processors"], h["cpu"],
+                                (h["commit"] or "unknown")[:12], s["rounds_measured"]), "",
+           "| what | must | aim | measured | |", "|---|---|---|---|---|"]
+    for r in result["table"]:
+        v = r["value"]
+        if not v:
+            text = INSTEAD
+        else:
+            ends = v.get("interval") or (v["min"], v["max"])
+            text = "%s (%s..%s)" % tuple(number(x) for x in (v["median"], *ends))
+        out.append("| %s | %s | %s | %s | %s |" % (
+            r["what"], bound(r["must"]), bound(r["aim"]) if r["aim"] else "", text,
+            VERDICT[r["must_holds"]] if r["must_holds"] else ""))
+    return "\n".join(out) + "\n"
+
+
 def own_rows(section, table):
     return [r for r in table if section in (r["a"][0], (r["b"] or [None])[0])]
 

@@ -20,6 +20,7 @@ class Scale(Section):
     programs = ("bulkhead-scale",)
     serves = False
     most = 2
+    most_quick = 1
     asked = ("What a packet costs with 1 to 50,000 TCP sessions, when one of them is in use and when "
              "all are, and how many connections a second come and go.")
     how = ("<code>bulkhead-scale</code>: requests of 64 bytes and answers of as many, from the kernel's "

@@ -18,6 +18,7 @@ class Section:
     programs = ()  # the same, of this project
     serves = True  # its lanes need the servers of bench_stacks
     most = 99      # rounds
+    most_quick = 99
 
     def lanes(self):
         return ()
@@ -40,5 +41,6 @@ class Section:
 def plan(section, lab, n):
     """The steps of round n: every second round backwards, so that none is always after the
     same other."""
-    steps = section.steps(lab) if n < section.most else []
+    most = section.most_quick if lab.quick else section.most
+    steps = section.steps(lab) if n < most else []
     return steps if n % 2 == 0 else steps[::-1]

@@ -19,6 +19,7 @@ class Stages(Section):
     programs = ("bulkhead-stages",)
     serves = False
     most = 2
+    most_quick = 1
     asked = ("LANA's table: 64-byte packets a second through functional blocks (there: 0.70 to 0.90 "
              "million in threads, 1.30 in the softirq, 1.38 by Linux; through ten blocks 1.18).")
     how = ("<code>bulkhead-stages</code>: a feeder, the stages, and Bulkhead's rings and bells between "
