@@ -28,7 +28,7 @@ class Domains(Section):
            "one process when monolithic; the program is one more in both. <i>Packets a turn</i>: "
            "what came through the rings that the domain reads, by the turns of its loop, those "
            "that found nothing included. Wake-ups are voluntary context switches, the others "
-           "involuntary ones. This kind of machine has no counter of instructions.")
+           "involuntary ones. For instructions see the next section: many machines have no counter.")
 
     def lanes(self):
         return ("factored", "monolithic")

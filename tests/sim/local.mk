@@ -55,6 +55,10 @@ tests_sim_test_sim_fair_SOURCES = tests/sim/test_sim_fair.c
 tests_sim_test_sim_fair_LDADD = $(SIM_LIBS)
 
 if HAVE_CRITERION
+# No test: what bench/eval counts the instructions of.
+check_PROGRAMS += tests/sim/count
+tests_sim_count_SOURCES = tests/sim/count.c
+tests_sim_count_LDADD = $(SIM_LIBS)
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
 endif
