@@ -26,7 +26,9 @@ class Scale(Section):
     how = ("<code>bulkhead-scale</code>: requests of 64 bytes and answers of as many, from the kernel's "
            "side. <i>m of n</i>: n sessions are there and m of them take turns, one request at a "
            "time, so the packets are the same in all of these and only the sessions differ; for these "
-           "everything is bound to one processor. "
+           "everything is bound to one processor as soon as the sessions are there. (A process of "
+           "the peer holds no more sessions than it may have descriptors; where that takes several, "
+           "each has a request under way.) "
            "<i>Busy</i>: %d requests under way at once, in turn over all sessions. The cost is the "
            "processor time of the stack's domains for each packet, by the peer's count of them; "
            "the kernel's own is in the interrupts of others, so for it there is only the whole "
@@ -69,16 +71,13 @@ class Scale(Section):
         client = None
         try:
             lab.wait_server(lane + "/scale", server, lab.addr(lane), PORT)
-            alone = outstanding == 1
-            if alone:
-                lab.place(lab.stack_pids(lane, server), {lab.here})
             client = subprocess.Popen(
-                ("ip", "netns", "exec", lab.peer, *(lab.on(lab.here) if alone else ()), tool, "--connect", lab.addr(lane), "--via",
+                ("ip", "netns", "exec", lab.peer, tool, "--connect", lab.addr(lane), "--via",
                  "kernel", *common, "--active", str(active), *how, "--reset", "--pause", "--json",
                  "--seconds", "%g" % lab.pick(0.7, 0.4, 0.1), "--warmup", "0.1"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env=lab.environment(lane))
-            return self.drive(lab, lane, client, server)
+            return self.drive(lab, lane, client, server, outstanding == 1)
         finally:
             if client and client.poll() is None:
                 client.kill()
@@ -86,7 +85,7 @@ class Scale(Section):
             lab.forget(server)
             lab.unplace()
 
-    def drive(self, lab, lane, client, server):
+    def drive(self, lab, lane, client, server, together):
         pids = [p for p in children(lab.daemon[lane].pid)
                 if process_name(p) != "bulkheadd"] if lane in lab.daemon else []
         at = {}
@@ -94,7 +93,9 @@ class Scale(Section):
             said = client.stderr.readline().strip()
             if said != where:
                 raise Failure("bulkhead-scale: %s" % (said + client.stderr.read()).strip())
-            at[where] = (cpu_ns(pids), cpu_ns([server.pid]), machine_busy_ns())
+            if where == "established" and together:
+                lab.place(pids + children(server.pid) + children(client.pid), {lab.here})
+            at[where] = (cpu_ns(pids), cpu_ns(children(server.pid)), machine_busy_ns())
             client.stdin.write("\n")
             client.stdin.flush()
         out, err = client.communicate(timeout=60)
