@@ -57,8 +57,15 @@ bulkhead_scale_SOURCES = bench/loop.c bench/loop.h bench/hist.h bench/scale.c be
 	bench/scale_connect.c bench/scale_drive.c bench/scale_serve.c
 bulkhead_scale_LDADD = libbenchtool.la
 
+# Needs the simulation, which make check builds, or: make bulkhead-ticks
+if HAVE_CRITERION
+check_PROGRAMS += bulkhead-ticks
+bulkhead_ticks_SOURCES = bench/ticks.c bench/ticks.h bench/ticks_ip.c bench/ticks_join.c bench/ticks_plain.c
+bulkhead_ticks_LDADD = $(SIM_LIBS) $(SERVE_LIBS)
+endif
+
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
-dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run
+dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run bench/ticks
 EXTRA_DIST += \
 	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py \

@@ -116,6 +116,16 @@ stages_af_xdp() {
     wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 try "stages fed by AF_XDP" stages_af_xdp
+ticks=$(tool bulkhead-ticks)
+for n in 1 2 3 4; do
+    for side in send receive; do
+        if [ -x "$ticks" ]; then
+            try "$n domains in a process, $side" run ticks "$ticks" --domains $n --side $side --mib 1
+        else
+            skip "$n domains in a process, $side" "built without the simulation"
+        fi
+    done
+done
 ip -n "$A" addr add $STACK/$PREFIX dev $IF
 what=kernel stack=$STACK
 both kernel
