@@ -4,6 +4,7 @@
  */
 #define main ip_domain_main
 int ip_domain_main(int argc, char **argv);
+/* NOLINTNEXTLINE(bugprone-suspicious-include): its turn, and not a copy of it */
 #include "domains/ip_main.c"
 #undef main
 

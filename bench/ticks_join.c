@@ -20,12 +20,17 @@ struct ticks ticks = {.domains = 1};
 static struct domain ip_dom;
 static struct link nic, tcp, udp; /* the other ends of its links */
 
+/* The stack that a composition is part of. */
+static struct stack *
+stack_of(const struct join *j)
+{
+    return (struct stack *)(void *)((uintptr_t)j - offsetof(struct stack, join));
+}
+
 static bool
 counted(const struct join *j)
 {
-    const struct stack *s =
-        (const struct stack *)((const char *)j - offsetof(struct stack, join));
-    return s->cfg.addr == ticks.addr;
+    return stack_of(j)->cfg.addr == ticks.addr;
 }
 
 static void
@@ -52,7 +57,7 @@ void
 join_init(struct join *j, struct ip *ip, struct tcp *t, struct udp *u, uint32_t *freed,
           uint32_t *done_tcp, uint32_t *done_udp)
 {
-    struct stack *s = (struct stack *)((char *)j - offsetof(struct stack, join));
+    struct stack *s = stack_of(j);
     plain_join_init(j, ip, t, u, freed, done_tcp, done_udp);
     if (!counted(j) || ticks.domains == 1)
         return;
