@@ -64,6 +64,39 @@ bulkhead_ticks_SOURCES = bench/ticks.c bench/ticks.h bench/ticks_ip.c bench/tick
 bulkhead_ticks_LDADD = $(SIM_LIBS) $(SERVE_LIBS)
 endif
 
+# Where the time of a round trip goes: the domains once more, with a trace (trace.h).
+noinst_PROGRAMS += bulkhead-layers
+bulkhead_layers_SOURCES = bench/layers.c bench/trace.h
+bulkhead_layers_LDADD = libbenchtool.la
+TRACED = bench/trace.c bench/trace.h
+WRAP_RUN = $(AM_LDFLAGS) -Wl,--wrap=domain_run
+# A daemon takes the domains that lie beside it.
+noinst_DATA = bench/traced/bulkheadd
+bench/traced/bulkheadd: bulkheadd
+	$(AM_V_GEN)$(MKDIR_P) bench/traced && cp bulkheadd $@.tmp && mv -f $@.tmp $@
+CLEANFILES += bench/traced/bulkheadd
+if ENABLE_FACTORED
+noinst_PROGRAMS += bench/traced/bulkhead-nic bench/traced/bulkhead-ip bench/traced/bulkhead-tcp bench/traced/bulkhead-udp
+bench_traced_bulkhead_nic_SOURCES = domains/nic_main.c $(TRACED)
+bench_traced_bulkhead_nic_LDFLAGS = $(WRAP_RUN)
+bench_traced_bulkhead_nic_LDADD = $(DOMAIN_LIBS)
+bench_traced_bulkhead_ip_SOURCES = domains/ip_main.c $(TRACED)
+bench_traced_bulkhead_ip_LDFLAGS = $(WRAP_RUN)
+bench_traced_bulkhead_ip_LDADD = $(DOMAIN_LIBS)
+bench_traced_bulkhead_tcp_SOURCES = domains/tcp_main.c $(TRACED)
+bench_traced_bulkhead_tcp_LDFLAGS = $(WRAP_RUN)
+bench_traced_bulkhead_tcp_LDADD = $(SERVE_LIBS)
+bench_traced_bulkhead_udp_SOURCES = domains/udp_main.c $(TRACED)
+bench_traced_bulkhead_udp_LDFLAGS = $(WRAP_RUN)
+bench_traced_bulkhead_udp_LDADD = $(SERVE_LIBS)
+endif
+if ENABLE_MONOLITHIC
+noinst_PROGRAMS += bench/traced/bulkhead-mono
+bench_traced_bulkhead_mono_SOURCES = domains/mono_main.c $(TRACED)
+bench_traced_bulkhead_mono_LDFLAGS = $(WRAP_RUN)
+bench_traced_bulkhead_mono_LDADD = $(SERVE_LIBS)
+endif
+
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run bench/ticks
 EXTRA_DIST += \

@@ -85,7 +85,7 @@ begin_connect(struct client *k, struct conn *c)
     loop_add(&k->loop, c->fd, POLLOUT, c);
 }
 
-/* Nobody listens yet, and nothing was ever answered: a server takes its time to start. */
+/* Nobody listens yet: a server takes its time to start. */
 static void
 try_again(struct client *k, struct conn *c)
 {
@@ -104,7 +104,7 @@ connected(struct client *k, struct conn *c)
     socklen_t len = sizeof err;
     if (k->s->via->getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
         err = errno;
-    if (err == ECONNREFUSED && k->open == 0 && tool_seconds() < k->give_up) {
+    if (err == ECONNREFUSED && tool_seconds() < k->give_up) {
         try_again(k, c);
         return;
     }

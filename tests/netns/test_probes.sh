@@ -116,6 +116,33 @@ stages_af_xdp() {
     wait $rx && out=$WORK/rx && some packets_per_second || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
 try "stages fed by AF_XDP" stages_af_xdp
+layers=$(tool bulkhead-layers)
+layers_of() { # the traced domains answer, and the way of most round trips is found in their memory
+    local d echo
+    bg_a "$build/bench/traced/bulkheadd" --interface $IF --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" \
+        --composition "$what"
+    daemon_pid=$bg_pid
+    until_ok 10 in_b ping -c 1 -W 1 -q $STACK || return 1
+    app "$(tool bulkhead-protolat)" --serve --tcp --port 5002 --via bulkhead
+    echo=$bg_pid
+    wait_a 5002 || return 1
+    for d in $1; do
+        set -- "$@" --domain "$d=$(domain_pid "$d")"
+    done
+    shift
+    run layers in_b timeout 30 "$layers" --connect $STACK --count 500 --json "$@"
+    local rc=$?
+    end_bg "$echo"
+    stack_stop >/dev/null
+    return $rc
+}
+for what in $(compositions); do
+    case $what in
+    factored) try "$what: round trips by layer" layers_of "nic ip tcp" ;;
+    *) try "$what: round trips by layer" layers_of mono ;;
+    esac
+done
+
 ticks=$(tool bulkhead-ticks)
 for n in 1 2 3 4; do
     for side in send receive; do
