@@ -24,7 +24,7 @@ def receive_while(lab, lane, receiver, sender, seconds):
         if rx.returncode or not got.strip():
             raise Failure("the receiver ended with %d: %s; the sender: %s" %
                           (rx.returncode, lab.said(rx), lab.said(tx)))
-        return json.loads(got), json.loads(sent) if sent.strip() else {}
+        return json.loads(got), json.loads(sent) if sent.startswith("{") else {}
     finally:
         lab.forget(rx, tx)
 
@@ -44,7 +44,8 @@ class Raw(Section):
              "rings and frames with nothing above them.")
     how = ("Frames of 1514 and of 64 bytes over a pair of their own, by the receiver's count. "
            "<i>To the stack</i>: from one AF_XDP socket to another, the receiver looking without "
-           "sleeping, or sleeping in <code>poll</code>. <i>From the stack</i>: from an AF_XDP "
+           "sleeping; from a generator on AF_PACKET instead; or the receiver sleeping in "
+           "<code>poll</code>. <i>From the stack</i>: from an AF_XDP "
            "socket to the peer's kernel, which drops them at a UDP socket. In packets, TCP is "
            "compared by its data segments alone, though acknowledgments are packets too.")
 
@@ -56,7 +57,9 @@ class Raw(Section):
         for frame in lab.pick((1514, 64), (1514,), (1514,)):
             tag = "" if frame == 1514 else "-64"
             out += [("receive" + tag, v, lambda v=v, f=frame: self.receive(lab, f, v))
-                    for v in lab.pick(("raw", "raw-sleep"), ("raw",), ("raw", "raw-sleep"))]
+                    for v in lab.pick(("raw", "raw-generated", "raw-sleep"), ("raw",),
+                               ("raw", "raw-generated"))
+                    if v != "raw-generated" or lab.have("bulkhead-pps")]
             if lab.have("bulkhead-pps"):
                 out.append(("send" + tag, "raw", lambda f=frame: self.send(lab, f)))
         return out
@@ -73,8 +76,11 @@ class Raw(Section):
               "--receive", "--seconds", "%g" % seconds, "--json"]
         if variant == "raw-sleep":
             rx.append("--sleep")
-        r, _ = receive_while(lab, "bare", (lab.ns, rx),
-                             (lab.peer, self.commands(lab, one, frame, seconds, other)), seconds)
+        tx = self.commands(lab, one, frame, seconds, other)
+        if variant == "raw-generated":
+            tx = (lab.tool("bulkhead-pps"), "--generate", lab.dev("bare"), "--to", one, "--size",
+                  str(max(18, frame - 42)), "--seconds", "%g" % (seconds + TAIL))
+        r, _ = receive_while(lab, "bare", (lab.ns, rx), (lab.peer, tx), seconds)
         return {"packets_per_second": r["frames_per_second"], "batch": r["mean_batch"],
                 "cpu_seconds": r["cpu_seconds"] / r["seconds"]}
 

@@ -8,7 +8,7 @@ from bench_net import Failure
 from eval_packets import addresses
 from eval_section import NAMES, Section
 
-VARIANTS = {"separate": "a process for each stage", "one": "one process for all, by rings",
+VARIANTS = {"separate": "a process for each stage", "one": "called in one process, behind rings",
             "none": "called by the feeder"}
 PORT = 5006
 

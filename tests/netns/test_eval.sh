@@ -110,6 +110,12 @@ try "machine, settings and what was in force are there" result \
      r['settings']['features']['kernel-on']['peer']['tcp-segmentation-offload'] == 'on'"
 try "the page is whole, needs nothing from elsewhere, and carries the samples" page
 try "the same page comes of the JSON alone" again
+try "every section works" run_eval --tiny
+try "nothing in them failed" result \
+    "not [x for x in r['remarks'] if ' failed: ' in x] and
+     {x['section'] for x in s} == set(r['settings']['sections']) - set(r['left_out']) and
+     all(' is no ' in why for why in r['left_out'].values())"
+try "the pages of all sections are whole" page
 try "a section that lacks a program is left out, by name" says 0 "section http is left out: there is no wrk" \
     env PATH="$WORK/bin" /bin/bash -c '
         /bin/mkdir -p "$PATH"
