@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a stack uses while nothing happens, and what memory it takes."""
+import time
+
 from bench_proc import children, resident
 from eval_section import Section
 
@@ -21,6 +23,7 @@ class Idle(Section):
 
     def measure(self, lab):
         seconds = lab.pick(3, 2, 1)
+        time.sleep(0.5)  # what was measured before has come to rest
         return {"%s %s" % (name, key): v for name, procs in lab.idle(seconds).items()
                 if name in self.lanes() for key, v in
                 (("percent", sum(p["cpu_ms"] for p in procs) / seconds / 10),

@@ -47,7 +47,8 @@ class Stats(unittest.TestCase):
 
     def test_interval_is_seeded(self):
         v = [1.0, 1.1, 0.9, 1.3, 0.8, 1.05, 1.0]
-        self.assertEqual(interval(v, "x"), interval(v, "x"))
+        many = [random.Random(n).random() for n in range(40)]
+        self.assertEqual(interval(many, "x", resamples=30), interval(many, "x", resamples=30))
         low, high = interval(v, "x")
         self.assertTrue(min(v) <= low <= statistics.median(v) <= high <= max(v))
         self.assertLess(low, high)
