@@ -10,6 +10,10 @@ from bench_stacks import STACKS, Lane, Stacks
 
 SPIN_US = 1000  # in the lanes that spin: longer than any round trip
 SPIN = ("--spin", str(SPIN_US))
+# What a TCP socket may buffer at first to send and to receive, and at most: of every stack.
+SNDBUF, RCVBUF, BUFFER_MAX = 524288, 1000000, 16777216
+KERNEL = {"net.ipv4.tcp_wmem": "4096 %d %d" % (SNDBUF, BUFFER_MAX),
+           "net.ipv4.tcp_rmem": "4096 %d %d" % (RCVBUF, BUFFER_MAX)}
 MANY = 131072  # sessions of the lanes that have many
 MANY_ACCOUNT = """account "all" {
     ports = {"any"}
@@ -63,9 +67,17 @@ class Lab(Stacks):
 
     # ---- the set-up ----
 
+    def space(self, name):
+        ns = super().space(name)
+        self.sysctl(ns, *("%s=%s" % kv for kv in KERNEL.items()))
+        return ns
+
     def lane_up(self, lane):
+        lane.conf += "sndbuf = %d\nrcvbuf = %d\nbuffer_max = %d\n" % (SNDBUF, RCVBUF, BUFFER_MAX)
         if lane.stack != "bare":
-            return super().lane_up(lane)
+            super().lane_up(lane)
+            self.cubic(lane)
+            return
         dev = self.dev(lane.name)
         sh("ip", "link", "add", "name", dev, "netns", self.ns, "type", "veth", "peer", "name",
            dev, "netns", self.peer)
@@ -73,7 +85,18 @@ class Lab(Stacks):
             self.sysctl(ns, "net.ipv6.conf.%s.disable_ipv6=1" % dev, check=False)
             sh("ip", "-n", ns, "link", "set", dev, "mtu", str(lane.mtu), "up")
         sh("ip", "-n", self.peer, "addr", "add", self.addr(lane.name, True) + "/24", "dev", dev)
-        return None
+
+    def cubic(self, lane):
+        """For what does not choose its congestion control: that of Bulkhead. By the route,
+        because in a namespace not every one may be the default."""
+        net = self.addr(lane.name).rsplit(".", 1)[0] + ".0/24"
+        for ns, peer in ((self.ns, False), (self.peer, True)):
+            if peer or lane.stack == "kernel":
+                out = sh("ip", "-n", ns, "route", "change", net, "dev", self.dev(lane.name),
+                         "proto", "kernel", "scope", "link", "src", self.addr(lane.name, peer),
+                         "congctl", "cubic", check=False)
+                if out.strip():
+                    self.remark("CUBIC is not the kernel's default: " + out.strip())
 
     def wait_answer(self, name):
         if self.lanes[name].stack == "bare":

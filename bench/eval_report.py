@@ -128,6 +128,6 @@ def render(result, sections):
 
 
 def buffers():
-    keys = ("net/core/rmem_max", "net/core/wmem_max", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem",
-            "net/ipv4/tcp_congestion_control")
+    keys = ("net/core/rmem_default", "net/core/wmem_default", "net/core/rmem_max",
+            "net/core/wmem_max", "net/ipv4/tcp_congestion_control")
     return {k.replace("/", "."): read("/proc/sys/" + k).split() for k in keys}
