@@ -121,7 +121,7 @@ class Run:
             return
         self.progress.done(key, time.monotonic() - t0)
         self.samples.append({"section": key[0], "test": key[1], "variant": key[2], "round": n,
-                             "values": values})
+                             "seconds": round(time.monotonic() - t0, 3), "values": values})
 
     def result(self):
         return {"samples": self.samples, "summary": Data(self.samples).summaries(),

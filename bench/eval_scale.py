@@ -9,7 +9,7 @@ from eval_lab import MANY_ACCOUNT
 from eval_section import Section
 
 PORT = 5005
-PER_PORT = 25000  # sessions of one client to one port of the server
+PER_PORT = 12500  # sessions to one port of the server, which may be a process each
 BUSY = 64         # requests under way at once
 CHURN = 64        # sessions that come and go
 
@@ -24,15 +24,15 @@ class Scale(Section):
     asked = ("What a packet costs with 1 to 50,000 TCP sessions, when one of them is in use and when "
              "all are, and how many connections a second come and go.")
     how = ("<code>bulkhead-scale</code>: requests of 64 bytes and answers of as many, from the kernel's "
-           "side. <i>m of n</i>: n sessions are there and m of them take turns, one request at a "
-           "time, so the packets are the same in all of these and only the sessions differ; for these "
-           "everything is bound to one processor as soon as the sessions are there. (A process of "
-           "the peer holds no more sessions than it may have descriptors; where that takes several, "
-           "each has a request under way.) "
-           "<i>Busy</i>: %d requests under way at once, in turn over all sessions. The cost is the "
+           "side. <i>1 of n</i>: n sessions are there and one of them is in use, one request at a time. "
+           "<i>n busy</i>: %d requests are under way at once (n, if there are fewer sessions), in turn "
+           "over all sessions: so the packets come as densely, and only the sessions differ. In both "
+           "everything is bound to one processor as soon as the sessions are there, which makes the "
+           "cost of a packet a steady figure, and the requests a second those of one processor. "
+           "<i>Come and go</i>, %d at once, is bound to none. The cost is the "
            "processor time of the stack's domains for each packet, by the peer's count of them; "
            "the kernel's own is in the interrupts of others, so for it there is only the whole "
-           "machine's." % BUSY)
+           "machine's." % (BUSY, CHURN))
 
     VARIANTS = ("factored", "monolithic", "kernel")
 
@@ -50,13 +50,9 @@ class Scale(Section):
            "net.ipv4.tcp_max_syn_backlog=16384")
 
     def steps(self, lab):
-        kinds = []
-        for n in self.sizes(lab):
-            kinds.append(("1 of %d" % n, n, 1, 1))
-            if n > 1:
-                kinds.append(("%d of %d" % (n, n), n, n, 1))
-            if n >= BUSY:
-                kinds.append(("%d busy" % n, n, n, BUSY))
+        kinds = [("1 of %d" % n, n, 1, 1) for n in self.sizes(lab)]
+        kinds += [("%d busy" % n, n, n, min(n, BUSY))
+                  for n in sorted({BUSY, *self.sizes(lab)}) if n > 1]
         kinds.append(("come and go", CHURN, CHURN, 0))
         return [(test, v, lambda v=v, k=tuple(k): self.measure(lab, v, *k))
                 for test, *k in kinds for v in self.VARIANTS if lab.there_is(v + "-many")]
@@ -77,7 +73,7 @@ class Scale(Section):
                  "--seconds", "%g" % lab.pick(0.7, 0.4, 0.1), "--warmup", "0.1"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env=lab.environment(lane))
-            return self.drive(lab, lane, client, server, outstanding == 1)
+            return self.drive(lab, lane, client, server, outstanding > 0)
         finally:
             if client and client.poll() is None:
                 client.kill()
@@ -120,10 +116,9 @@ class Scale(Section):
             return
         page.text(self.how)
         variants = page.data.variants(self.name)
-        for kind, title in (("1 of", "one session in use"), ("all of", "all sessions in use"),
+        for kind, title in (("of", "one session in use"),
                             ("busy", "all in use, %d requests under way" % BUSY)):
-            mine = sorted((t for t in tests if self.kind(t) == kind or
-                           (t == "1 of 1" and kind == "all of")), key=self.count)
+            mine = sorted((t for t in tests if t.split()[1] == kind), key=self.count)
             if len(mine) < 2:
                 continue
             page.lines("Cost of a packet in the domains, %s" % title, [
@@ -146,11 +141,6 @@ class Scale(Section):
     def count(test):
         words = test.split()
         return int(words[2] if words[1] == "of" else words[0])
-
-    def kind(self, test):
-        words = test.split()
-        return "busy" if words[1] == "busy" else "" if words[1] != "of" else \
-            "1 of" if words[0] == "1" else "all of"
 
     def finish(self, lab):
         return {"accounts": MANY_ACCOUNT}
