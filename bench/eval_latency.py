@@ -48,7 +48,7 @@ class Latency(Section):
         return out
 
     def measure(self, lab, lane, mode, proto, size):
-        count = lab.pick(2000, 1000, 100)
+        count = lab.pick(2000, 500, 100)
         pids = lab.stack_pids(lane, lab.server[lane, "stack", "echo"])
         before, after = (), ()
         if mode != "free":

@@ -47,7 +47,7 @@ class Paths(Section):
         daemon = self.path.daemon.get(stack)
         pids = children(daemon.pid) if daemon else []
         used = cpu_ns(pids)
-        r = self.path.transfer(stack, "cubic", Condition(bits, rtt), 1, lab.pick(2.0, 0.7, 0.2))
+        r = self.path.transfer(stack, "cubic", Condition(bits, rtt), 1, lab.pick(2.0, 0.5, 0.2))
         if r["mbit_per_second"] is None or r["remark"]:
             raise Failure(r["remark"] or "nothing")
         out = {"mbit_per_second": r["mbit_per_second"],
