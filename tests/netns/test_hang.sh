@@ -52,7 +52,7 @@ hang_one() { # spin or stop, domain
 }
 in_a_transfer() { # command
     local pid rc=0
-    in_b curl -sS -f --limit-rate 24M -m 60 -o "$WORK/got" "http://$STACK:$PORT/big" &
+    in_b curl -sS -f --limit-rate 16M -m 60 -o "$WORK/got" "http://$STACK:$PORT/big" &
     pid=$!
     sleep 0.5
     "$@" || rc=1

@@ -158,8 +158,14 @@ text_and_fin(struct model *m, const struct model_seg *s)
     }
     if (s->len != 0) {
         a = takes_text(m) ? ANSWER_ACK : ANSWER_FREE;
-        if (takes_text(m))
+        if (takes_text(m)) {
+            int64_t before = m->rcv;
             text(m, s);
+            if (m->rcv > before && !m->owed) { /* RFC 9293 3.8.6.3: at least every second */
+                m->owed = true;
+                a = ANSWER_FREE;
+            }
+        }
     }
     bool held = !(s->flags & TCP_FIN) && m->early_fin != 0 && m->early_fin == m->rcv;
     if (!(s->flags & TCP_FIN) && !held)
@@ -256,6 +262,7 @@ model_sent(struct model *m, const struct model_seg *s)
     m->nxt = end > m->nxt ? end : m->nxt;
     if (s->flags & TCP_ACK && s->ack + s->wnd > m->edge)
         m->edge = s->ack + s->wnd;
+    m->owed &= !(s->flags & TCP_ACK);
     if (s->flags & TCP_FIN) {
         if (!m->shut || (m->our_fin != 0 && m->our_fin != end))
             return false;

@@ -28,6 +28,7 @@ struct model {
     int64_t early_fin;     /* their FIN, ahead of its turn; 0: none */
     int64_t our_fin;       /* end of ours; 0: not sent */
     bool shut, closed;     /* what the program said */
+    bool owed;             /* text came that need not have been acknowledged yet */
     int64_t read;          /* bytes that it took */
     bool got[MODEL_BYTES]; /* the peer's bytes, by number */
 };
