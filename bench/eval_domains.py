@@ -113,8 +113,7 @@ class Domains(Section):
                                                                "batch")])
             page.plain(["process", "ns a packet", "ticks a packet", "wake-ups a packet",
                         "other switches a packet", "packets a turn"], rows)
-            page.table(self.name, [(load, "all ns", "all domains", "ns a packet"),
-                                   (load, "all wake-ups", "all domains", "wake-ups a packet")],
+            page.table(self.name, [(load, "all ns", "all domains", "ns a packet")],
                        page.data.variants(self.name, load))
         rings = (once.get("rings") or {}).get("factored") or []
         if rings:
