@@ -45,11 +45,13 @@ sys.stdin.read()
 
 class Lane:
     """name: also of the instance. conf: further lines of bulkheadd's configuration; slots:
-    sessions that its TCP has room for; echo: further arguments of the echo server."""
+    sessions that its TCP has room for; echo: further arguments of the echo server;
+    program: the daemon, in the build."""
 
-    def __init__(self, name, stack, mtu=1500, conf="", slots=SLOTS, echo=()):
+    def __init__(self, name, stack, mtu=1500, conf="", slots=SLOTS, echo=(),
+                 program="bulkheadd"):
         self.name, self.stack, self.mtu, self.conf, self.slots = name, stack, mtu, conf, slots
-        self.echo = tuple(echo)
+        self.echo, self.program = tuple(echo), program
 
     @property
     def via(self):
@@ -99,7 +101,7 @@ class Stacks(Net):
             with open(conf, "w", encoding="utf-8") as f:
                 f.write("tcp_sessions = %d\n%s" % (lane.slots, lane.conf))
             self.daemon[name] = self.start(
-                self.ns, name, self.tool("bulkheadd"), "--interface", dev, "--address",
+                self.ns, name, self.tool(lane.program), "--interface", dev, "--address",
                 self.addr(name) + "/24", "--composition", lane.stack, "--instance",
                 "bench-" + name, "-c", conf)
 

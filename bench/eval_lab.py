@@ -39,6 +39,7 @@ def lanes():
     for stack in ("factored", "monolithic"):
         out += [Lane(stack + "-sleep", stack, conf="spin_us = 0\n"),
                 Lane(stack + "-spin", stack, conf="spin_us = %d\n" % SPIN_US, echo=SPIN),
+                Lane(stack + "-traced", stack, program="bench/traced/bulkheadd"),
                 Lane(stack + "-many", stack, slots=MANY, conf='accounts = "%s"\n'),
                 Lane(stack + "-9000", stack, mtu=9000)]
     out += [Lane("kernel-many", "kernel"), Lane("kernel-9000", "kernel", mtu=9000),
@@ -52,6 +53,7 @@ class Lab(Stacks):
         super().__init__(opt, "bheval", [every[n] for n in every if n in wanted])
         self.quick, self.tiny = opt.quick or opt.tiny, opt.tiny
         self.remarks = []
+        self.have_valgrind = not lacking("valgrind")
         self.others = []  # set-ups of sections that need one of their own
         self.was = {}  # thread: where it was allowed to run before place()
         cpus = sorted(os.sched_getaffinity(0))
@@ -114,6 +116,9 @@ class Lab(Stacks):
                                                              check=False):
             del self.lanes["segments"]
             self.remark("this bulkheadd has no back end that takes segments (--driver)")
+        for name in [n for n, lane in self.lanes.items() if not self.have(lane.program)]:
+            if name not in STACKS:
+                del self.lanes[name]  # its section is left out, too
         accounts = os.path.join(self.work, "many.accounts")
         with open(accounts, "w", encoding="utf-8") as f:
             f.write(MANY_ACCOUNT)
@@ -141,6 +146,8 @@ class Lab(Stacks):
             env["BULKHEAD_SPIN_US"] = str(SPIN_US)
         elif stack.endswith("-sleep"):
             env["BULKHEAD_SPIN_US"] = "0"
+        elif stack.endswith("-traced"):
+            env.pop("BULKHEAD_LIBEXEC_DIR", None)  # the twins are beside their daemon
         return env
 
     def have(self, program):

@@ -103,6 +103,6 @@ EXTRA_DIST += \
 	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py \
 	bench/eval_bulk.py bench/eval_domains.py bench/eval_http.py bench/eval_idle.py bench/eval_instructions.py \
-	bench/eval_lab.py bench/eval_latency.py bench/eval_packets.py bench/eval_page.py \
+	bench/eval_lab.py bench/eval_latency.py bench/eval_layers.py bench/eval_packets.py bench/eval_page.py \
 	bench/eval_paths.py bench/eval_plot.py bench/eval_report.py bench/eval_run.py bench/eval_scale.py bench/eval_section.py \
 	bench/eval_stages.py bench/eval_stats.py bench/eval_table.py
