@@ -102,14 +102,16 @@ class Run:
         todo = self.keys(n)
         for s in self.sections:
             text = "round %d of %d: %s" % (n + 1, self.opt.rounds, s.name)
-            for test, variant, measure in plan(s, self.lab, n):
+            steps = plan(s, self.lab, n)
+            for test, variant, measure in steps:
                 key = (s.name, test, variant)
                 if self.failed.get(key, 0) >= TRIES:
                     continue
                 self.progress.show("%s, %s, %s" % (text, test, variant), self.left(n, todo))
                 self.step(n, key, measure)
                 todo.remove(key)
-            self.progress.show(text, self.left(n, todo), end=True)
+            if steps:
+                self.progress.show(text, self.left(n, todo), end=True)
 
     def step(self, n, key, measure):
         t0 = time.monotonic()
