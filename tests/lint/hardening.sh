@@ -33,8 +33,11 @@ done
 [ ${#files[@]} -ge 4 ]
 ok $? "there are programs and libraries to look at: ${#files[@]}"
 
+# Libraries are looked for nowhere but where they are built and where they will be.
+prefix=$(sed -n 's/^prefix = //p' "$build/Makefile")
 run_path() {
-    "$readelf" -W -d "$file" | grep -E '\((RPATH|RUNPATH)\)' | grep -vF "[$(cd "$build" && pwd)/.libs]"
+    "$readelf" -W -d "$file" | sed -nE 's/.*\((RPATH|RUNPATH)\).*\[(.*)\]/\2/p' | tr ':' '\n' |
+        grep -vxF -e "$(cd "$build" && pwd)/.libs" -e "$prefix/lib"
 }
 
 canaries=0 checked=0
