@@ -37,6 +37,11 @@ def cpu_ns(pids):
     return total
 
 
+def ready_ns(pid):
+    """Time that a process's first thread had a processor or waited for one."""
+    return sum(int(x) for x in (read("/proc/%d/schedstat" % pid) or "0 0").split()[:2])
+
+
 def process_cpu_ns(pids):
     """The same, to a tick, of threads and children that have ended too."""
     ticks = 0
