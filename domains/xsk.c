@@ -128,7 +128,7 @@ xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max)
     journal_begin(x->map, NICMAP_RX, x->rx.mine, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct xdp_desc *d = packet_slot(x, &x->rx, x->rx.mine + i);
-        out[i] = (struct fdesc){.addr = (uint32_t)d->addr, .len = d->len};
+        out[i] = (struct fdesc){.addr = (uint32_t)d->addr, .len = (uint16_t)d->len};
     }
     return n;
 }

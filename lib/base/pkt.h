@@ -11,10 +11,20 @@
 
 #define BATCH_MAX 64u /* descriptors that one step takes from one neighbour */
 
-/* Between nic and ip: one Ethernet frame, or a bare frame address (fill, done). */
+enum fdesc_flag {
+    FDESC_MORE = 1, /* the next descriptor goes on with this packet */
+    FDESC_CSUM = 2, /* first of a packet. Received: the transport's checksum was looked at, or
+                     * never filled in by somebody on this machine. To send: its field holds
+                     * the pseudo-header's sum alone, and whoever sends has to finish it. */
+};
+
+/* Between nic and ip: one Ethernet packet, in several frames if the driver takes more than one
+ * holds, or a bare frame address (fill, done). What is sent in several frames is segmented on
+ * its way out: each frame behind the first holds the payload of one segment. */
 struct fdesc {
     uint32_t addr; /* frame space */
-    uint32_t len;  /* bytes; 0 where only the frame counts */
+    uint16_t len;  /* bytes; 0 where only the frame counts */
+    uint16_t flags;
 };
 _Static_assert(sizeof(struct fdesc) == 8, "shared layout");
 
@@ -26,10 +36,13 @@ enum pkt_kind {
 };
 
 enum pkt_flag {
-    PKT_MORE = 1,  /* the next descriptor of the batch goes on with this packet */
-    PKT_DF = 2,    /* down: do not fragment, ICMP tells (RFC 1191) */
-    PKT_LOCAL = 4, /* up: came from the stack itself, by the loopback pool */
-    PKT_BCAST = 8, /* up: was sent to a broadcast or multicast address */
+    PKT_MORE = 1,   /* the next descriptor of the batch goes on with this packet */
+    PKT_DF = 2,     /* down: do not fragment, ICMP tells (RFC 1191) */
+    PKT_LOCAL = 4,  /* up: came from the stack itself, by the loopback pool */
+    PKT_BCAST = 8,  /* up: was sent to a broadcast or multicast address */
+    PKT_CSUM = 16,  /* first of a packet: as FDESC_CSUM */
+    PKT_WHOLE = 32, /* down: the chain is one segment, to be cut where its frames end as late as
+                     * possible; not a fragment each */
 };
 
 /* Between ip and tcp or udp, either way. One cache line. */

@@ -15,7 +15,8 @@
     /* the loop */ \
     X(loops) X(sleeps) X(bells_rung) X(bells_heard) X(bells_ignored) X(clients_held) X(refused_frames) X(poisoned) \
     /* nic */ \
-    X(nic_rx) X(nic_tx) X(nic_rx_bytes) X(nic_tx_bytes) X(nic_kicks) X(nic_bad_desc) \
+    X(nic_rx) X(nic_tx) X(nic_rx_bytes) X(nic_tx_bytes) X(nic_kicks) X(nic_bad_desc) X(nic_drop_rx) \
+    X(nic_drop_tx) \
     /* ip, receive */ \
     X(ip_rx) X(ip_drop_short) X(ip_drop_header) X(ip_drop_checksum) X(ip_drop_not_ours) \
     X(ip_drop_proto) X(ip_drop_source) X(ip_drop_ethertype) X(ip_drop_queue_tcp) \

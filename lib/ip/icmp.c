@@ -53,7 +53,7 @@ echo_reply(struct ip *ip, struct ip_out *out, const struct ip4_hdr *in, struct i
         .proto = WIRE_PROTO_ICMP,
     };
     stat_inc(ip->stats, STAT_icmp_echo);
-    ip_transmit(ip, out, OWNER_IP, 0, &h, part, n, now);
+    ip_transmit(ip, out, OWNER_IP, 0, &h, part, n, 0, now);
 }
 
 /* ---- path MTU ---- */

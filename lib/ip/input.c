@@ -5,10 +5,12 @@
  */
 #include "priv.h"
 
-/* One received frame: its place, and a copy of its first bytes. */
+/* One received packet: its place, and a copy of its first bytes. */
 struct rx {
-    uint32_t addr, len;
-    bool link_group; /* sent to a group of stations */
+    const struct fdesc *frame;
+    unsigned n;
+    uint32_t addr, len; /* of the first frame; of all */
+    bool link_group;    /* sent to a group of stations */
     uint8_t head[ETH_HEADER + IP4_HEADER_MAX];
 };
 
@@ -53,6 +55,24 @@ parse_drop(enum wire_err e)
                                 : STAT_ip_drop_header;
 }
 
+/* Where the bytes behind the IP header are. Returns the number of parts; 0: the first frame is
+ * too short for its header. */
+static unsigned
+split_parts(struct part *part, const struct rx *rx, const struct ip4_hdr *h)
+{
+    uint32_t skip = ETH_HEADER + h->header_len, left = (uint32_t)h->total_len - h->header_len;
+    unsigned n = 0;
+    if (rx->frame[0].len < skip)
+        return 0;
+    do {
+        uint32_t here = min_u32(rx->frame[n].len - skip, left);
+        part[n] = (struct part){rx->frame[n].addr + skip, here};
+        left -= here;
+        skip = 0;
+    } while (++n < rx->n && left > 0);
+    return n;
+}
+
 static enum rx_fate
 ip4_input(struct ip *ip, struct ip_out *out, const struct rx *rx, ns_t now)
 {
@@ -76,11 +96,24 @@ ip4_input(struct ip *ip, struct ip_out *out, const struct rx *rx, ns_t now)
         return drop(ip, STAT_ip_drop_options);
     uint32_t l3 = rx->addr + ETH_HEADER;
     if (unlikely(h.mf || h.frag_off != 0))
-        return reasm_input(ip, out, &h, l3, group, now);
-    struct part part = {l3 + h.header_len, (uint32_t)h.total_len - h.header_len};
+        return rx->n == 1 ? reasm_input(ip, out, &h, l3, group, now)
+                          : drop(ip, STAT_ip_drop_frag_bad);
+    struct part part[FRAME_MAX_CHAIN];
     struct dgram g = {
-        .h = &h, .part = &part, .n = 1, .total = part.len, .l3 = l3, .group = group};
-    return ip_deliver(ip, out, &g, now);
+        .h = &h,
+        .part = part,
+        .n = split_parts(part, rx, &h),
+        .total = (uint32_t)h.total_len - h.header_len,
+        .l3 = l3,
+        .group = group,
+        .csum_done = ip->cfg.segments && (rx->frame[0].flags & FDESC_CSUM),
+    };
+    if (g.n == 0)
+        return drop(ip, STAT_ip_drop_short);
+    enum rx_fate fate = ip_deliver(ip, out, &g, now);
+    for (unsigned i = g.n; i < rx->n && fate == RX_KEPT; i++)
+        ip_rx_free(ip, out, rx->frame[i].addr); /* nothing but padding in there */
+    return fate;
 }
 
 static enum rx_fate
@@ -118,7 +151,7 @@ copy_head(struct rx *r, const uint8_t *p)
     if (likely(FRAME_SIZE - r->addr % FRAME_SIZE >= sizeof r->head))
         memcpy(r->head, p, sizeof r->head);
     else
-        memcpy(r->head, p, min_u32(r->len, sizeof r->head));
+        memcpy(r->head, p, min_u32(r->frame[0].len, sizeof r->head));
 }
 
 /* Could the next frame complete a chain that a transport has room for, but not before the
@@ -132,25 +165,60 @@ up_nearly_full(const struct ip_out *out)
     return false;
 }
 
+/* The packet that begins at rx[0]: how many of n descriptors it has. */
+static unsigned
+packet_frames(const struct ip *ip, const struct fdesc *rx, unsigned n)
+{
+    unsigned k = 1;
+    while (ip->cfg.segments && (rx[k - 1].flags & FDESC_MORE) && k < n && k < FRAME_MAX_CHAIN)
+        k++;
+    return k;
+}
+
+/* A frame that is held already was not the NIC's to report. */
+static bool
+frame_ok(const struct ip *ip, const struct fdesc *f)
+{
+    return frames_ro(&ip->f, PART_BIT(PART_RX), f->addr, f->len) != NULL &&
+           !reasm_holds(ip, f->addr);
+}
+
+static bool
+packet_open(struct ip *ip, struct ip_out *out, struct rx *r)
+{
+    unsigned good = 0;
+    r->len = 0;
+    for (unsigned i = 0; i < r->n; i++) {
+        good += frame_ok(ip, &r->frame[i]);
+        r->len += r->frame[i].len;
+    }
+    if (likely(good == r->n))
+        return true;
+    for (unsigned i = 0; i < r->n; i++)
+        if (frame_ok(ip, &r->frame[i]))
+            ip_rx_free(ip, out, r->frame[i].addr);
+    stat_add(ip->stats, STAT_refused_frames, r->n - good);
+    return false;
+}
+
 unsigned
 ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, ns_t now)
 {
     unsigned i = 0;
     ip_nic_drain(ip, out, now);
-    for (; i < n && !up_nearly_full(out); i++) {
+    while (i < n && !up_nearly_full(out)) {
         struct rx r;
+        r.frame = &rx[i];
+        r.n = packet_frames(ip, &rx[i], n - i);
         r.addr = rx[i].addr;
-        r.len = rx[i].len;
-        const uint8_t *p = frames_ro(&ip->f, PART_BIT(PART_RX), r.addr, r.len);
-        /* A frame that is held already was not the NIC's to report. */
-        if (unlikely(p == NULL || reasm_holds(ip, r.addr))) {
-            stat_inc(ip->stats, STAT_refused_frames);
+        i += r.n;
+        if (unlikely(!packet_open(ip, out, &r)))
             continue;
-        }
-        copy_head(&r, p);
+        copy_head(&r, ip->f.base + r.addr);
         stat_inc(ip->stats, STAT_ip_rx);
         if (ether_input(ip, out, &r, now) == RX_FREE)
-            ip_rx_free(ip, out, r.addr);
+            for (unsigned k = 0; k < r.n; k++)
+                ip_rx_free(ip, out, r.frame[k].addr);
     }
     return i;
 }

@@ -28,6 +28,8 @@ struct ip_config {
     struct ipaddr gateway; /* none: connected network only */
     uint8_t mac[6];
     uint16_t mtu;                   /* bytes of IP packet, 576 to 1920 here */
+    bool segments;                  /* the driver takes and gives segments of up to 64 KiB, and
+                                     * checksums that are not there */
     uint64_t seed;                  /* randomness: IP identification, ARP jitter, ICMP rates */
     uint32_t probes;                /* RFC 5227 probes before the address is used; 0: none */
     ns_t probe_interval;            /* between them */
@@ -57,23 +59,25 @@ size_t ip_size(const struct frames *f);
 struct ip *ip_init(void *mem, const struct ip_config *c, const struct frames *f,
                    struct path_table *path, struct stats *stats, ns_t now);
 
-/* n (<= BATCH_MAX) received Ethernet frames, of untrusted addr and len. A descriptor
- * that does not name bytes inside one PART_RX frame is counted and ignored (the
- * caller keeps account of frames). Outputs a frame at most: FRAME_MAX_CHAIN up; to nic
- * what has room, and the rest is kept for the next call. Returns how many were taken: fewer
- * than n only if an array of out->up has something in it and less room than a chain may need;
- * with empty arrays at least one is taken, and what finds no room is dropped and counted. */
+/* n (<= BATCH_MAX + FRAME_MAX_CHAIN) received Ethernet frames, of untrusted addr and len; a
+ * packet of several frames (FDESC_MORE) is not cut. A descriptor that does not name bytes
+ * inside one PART_RX frame is counted and ignored (the caller keeps account of frames). Outputs
+ * a frame at most: FRAME_MAX_CHAIN up; to nic what has room, and the rest is kept for the next
+ * call. Returns how many were taken: fewer than n only if an array of out->up has something in
+ * it and less room than a chain may need; with empty arrays at least one is taken, and what
+ * finds no room is dropped and counted. */
 unsigned ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out,
                   ns_t now);
 
 /* n descriptors from a transport (PKT_DATA chains, PKT_REJECT), untrusted: a chain is
  * one datagram; each descriptor of a chain is one fragment, so all but the last carry
- * a multiple of 8 bytes and fit the MTU. addr is the transport header, at least 64
- * bytes into its frame; of PKT_REJECT it is the quote, in a frame of the sender's own.
- * Source must be the stack's address. Destination the stack
- * itself: copied to PART_UP frames and handed up in the same call. Neighbour unknown:
- * queued (bounded) until ARP answers. Returns how many were taken; takes no further
- * than the nic capacity allows. */
+ * a multiple of 8 bytes and fit the MTU. With ip_config.segments, one that is PKT_WHOLE is
+ * a TCP segment to be cut later, and PKT_CSUM says that its checksum is not finished. addr is
+ * the transport header, at least 64 bytes into its frame; of PKT_REJECT it is the quote, in a
+ * frame of the sender's own. Source must be the stack's address. Destination the stack itself:
+ * copied to PART_UP frames and handed up in the same call. Neighbour unknown: queued (bounded)
+ * until ARP answers. Returns how many were taken; takes no further than the nic capacity
+ * allows. */
 unsigned ip_output(struct ip *ip, enum ip_up from, const struct pkt *pkt, unsigned n,
                    struct ip_out *out, ns_t now);
 

@@ -52,14 +52,18 @@ check_chain(const struct ip *ip, enum ip_up from, const struct pkt *p, unsigned 
 {
     const struct transport *t = &TRANSPORT[from];
     uint32_t total = 0;
-    bool big = false;
+    bool big = false, whole = p->flags & PKT_WHOLE;
+    /* Only where somebody will do what is left to do, and that is TCP. */
+    if ((p->flags & (PKT_WHOLE | PKT_CSUM)) &&
+        (!ip->cfg.segments || from != IP_UP_TCP || ipaddr_eq(&p->dst, &ip->cfg.addr)))
+        return BAD;
     for (unsigned i = 0; i < n; i++) {
         uint32_t len = p[i].len;
         if (p[i].kind != PKT_DATA || len < (i == 0 ? t->header : 1u) ||
             p[i].addr % FRAME_SIZE < TX_HEADROOM ||
             frames_rw(&ip->f, PART_BIT(t->part), p[i].addr, len) == NULL)
             return BAD;
-        if (i + 1 < n && len % 8 != 0)
+        if (i + 1 < n && len % 8 != 0 && !whole)
             return BAD;
         big |= len + IP4_HEADER > ip->cfg.mtu;
         total += len;
@@ -102,7 +106,7 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
         loopback_output(ip, out, from, &h, part, n);
         give_back(ip, out, from, p, n);
     } else {
-        ip_transmit(ip, out, (enum owner)from, p->client, &h, part, n, now);
+        ip_transmit(ip, out, (enum owner)from, p->client, &h, part, n, p->flags, now);
     }
 }
 

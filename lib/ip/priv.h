@@ -210,6 +210,7 @@ struct dgram {
     uint32_t total; /* bytes of all parts */
     uint32_t l3;    /* frame address of the IP header; part[0] follows it */
     bool group;     /* sent to a broadcast or multicast address */
+    bool csum_done; /* by the driver: FDESC_CSUM */
 };
 
 /* Where a received frame ends up: the one who decides says so, one place frees it. */
@@ -258,10 +259,12 @@ void ip_nic_drain(struct ip *ip, struct ip_out *out, ns_t now);
 /* A frame of our own; NULL if there is none but `reserve`. addr: its first byte. */
 uint8_t *ip_frame_take(struct ip *ip, uint32_t reserve, uint32_t *addr);
 /* Send the datagram h (src, dst, tos, ttl, proto, df are used) that stands in n parts,
- * one fragment each, with L2L3 bytes writable in front. client: as in struct pkt, and as
+ * one fragment each, with L2L3 bytes writable in front; or, as flags say, in one packet
+ * (PKT_WHOLE), with an unfinished checksum (PKT_CSUM). client: as in struct pkt, and as
  * little to be believed. Every frame is accounted for: sent, waiting, or released. */
 void ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
-                 struct ip4_hdr *h, const struct part *part, unsigned n, ns_t now);
+                 struct ip4_hdr *h, const struct part *part, unsigned n, unsigned flags,
+                 ns_t now);
 
 /* ---- neigh.c ---- */
 void neigh_init(struct ip *ip);

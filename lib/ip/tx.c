@@ -73,17 +73,18 @@ part_of(enum owner who)
     return bit[who];
 }
 
-/* Ethernet and IP header in front of one fragment. */
+/* Ethernet and IP header in front of one fragment, or of what has `total` bytes in this and the
+ * following frames. */
 static struct fdesc
 put_headers(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *part,
-            const uint8_t mac[6])
+            uint32_t total, const uint8_t mac[6])
 {
-    struct fdesc d = {.addr = part->addr - L2L3, .len = part->len + L2L3};
+    struct fdesc d = {.addr = part->addr - L2L3, .len = (uint16_t)(part->len + L2L3)};
     uint8_t *p = frames_rw(&ip->f, part_of(who), d.addr, d.len);
     struct eth_hdr e = {.type = ETH_TYPE_IP4};
     memcpy(e.dst, mac, 6);
     memcpy(e.src, ip->cfg.mac, 6);
-    h->total_len = (uint16_t)(IP4_HEADER + part->len);
+    h->total_len = (uint16_t)(IP4_HEADER + total);
     eth_emit(p, &e);
     ip4_emit(p + ETH_HEADER, h);
     return d;
@@ -120,6 +121,23 @@ unreachable(struct ip *ip, enum owner who, const struct ip4_hdr *h, const struct
     return up_icmp_about(h, l4, err, code, 0);
 }
 
+/* One packet of n frames. */
+static void
+put_whole(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *part, unsigned n,
+          const uint8_t mac[6], struct fdesc *frames)
+{
+    uint32_t total = 0;
+    for (unsigned i = 0; i < n; i++) {
+        frames[i] = (struct fdesc){.addr = part[i].addr, .len = (uint16_t)part[i].len};
+        frames[i].flags = i + 1 < n ? FDESC_MORE : 0;
+        total += part[i].len;
+    }
+    h->id = (uint16_t)ip_rand(ip); /* each that is cut from it gets the next one */
+    uint16_t more = frames[0].flags;
+    frames[0] = put_headers(ip, who, h, part, total, mac);
+    frames[0].flags = more;
+}
+
 /* Fragments 0..n-1: headers written, frames[] filled in. */
 static void
 put_all(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *part, unsigned n,
@@ -131,7 +149,7 @@ put_all(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *par
     for (unsigned i = 0; i < n; i++) {
         h->frag_off = (uint16_t)off;
         h->mf = i + 1 < n;
-        frames[i] = put_headers(ip, who, h, &part[i], mac);
+        frames[i] = put_headers(ip, who, h, &part[i], part[i].len, mac);
         off += part[i].len;
     }
 }
@@ -156,7 +174,7 @@ no_queue(struct ip *ip, struct ip_out *out, enum owner who, const struct part *p
 
 void
 ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
-            struct ip4_hdr *h, const struct part *part, unsigned n, ns_t now)
+            struct ip4_hdr *h, const struct part *part, unsigned n, unsigned flags, ns_t now)
 {
     uint16_t holder = neigh_holder(who, client);
     struct fdesc frames[OWN_CHAIN_MAX];
@@ -181,7 +199,11 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
         }
         memcpy(mac, nb->mac, 6);
     }
-    put_all(ip, who, h, part, n, mac, frames);
+    if (flags & PKT_WHOLE)
+        put_whole(ip, who, h, part, n, mac, frames);
+    else
+        put_all(ip, who, h, part, n, mac, frames);
+    frames[0].flags |= flags & PKT_CSUM ? FDESC_CSUM : 0;
     if (nb == NULL || nb->state != NEIGH_INCOMPLETE) {
         for (unsigned i = 0; i < n; i++)
             ip_nic_send(ip, out, who, frames[i], now);
@@ -195,6 +217,6 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
         }
     }
     stat_inc(ip->stats, STAT_ip_tx);
-    if (n > 1)
+    if (n > 1 && !(flags & PKT_WHOLE))
         stat_add(ip->stats, STAT_ip_frag_tx, n);
 }

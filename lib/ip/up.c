@@ -35,6 +35,7 @@ up_deliver(struct ip *ip, struct ip_out *out, enum ip_up up, const struct dgram 
             .flags = (uint8_t)(group | (i + 1 < g->n ? PKT_MORE : 0)),
         };
     }
+    p->flags |= g->csum_done ? PKT_CSUM : 0;
     p->tos = g->h->tos;
     p->ttl = g->h->ttl;
     p->aux = g->total;

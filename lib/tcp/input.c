@@ -35,16 +35,23 @@ source_open(struct tcp *t, struct source *src, const struct pkt *p, unsigned n)
     return src->total <= SEG_MAX;
 }
 
-/* Copy the payload to the bounce buffer; returns its sum. */
+/* Copy the payload to the bounce buffer, or to its place in the FIFO of cl; returns its sum, or
+ * anything if nobody wants it. */
 static uint32_t
-source_bounce(struct tcp *t, const struct source *src, uint32_t hlen)
+source_copy(struct tcp *t, const struct source *src, uint32_t hlen, const struct client *cl,
+            uint32_t slot, uint64_t pos, bool want_sum)
 {
     uint32_t at = 0, sum = 0;
     for (unsigned i = 0; i < src->n; i++) {
-        uint32_t skip = i == 0 ? hlen : 0;
-        uint32_t len = src->p[i].len - skip;
-        const uint8_t *from = frames_ro(&t->frames, READABLE, src->p[i].addr, src->p[i].len);
-        uint32_t part = csum_copy(t->bounce + at, from + skip, len);
+        uint32_t skip = i == 0 ? hlen : 0, len = src->p[i].len - skip, part = 0;
+        const uint8_t *from =
+            frames_ro(&t->frames, READABLE, src->p[i].addr, src->p[i].len) + skip;
+        if (cl == NULL)
+            part = csum_copy(t->bounce + at, from, len);
+        else if (want_sum)
+            part = fifo_rx_write_csum(&cl->v, slot, pos + at, from, len);
+        else
+            fifo_rx_write(&cl->v, slot, pos + at, from, len);
         sum = at & 1 ? csum_add_odd(sum, part) : csum_add(sum, part);
         at += len;
     }
@@ -54,14 +61,13 @@ source_bounce(struct tcp *t, const struct source *src, uint32_t hlen)
 /* Can the payload go straight to its place? In order, nothing beyond it there yet, room for all
  * of it, and nothing about the segment that may make us refuse it after the copy. */
 static bool
-fast_path(const struct tcb *c, const struct seg *s, unsigned n)
+fast_path(const struct tcb *c, const struct seg *s)
 {
     const uint8_t odd = TCP_SYN | TCP_RST | TCP_URG;
-    return n == 1 && c != NULL && c->h.state >= TCPS_ESTABLISHED &&
-           c->h.state <= TCPS_FIN_WAIT_2 && !(c->h.bits & (H_CLOSED | H_FIN_RCVD)) &&
-           c->link.slot != SESS_NONE && (s->h.flags & (odd | TCP_ACK)) == TCP_ACK &&
-           s->seq == c->h.rcv_nxt && c->ooo.n == 0 && s->len != 0 &&
-           s->len <= c->h.rcv_adv - c->h.rcv_nxt;
+    return c != NULL && c->h.state >= TCPS_ESTABLISHED && c->h.state <= TCPS_FIN_WAIT_2 &&
+           !(c->h.bits & (H_CLOSED | H_FIN_RCVD)) && c->link.slot != SESS_NONE &&
+           (s->h.flags & (odd | TCP_ACK)) == TCP_ACK && s->seq == c->h.rcv_nxt &&
+           c->ooo.n == 0 && s->len != 0 && s->len <= c->h.rcv_adv - c->h.rcv_nxt;
 }
 
 /* Copy and verify. False: bad checksum. */
@@ -70,14 +76,18 @@ take_payload(struct tcp *t, struct tcb *c, struct seg *s, const struct source *s
 {
     uint32_t hlen = s->h.header_len, sum;
     struct client *cl = c != NULL ? tcb_client(t, c) : NULL;
-    if (cl != NULL && fast_path(c, s, src->n) &&
+    /* Who passes the frame on could have made the checksum fit as well. */
+    bool done = t->cfg.segments && (src->p->flags & PKT_CSUM);
+    if (cl != NULL && fast_path(c, s) &&
         fifo_rx_prepare(&cl->v, c->link.slot, &cl->pages, s->seq - 1, s->len) >= s->len) {
-        sum = fifo_rx_write_csum(&cl->v, c->link.slot, s->seq - 1, src->first + hlen, s->len);
+        sum = source_copy(t, src, hlen, cl, c->link.slot, s->seq - 1, !done);
         s->placed = true;
     } else {
-        sum = source_bounce(t, src, hlen);
+        sum = source_copy(t, src, hlen, NULL, 0, 0, true);
         s->text = t->bounce;
     }
+    if (done)
+        return true;
     uint32_t pseudo = csum_pseudo(&s->src, &s->dst, WIRE_PROTO_TCP, src->total);
     sum = csum_add(csum_add(sum, csum_bytes(src->header, hlen)), pseudo);
     if (csum_fold(sum) == 0xffff)
@@ -199,7 +209,8 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
         c->n_rx += n;
         stat_add(t->stats, STAT_bytes_rx, n);
         c->ack_dups = 0; /* the gap is closed: sent now they would all say what is new */
-        c->ack_segs = (uint8_t)min_u32(c->ack_segs + 1u, 255);
+        /* What came as several segments in one piece counts as such. */
+        c->ack_segs = (uint8_t)min_u32(c->ack_segs + (s->len > c->h.mss ? 2u : 1u), 255);
         /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and the first
          * few, so that the peer's slow start is not held up, until there are answers to go
          * with. */

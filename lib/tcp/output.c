@@ -126,12 +126,27 @@ send_lost(struct tcp *t, struct tcb *c)
 
 /* RFC 5681 4.1: what the window was is of no use after a silence, be it the program's or the
  * peer's closed window. */
+static bool
+was_idle(const struct tcp *t, const struct tcb *c)
+{
+    return c->snd_nxt == c->h.snd_una && t->now - c->last_data > c->rto;
+}
+
 static void
 restart_idle(struct tcp *t, struct tcb *c)
 {
-    ns_t idle = t->now - c->last_data;
-    if (c->snd_nxt == c->h.snd_una && idle > c->rto)
-        cc_ops_of(c->cc.alg)->idle(&c->cc, idle, t->now);
+    if (was_idle(t, c))
+        cc_ops_of(c->cc.alg)->idle(&c->cc, t->now - c->last_data, t->now);
+}
+
+/* Of so many bytes, how many go next: one segment, or several whole ones that are cut further
+ * down. A window that is smaller after the first is no reason for several. */
+static uint32_t
+next_length(struct tcp *t, struct tcb *c, uint64_t may, uint32_t mss)
+{
+    if (may < 2ull * mss || was_idle(t, c))
+        return (uint32_t)min_u64(may, mss);
+    return (uint32_t)min_u64(may, output_most(t, c, mss)) / mss * mss;
 }
 
 /* Data and FIN, as far as the windows go. */
@@ -144,12 +159,13 @@ send_data(struct tcp *t, struct tcb *c)
         uint64_t data_end = 1 + c->h.tx_tail;
         uint64_t queued = data_end > c->snd_nxt ? data_end - c->snd_nxt : 0;
         uint64_t room = usable_window(c);
-        uint32_t len = (uint32_t)min_u64(min_u64(queued, room), sack_mss(c));
+        uint32_t mss = sack_mss(c), len = next_length(t, c, min_u64(queued, room), mss);
         if (queued > room && pipe_of(c) + c->h.mss > c->cc.cwnd)
             c->limited = c->snd_nxt;
         if (len != 0 && pace_wait(t, c))
             return true;
-        len = max_u32(len, plp_probe(t, c, queued, room));
+        uint32_t probe = plp_probe(t, c, queued, room);
+        len = probe != 0 ? probe : len;
         bool fin = (c->h.bits & H_SHUT_WR) && len == queued && c->snd_nxt <= data_end &&
                    !(c->h.bits & H_FIN_ACKED);
         if (len == 0 && !fin) {
@@ -180,9 +196,9 @@ send_data(struct tcp *t, struct tcb *c)
         uint64_t seq = c->snd_nxt;
         if (len != 0 && rate_wait(t, c, len))
             return true;
-        bool full = len >= sack_mss(c);
+        bool full = len >= mss;
         restart_idle(t, c);
-        if (!output_segment(t, c, seq, len, flags))
+        if (!output_text(t, c, seq, len, probe != 0 ? len : mss, flags))
             return false;
         if (!full)
             c->snd_small = seq + len;

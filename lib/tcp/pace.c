@@ -60,17 +60,17 @@ rate_wait(struct tcp *t, struct tcb *c, uint32_t len)
 }
 
 void
-rate_sent(struct tcp *t, struct tcb *c, uint32_t payload, uint32_t bytes)
+rate_sent(struct tcp *t, struct tcb *c, uint32_t packets, uint32_t payload, uint32_t bytes)
 {
     const struct client *cl = tcb_client(t, c);
     if (cl == NULL)
         return;
     struct account *a = client_account(t->clients, cl);
-    client_sent(t->clients, cl, 1, bytes);
+    client_sent(t->clients, cl, packets, bytes);
     if (!account_is_paced(a))
         return;
     if (payload == 0 || c->booked == 0)
-        account_charge(a, 1, bytes, t->now); /* what does not wait */
+        account_charge(a, packets, bytes, t->now); /* what does not wait */
     else if (payload > c->booked)
         account_charge(a, 0, payload - c->booked, t->now);
     if (payload != 0)

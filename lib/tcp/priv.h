@@ -214,7 +214,8 @@ bool pace_wait(struct tcp *t, struct tcb *c);
  * for. */
 bool rate_wait(struct tcp *t, struct tcb *c, uint32_t len);
 /* A segment of the session goes, with IP's header this long. */
-void rate_sent(struct tcp *t, struct tcb *c, uint32_t payload, uint32_t bytes);
+void rate_sent(struct tcp *t, struct tcb *c, uint32_t packets, uint32_t payload,
+               uint32_t bytes);
 void pace_sent(struct tcp *t, struct tcb *c, uint32_t bytes);
 /* ---- plpmtud.c: RFC 1191, 4821, 8899 ---- */
 uint32_t mss_limit(const struct tcp *t, const struct tcb *c);
@@ -258,6 +259,11 @@ void output_control(struct tcp *t, struct tcb *c, uint8_t flags);
 bool output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
                       const struct tcb *c);
 bool output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags);
+/* The same for len bytes that are cut into segments of `cut` on their way: at most
+ * output_most, which is one segment where nobody does that. */
+bool output_text(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint32_t cut,
+                 uint8_t flags);
+uint32_t output_most(struct tcp *t, const struct tcb *c, uint32_t mss);
 uint32_t window_choose(struct tcp *t, struct tcb *c);
 /* The most that the receive window may be, bytes. */
 uint32_t window_limit(struct tcp *t, const struct tcb *c);

@@ -7,6 +7,10 @@
 #include "priv.h"
 
 #define HELD_BY_IP 1u
+#define SEGMENT_MAX                                                                            \
+    (65535u - IP4_HEADER_MAX - TCP_HEADER_MAX) /* payload, in several frames                   \
+                                                */
+#define PACE_BURST NS_MS
 
 /* A frame and a descriptor for a segment; NULL: none to be had now. */
 static uint8_t *
@@ -27,19 +31,90 @@ segment_begin(struct tcp *t, struct pkt **desc)
     return t->frames.base + addr + FRAME_L4;
 }
 
+/* Does somebody further down finish checksums, and cut what is too long? Not for what never
+ * gets there. */
+static bool
+left_to_others(const struct tcp *t, const struct ipaddr *src, const struct ipaddr *dst)
+{
+    return t->cfg.segments && !ipaddr_eq(src, dst);
+}
+
+/* total: payload bytes, in all frames. */
 static void
-segment_end(struct tcp *t, struct pkt *p, uint8_t *frame, size_t hlen, uint32_t len,
+segment_end(struct tcp *t, struct pkt *p, uint8_t *frame, size_t hlen, uint32_t total,
             uint32_t payload_sum, const struct ipaddr *src, const struct ipaddr *dst)
 {
     p->src = *src;
     p->dst = *dst;
-    p->len = (uint16_t)(hlen + len);
-    p->aux = p->len;
-    t->credit -= p->len + TURN_PACKET;
-    uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->len);
-    sum = csum_add(sum, csum_bytes(frame, hlen));
-    uint16_t csum = (uint16_t)~csum_fold(csum_add(sum, payload_sum));
+    p->aux = (uint32_t)hlen + total;
+    t->credit -= (int32_t)(p->aux + TURN_PACKET);
+    uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->aux);
+    uint16_t csum;
+    if (left_to_others(t, src, dst)) {
+        p->flags |= PKT_CSUM;
+        csum = csum_fold(sum);
+    } else {
+        sum = csum_add(sum, csum_bytes(frame, hlen));
+        csum = (uint16_t)~csum_fold(csum_add(sum, payload_sum));
+    }
     memcpy(frame + 16, &csum, sizeof csum);
+}
+
+/* ---- payload ---- */
+
+static uint32_t
+read_payload(struct tcp *t, const struct tcb *c, uint64_t seq, uint8_t *to, uint32_t len)
+{
+    const struct client *cl = tcb_client(t, c);
+    if (!left_to_others(t, &c->laddr, &c->raddr))
+        return fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, to, len);
+    fifo_tx_read(&cl->v, c->link.slot, seq - 1, to, len);
+    return 0;
+}
+
+/* The frames behind the first, of `cut` bytes each: output_most has made sure that there are
+ * enough. */
+static void
+segment_rest(struct tcp *t, const struct tcb *c, struct pkt *first, uint64_t seq, uint32_t len,
+             uint32_t cut)
+{
+    struct pkt *last = first;
+    for (uint32_t at = 0; at < len; at += cut) {
+        struct pkt *p;
+        uint8_t *frame = segment_begin(t, &p);
+        if (frame == NULL) /* never */
+            return;
+        p->len = (uint16_t)min_u32(cut, len - at);
+        (void)read_payload(t, c, seq + at, frame, p->len);
+        last->flags |= PKT_MORE;
+        last = p;
+        t->credit -= TURN_PACKET;
+    }
+    first->flags |= PKT_WHOLE;
+}
+
+/* The header is repeated in front of each of them: what is said once goes alone. */
+static bool
+says_once(const struct tcb *c)
+{
+    return c->ecn_cwr || c->snd_up > c->snd_nxt || c->dsack_l < c->dsack_r;
+}
+
+uint32_t
+output_most(struct tcp *t, const struct tcb *c, uint32_t mss)
+{
+    const struct account *a = tcb_account(t, c);
+    if (!left_to_others(t, &c->laddr, &c->raddr) || says_once(c) || t->credit <= 0 ||
+        (a != NULL && account_is_paced(a)))
+        return mss;
+    uint32_t n = min_u32(FRAME_MAX_CHAIN, SEGMENT_MAX / mss);
+    n = min_u32(n, min_u32(t->cap_out - t->n_out, t->pool.n_free));
+    /* Others wait for their turn; and a burst is no longer than the pace makes it. */
+    n = min_u32(n, 1 + (uint32_t)t->credit / (mss + TURN_PACKET));
+    uint64_t rate = pace_rate(t, c);
+    if (rate != 0)
+        n = (uint32_t)min_u64(n, rate / (NS_S / PACE_BURST) / mss);
+    return max_u32(n, 1) * mss;
 }
 
 /* Bytes that the session may promise to take: its buffer, but no more than twice its share of
@@ -130,6 +205,14 @@ urgent_fields(const struct tcb *c, uint64_t seq, struct tcp_hdr *h)
 bool
 output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t flags)
 {
+    return output_text(t, c, seq, len, max_u32(len, 1), flags);
+}
+
+bool
+output_text(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint32_t cut,
+            uint8_t flags)
+{
+    uint32_t n = max_u32((len + cut - 1) / cut, 1), first = min_u32(len, cut);
     struct pkt *p;
     uint8_t *frame = segment_begin(t, &p);
     if (frame == NULL)
@@ -159,21 +242,20 @@ output_segment(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint8_t
         h.ts_ecr = flags & TCP_ACK ? c->h.ts_recent : 0;
     }
     size_t hlen = tcp_emit(frame, &h);
-    uint32_t sum = 0;
-    if (len != 0) {
-        struct client *cl = tcb_client(t, c);
-        sum = fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, frame + hlen, len);
-    }
+    uint32_t sum = len != 0 ? read_payload(t, c, seq, frame + hlen, first) : 0;
     p->ttl = c->opt.ttl;
     p->client = c->link.client + 1;
+    p->len = (uint16_t)(hlen + first);
+    if (n > 1)
+        segment_rest(t, c, p, seq + first, len - first, cut);
     segment_end(t, p, frame, hlen, len, sum, &c->laddr, &c->raddr);
-    stat_inc(t->stats, STAT_seg_tx);
+    stat_add(t->stats, STAT_seg_tx, n);
     stat_add(t->stats, STAT_bytes_tx, len);
-    rate_sent(t, c, len, (uint32_t)hlen + len + IP4_HEADER);
+    rate_sent(t, c, n, len, n * ((uint32_t)hlen + IP4_HEADER) + len);
     c->n_tx += len;
-    c->n.segs_out++;
+    c->n.segs_out += n;
     if (len != 0) {
-        c->n.data_out++;
+        c->n.data_out += n;
         c->n.data_sent_ms = ts_clock(t->now);
         if (!c->probing) /* a probe of a closed window tells nothing of the path's room */
             c->last_data = t->now;
@@ -223,6 +305,7 @@ output_stateless(struct tcp *t, const struct seg *s, const struct tcp_hdr *h,
         p->client = c->link.client + 1;
     }
     size_t hlen = tcp_emit(frame, h);
+    p->len = (uint16_t)hlen;
     segment_end(t, p, frame, hlen, 0, 0, &s->dst, &s->src);
     stat_inc(t->stats, STAT_seg_tx);
     return true;

@@ -27,6 +27,7 @@ struct tcp_config {
     uint32_t runs;           /* to tell fates apart (runs.h); 0: as usual */
     bool csum_partial_ok;    /* accept a checksum that is just the pseudo-header's sum:
                               * what veth hands over when the peer left it to hardware */
+    bool segments;           /* ip takes PKT_WHOLE and PKT_CSUM, and gives the latter */
     uint8_t ecn;             /* enum tcp_ecn */
     bool pacing;             /* spread a window over the round trip */
     uint8_t congestion;      /* enum cc_alg: of sessions that do not say */

@@ -16,6 +16,7 @@ struct udp_config {
     uint32_t n_sessions;
     uint32_t sndbuf, rcvbuf;  /* default bytes of a session's FIFOs, record headers included */
     bool csum_partial_ok;     /* as in tcp.h */
+    bool csum_trusted;        /* ip gives PKT_CSUM */
     uint8_t key[32];          /* secrets: hash, ports */
     struct port_table *ports; /* what ip is told of them; NULL: nothing */
 };

@@ -50,6 +50,7 @@ start(unsigned how)
         .mtu = how & 1 ? 576 : 1500,
         .seed = 1,
         .probes = how & 2 ? 2 : 0,
+        .segments = how & 8,
     };
     if (how & 4)
         c.gateway = (struct ipaddr){0};
@@ -155,7 +156,7 @@ from_wire(struct input *in, bool right)
 {
     uint32_t len = take(in, 2) & 2047;
     len = min_u32(len, (uint32_t)in->left);
-    struct fdesc d = {w.next_rx++ % N_RX * FRAME_SIZE, len};
+    struct fdesc d = {w.next_rx++ % N_RX * FRAME_SIZE, (uint16_t)len, 0};
     if (reasm_holds(w.ip, d.addr)) /* the NIC has others */
         return;
     memcpy(w.f.base + d.addr, in->p, len);
@@ -178,13 +179,15 @@ from_above(struct input *in, enum ip_up up, unsigned how)
     struct pkt p[64];
     uint32_t to = dst[take(in, 1) % ARRAY_LEN(dst)], len = take(in, 2);
     unsigned n = 1 + how * how * 4;
+    uint8_t extra = len & 0x8000 ? PKT_WHOLE | PKT_CSUM : 0; /* as tcp has it, or nearly */
+    len &= 0x7fff;
     for (unsigned i = 0; i < n; i++) {
         enum frame_part part = up == IP_UP_TCP ? PART_TCPTX : PART_UDPTX;
         p[i] = (struct pkt){
             .addr = w.f.off[part] + w.next_tx++ % N_TX * FRAME_SIZE + FRAME_L4,
             .len = (uint16_t)len,
             .kind = PKT_DATA,
-            .flags = i + 1 < n ? PKT_MORE : PKT_DF,
+            .flags = (uint8_t)((i + 1 < n ? PKT_MORE : PKT_DF) | (i == 0 ? extra : 0)),
             .src = ipaddr_v4_u32(0x0a000002),
             .dst = ipaddr_v4_u32(to),
         };
@@ -211,13 +214,18 @@ raw(struct input *in, enum ip_up up)
 static void
 from_nic(struct input *in, bool wild)
 {
-    struct fdesc d = {w.next_rx++ % N_RX * FRAME_SIZE + take(in, 2) % (FRAME_SIZE + 64),
-                      take(in, 2)};
-    if (wild)
-        d = (struct fdesc){take(in, 4), take(in, 4)};
-    if (!wild && reasm_holds(w.ip, d.addr))
-        return;
-    (void)ip_input(w.ip, &d, 1, &w.out, w.now);
+    struct fdesc d[4];
+    unsigned n = 1 + take(in, 1) % ARRAY_LEN(d);
+    for (unsigned i = 0; i < n; i++) {
+        d[i] = (struct fdesc){w.next_rx++ % N_RX * FRAME_SIZE +
+                                  take(in, 2) % (FRAME_SIZE + 64) * (i == 0),
+                              (uint16_t)take(in, 2), i + 1 < n ? FDESC_MORE : 0};
+        if (wild)
+            d[i] = (struct fdesc){take(in, 4), (uint16_t)take(in, 2), (uint16_t)take(in, 1)};
+        if (!wild && reasm_holds(w.ip, d[i].addr))
+            return;
+    }
+    (void)ip_input(w.ip, d, n, &w.out, w.now);
     look();
 }
 

@@ -317,7 +317,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
-    kit_init(&k);
+    kit_prepare(&k);
+    k.cfg.segments = size & 1; /* cut further down, or not */
+    kit_start(&k);
     synack = (struct out_seg){0};
     while (in.left > 0) {
         switch (take(&in, 1) % 8) {

@@ -85,7 +85,9 @@ spoil(struct domain *d, struct domain_peer *p)
             } else {
                 struct fdesc *at = fring_reserve(&l->tx[r], l->tx_slots[r]);
                 if (at != NULL)
-                    *at = (struct fdesc){.addr = address(d), .len = rnd() % 3000};
+                    *at = (struct fdesc){.addr = address(d),
+                                         .len = (uint16_t)(rnd() % 3000),
+                                         .flags = (uint16_t)(rnd() % 8)};
             }
         }
     }

@@ -201,7 +201,7 @@ stack_receive(struct stack *s, const uint8_t *frame, uint32_t len)
     s->holder[addr / FRAME_SIZE] = NIC_FULL;
     addr += len <= FRAME_SIZE - 256 ? 256 : 0; /* as the kernel leaves headroom */
     memcpy(s->frames.base + addr, frame, min_u32(len, FRAME_SIZE));
-    s->rx[s->n_rx++] = (struct fdesc){.addr = addr, .len = len};
+    s->rx[s->n_rx++] = (struct fdesc){.addr = addr, .len = (uint16_t)len};
 }
 
 /* Received frames for ip, at most *n. */

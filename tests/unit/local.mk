@@ -42,6 +42,9 @@ tests_unit_test_tcp_account_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_udp_given
 tests_unit_test_udp_given_SOURCES = tests/unit/test_udp_given.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_given_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_segments
+tests_unit_test_tcp_segments_SOURCES = tests/unit/test_tcp_segments.c $(TCP_KIT)
+tests_unit_test_tcp_segments_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_udp_account
 tests_unit_test_udp_account_SOURCES = tests/unit/test_udp_account.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_account_LDADD = $(UNIT_LIBS)
@@ -88,6 +91,9 @@ tests_unit_test_ip_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ip_output
 tests_unit_test_ip_output_SOURCES = tests/unit/test_ip_output.c $(IP_KIT)
 tests_unit_test_ip_output_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_ip_segments
+tests_unit_test_ip_segments_SOURCES = tests/unit/test_ip_segments.c $(IP_KIT)
+tests_unit_test_ip_segments_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ip_reset
 tests_unit_test_ip_reset_SOURCES = tests/unit/test_ip_reset.c $(IP_KIT)
 tests_unit_test_ip_reset_LDADD = $(UNIT_LIBS)
@@ -234,5 +240,8 @@ TESTS += $(RACE_TESTS)
 
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
-TESTS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS) tests/unit/segments.sh
+tests/unit/segments.log: $(UNIT_TESTS)
 endif
+
+dist_check_SCRIPTS += tests/unit/segments.sh

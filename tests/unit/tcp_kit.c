@@ -27,6 +27,7 @@ kit_prepare(struct kit *k)
                                  .sndbuf = 65536,
                                  .rcvbuf = 65536,
                                  .runs = 4096,
+                                 .segments = getenv("KIT_SEGMENTS") != NULL,
                                  .key = {1, 2, 3}};
     k->limits = (struct sess_limits){.sessions = KIT_SESSIONS, .half_open = 8};
     account_rules_any(&k->limits.rules);
@@ -211,7 +212,7 @@ kit_segment(struct kit *k, const struct in_seg *s, struct pkt *p)
     uint32_t sum = csum_add(csum_bytes(head, hlen), csum_bytes(s->data, s->len));
     uint16_t csum = s->csum == CSUM_PARTIAL ? csum_fold(pseudo)
                                             : (uint16_t)~csum_fold(csum_add(sum, pseudo));
-    if (s->csum == CSUM_BAD)
+    if (s->csum == CSUM_BAD || s->csum == CSUM_DONE)
         csum ^= 0x5555;
     memcpy(head + 16, &csum, sizeof csum);
     unsigned n = 0;
@@ -234,47 +235,100 @@ kit_segment(struct kit *k, const struct in_seg *s, struct pkt *p)
                             .aux = total};
         done += part;
     }
+    p->flags |= s->csum == CSUM_DONE ? PKT_CSUM : 0;
     return n;
 }
 
-/* What the stack sent, as ip sees it. */
 static void
-collect(struct kit *k, const struct pkt *p)
+keep(struct kit *k, const struct pkt *p, const uint8_t *text, uint32_t len, struct tcp_hdr h)
 {
     struct out_seg *o = &k->q[k->q_tail % KIT_QUEUE];
-    const uint8_t *f = frames_ro(&k->frames, PART_BIT(PART_TCPTX), p->addr, p->len);
-    bool ok = f != NULL && p->kind == PKT_DATA && p->proto == WIRE_PROTO_TCP &&
-              p->addr % FRAME_SIZE == FRAME_L4 && !(p->flags & PKT_MORE) && p->aux == p->len &&
-              tcp_parse(&o->h, f, p->len) == WIRE_OK;
-    if (ok) {
-        uint32_t sum = csum_pseudo(&p->src, &p->dst, WIRE_PROTO_TCP, p->len);
-        ok = csum_fold(csum_add(sum, csum_bytes(f, p->len))) == 0xffff;
-        o->p = *p;
-        o->len = p->len - o->h.header_len;
-        memcpy(o->data, f + o->h.header_len, o->len);
-        k->q_tail++;
-        if (k->q_tail - k->q_head > KIT_QUEUE)
-            k->q_head = k->q_tail - KIT_QUEUE;
+    o->h = h;
+    o->p = *p;
+    o->len = len;
+    memcpy(o->data, text, len);
+    k->q_tail++;
+    if (k->q_tail - k->q_head > KIT_QUEUE)
+        k->q_head = k->q_tail - KIT_QUEUE;
+}
+
+static void
+give_back(struct kit *k, const struct pkt *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (k->hold)
+            k->held[k->n_held++ % KIT_FRAMES] = p[i].addr;
+        else if (!tcp_tx_done(k->t, p[i].addr))
+            k->bad++;
+}
+
+/* One segment in n frames, as ip sees it; what it is cut into is what the peer gets: the header
+ * of each is the first's, with what belongs to the end of it on the last alone. */
+static bool
+cut(struct kit *k, const struct pkt *p, unsigned n)
+{
+    uint32_t total = 0, at = 0, size = 0;
+    struct tcp_hdr h;
+    for (unsigned i = 0; i < n; i++) {
+        if (frames_ro(&k->frames, PART_BIT(PART_TCPTX), p[i].addr, p[i].len) == NULL ||
+            p[i].addr % FRAME_SIZE != FRAME_L4 || p[i].kind != PKT_DATA)
+            return false;
+        total += p[i].len;
     }
-    k->bad += !ok;
-    if (k->hold)
-        k->held[k->n_held++ % KIT_FRAMES] = p->addr;
-    else if (!tcp_tx_done(k->t, p->addr))
-        k->bad++;
+    const uint8_t *f = k->frames.base + p->addr;
+    uint32_t pseudo = csum_pseudo(&p->src, &p->dst, WIRE_PROTO_TCP, total);
+    uint32_t sum = p->flags & PKT_CSUM ? 0 : csum_add(pseudo, csum_bytes(f, p->len));
+    uint16_t field;
+    memcpy(&field, f + 16, sizeof field);
+    bool fine = p->flags & PKT_CSUM ? k->cfg.segments && field == csum_fold(pseudo)
+                                    : n == 1 && csum_fold(sum) == 0xffff;
+    if (!fine || p->aux != total || (n > 1) != !!(p->flags & PKT_WHOLE) ||
+        tcp_parse(&h, f, p->len) != WIRE_OK)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t skip = i == 0 ? h.header_len : 0, len = p[i].len - skip;
+        struct tcp_hdr mine = h;
+        if ((i > 0 && i + 1 < n && len != size) || (i > 0 && len > size))
+            return false; /* the driver takes the size of all from the first */
+        size = i == 0 ? len : size;
+        mine.seq += at;
+        if (i + 1 < n)
+            mine.flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
+        keep(k, p, k->frames.base + p[i].addr + skip, len, mine);
+        at += len;
+    }
+    k->whole = max_u32(k->whole, n);
+    return true;
+}
+
+/* What the stack sent; returns the frames of the first packet. */
+static unsigned
+collect(struct kit *k, const struct pkt *p, unsigned left)
+{
+    unsigned n = 1;
+    while (n < left && (p[n - 1].flags & PKT_MORE))
+        n++;
+    k->bad += (p[n - 1].flags & PKT_MORE) || !cut(k, p, n);
+    give_back(k, p, n);
+    return n;
+}
+
+static unsigned
+step_once(struct kit *k, const struct pkt *in, unsigned n)
+{
+    struct pkt out[KIT_CAP];
+    unsigned n_out = tcp_step(k->t, in, n, out, KIT_CAP, k->now);
+    for (unsigned i = 0; i < n_out;)
+        i += collect(k, &out[i], n_out - i);
+    return n_out;
 }
 
 void
 kit_step(struct kit *k, const struct pkt *in, unsigned n)
 {
-    struct pkt out[KIT_CAP];
-    unsigned n_out = tcp_step(k->t, in, n, out, KIT_CAP, k->now);
-    for (unsigned i = 0; i < n_out; i++)
-        collect(k, &out[i]);
-    for (unsigned i = 0; n_out == KIT_CAP && i < 1000; i++) {
-        n_out = tcp_step(k->t, NULL, 0, out, KIT_CAP, k->now);
-        for (unsigned j = 0; j < n_out; j++)
-            collect(k, &out[j]);
-    }
+    unsigned n_out = step_once(k, in, n);
+    for (unsigned i = 0; n_out == KIT_CAP && i < 1000; i++)
+        n_out = step_once(k, NULL, 0);
 }
 
 void

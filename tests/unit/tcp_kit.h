@@ -55,7 +55,8 @@ struct kit {
     bool hold; /* ip keeps the frames it gets, in held */
     uint32_t held[KIT_FRAMES];
     unsigned n_held;
-    unsigned bad; /* output that was not a well-formed segment */
+    unsigned whole; /* the most frames that a segment had */
+    unsigned bad;   /* output that was not a well-formed segment */
     struct out_seg q[KIT_QUEUE];
     unsigned q_head, q_tail;
     uint32_t listener; /* the last one that kit_listen made */
@@ -71,7 +72,7 @@ struct in_seg {
     uint32_t cut; /* bytes a frame; 0: all that fits */
     int csum;     /* CSUM_* */
 };
-enum { CSUM_GOOD, CSUM_PARTIAL, CSUM_BAD };
+enum { CSUM_GOOD, CSUM_PARTIAL, CSUM_BAD, CSUM_DONE /* it is bad, and looked at below */ };
 
 /* One connection, seen from the peer. */
 struct conn {

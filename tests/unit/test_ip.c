@@ -362,12 +362,12 @@ Test(ip, forged_rx)
     struct kit *k = kit_ready();
     const uint32_t n_rx = k->f.size[PART_RX];
     const struct fdesc bad[] = {
-        {0, FRAME_SIZE + 1},      {1, FRAME_SIZE},
-        {FRAME_SIZE - 1, 2},      {n_rx, 60},
-        {UINT32_MAX, 1},          {UINT32_MAX, UINT32_MAX},
-        {0, UINT32_MAX},          {n_rx - 1, 2},
-        {k->f.off[PART_UP], 60},  {k->f.off[PART_TCPTX], 60},
-        {frames_bytes(&k->f), 0},
+        {0, FRAME_SIZE + 1, 0},      {1, FRAME_SIZE, 0},
+        {FRAME_SIZE - 1, 2, 0},      {n_rx, 60, 0},
+        {UINT32_MAX, 1, 0},          {UINT32_MAX, UINT16_MAX, 0},
+        {0, UINT16_MAX, 0},          {n_rx - 1, 2, 0},
+        {k->f.off[PART_UP], 60, 0},  {k->f.off[PART_TCPTX], 60, 0},
+        {frames_bytes(&k->f), 0, 0},
     };
     kit_input(k, bad, ARRAY_LEN(bad));
     cr_assert_eq(kit_stat(k, STAT_refused_frames), ARRAY_LEN(bad));
@@ -428,7 +428,7 @@ Test(ip, duplicated_rx)
     put_be16(f.b + 12, 0x1234);
     memcpy(k->mem, f.b, f.len);
     for (unsigned i = 0; i < BATCH_MAX; i++)
-        d[i] = (struct fdesc){0, f.len};
+        d[i] = (struct fdesc){0, (uint16_t)f.len, 0};
     cr_assert_eq(ip_input(k->ip, d, BATCH_MAX, &k->out, k->now), BATCH_MAX);
     cr_assert_eq(k->out.n_freed, 16);
     kit_free(k);

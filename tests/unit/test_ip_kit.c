@@ -186,7 +186,7 @@ kit_fill(struct kit *k, const struct frame *f)
             memset(k->mem + a, 0xa5, FRAME_SIZE);
             memcpy(k->mem + a, f->b, f->len);
             k->place[i] = IN_IP;
-            return (struct fdesc){a, f->len};
+            return (struct fdesc){a, (uint16_t)f->len, 0};
         }
     cr_assert_fail("no receive frame left");
     return (struct fdesc){0};

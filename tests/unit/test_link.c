@@ -83,7 +83,7 @@ send_one(struct end *e, unsigned ring, bool is_pkt, uint32_t addr)
     }
     struct fdesc *f = fring_reserve(&e->l.tx[ring], e->l.tx_slots[ring]);
     if (f != NULL)
-        *f = (struct fdesc){.addr = addr, .len = ~addr};
+        *f = (struct fdesc){.addr = addr, .len = (uint16_t)~addr};
     return f != NULL;
 }
 
@@ -101,7 +101,7 @@ take_one(struct end *e, unsigned ring, bool is_pkt, uint32_t *addr)
     struct fdesc f;
     if (!fring_take(&e->l.rx[ring], e->l.rx_slots[ring], &f))
         return false;
-    cr_assert_eq(f.len, ~f.addr);
+    cr_assert_eq(f.len, (uint16_t)~f.addr);
     *addr = f.addr;
     return true;
 }
