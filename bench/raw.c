@@ -68,7 +68,8 @@ queue(struct raw *r)
     struct fdesc f[BATCH_MAX];
     unsigned n = min_u32(r->p.n_free, BATCH_MAX);
     for (unsigned i = 0; i < n; i++)
-        f[i] = (struct fdesc){.addr = r->p.free[r->p.n_free - 1 - i], .len = r->frame};
+        f[i] =
+            (struct fdesc){.addr = r->p.free[r->p.n_free - 1 - i], .len = (uint16_t)r->frame};
     n = xsk_tx(r->p.xsk, f, n);
     r->p.n_free -= n;
     return n;
@@ -86,7 +87,7 @@ transmit(struct raw *r)
         (void)xsk_kick(r->p.xsk);
         rawport_reclaim(&r->p);
         if (n == 0 && r->sleep) {
-            struct pollfd p = {.fd = r->p.netif.xsk_fd, .events = POLLOUT};
+            struct pollfd p = {.fd = r->p.netif.fd, .events = POLLOUT};
             (void)poll(&p, 1, SLICE_MS);
         }
     }
@@ -111,7 +112,7 @@ receive(struct raw *r)
                 r->bytes += f[i].len;
         rawport_return(&r->p, f, n);
         if (n == 0 && r->sleep) {
-            struct pollfd p = {.fd = r->p.netif.xsk_fd, .events = POLLIN};
+            struct pollfd p = {.fd = r->p.netif.fd, .events = POLLIN};
             (void)poll(&p, 1, SLICE_MS);
         }
     } while (window_take(&w, n, tool_seconds()));

@@ -58,7 +58,7 @@ rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr
     if (p->map == NULL)
         tool_die(EXIT_OTHER, "out of memory");
     p->map->n_frames = RAWPORT_FRAMES;
-    p->xsk = xsk_open(p->netif.xsk_fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
+    p->xsk = xsk_open(p->netif.fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
     if (p->xsk == NULL)
         tool_die(EXIT_OTHER, "AF_XDP rings: %s", strerror(errno));
     for (uint32_t i = 0; i < RAWPORT_FRAMES; i++) {

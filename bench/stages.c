@@ -52,9 +52,9 @@ nothing_to_do(struct stages *s, struct chain *c)
 {
     struct pollfd p;
     if (c->n != 0) {
-        chain_sleep(c, s->port ? s->port->netif.xsk_fd : -1);
+        chain_sleep(c, s->port ? s->port->netif.fd : -1);
     } else if (s->port) {
-        p = (struct pollfd){.fd = s->port->netif.xsk_fd, .events = POLLIN};
+        p = (struct pollfd){.fd = s->port->netif.fd, .events = POLLIN};
         (void)poll(&p, 1, 100);
     }
 }

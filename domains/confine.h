@@ -17,6 +17,7 @@ enum policy_rule {
     POLICY_CONTROL,
     POLICY_BELL,
     POLICY_KICK,
+    POLICY_PACKET,
     POLICY_WINDOW,
     POLICY_SIZE,
     POLICY_SEALS,
@@ -45,7 +46,8 @@ const struct policy *policy_of(const char *domain);
 /* What the process holds: the filter knows these by value. Descriptors 0, 1 and 2 and these
  * are all, without a hole, so that any other is higher than each of them. */
 struct holdings {
-    int ctl, epoll, xsk; /* -1: has none */
+    int ctl, epoll, nic; /* -1: has none */
+    bool packet;         /* nic is an AF_PACKET socket, else AF_XDP */
     int sleep[HOLD_BELLS], ring[HOLD_BELLS];
     unsigned n_bells;
     uint64_t window, window_mask; /* an address a is in the window: (a & mask) == window */
@@ -56,7 +58,7 @@ static inline int
 holdings_last(const struct holdings *h)
 {
     int last = h->ctl > h->epoll ? h->ctl : h->epoll;
-    last = h->xsk > last ? h->xsk : last;
+    last = h->nic > last ? h->nic : last;
     for (unsigned i = 0; i < h->n_bells; i++) {
         last = h->sleep[i] > last ? h->sleep[i] : last;
         last = h->ring[i] > last ? h->ring[i] : last;

@@ -167,9 +167,10 @@ ctl_print_status(const json_t *j)
 {
     long long up = number_of(j, "uptime_s");
     const json_t *domains = json_object_get(j, "domains");
-    printf("instance %s: %s on %s, %s%s%s, %s, up %lld:%02lld:%02lld, pid %lld\n\n",
+    printf("instance %s: %s on %s (%s), %s%s%s, %s, up %lld:%02lld:%02lld, pid %lld\n\n",
            text_of(j, "instance"), text_of(j, "composition"), text_of(j, "interface"),
-           text_of(j, "address"), json_object_get(j, "gateway") != NULL ? " via " : "",
+           text_of(j, "driver"), text_of(j, "address"),
+           json_object_get(j, "gateway") != NULL ? " via " : "",
            json_object_get(j, "gateway") != NULL ? text_of(j, "gateway") : "",
            true_of(j, "ready") ? "ready" : "not ready yet", up / 3600, up / 60 % 60, up % 60,
            number_of(j, "pid"));

@@ -384,7 +384,8 @@ confine_domain(const struct domain *d)
 {
     struct holdings h = {.ctl = d->ctl_fd,
                          .epoll = d->epoll_fd,
-                         .xsk = d->xsk_fd,
+                         .nic = d->nic_fd,
+                         .packet = d->cfg.driver == DRIVER_PACKET,
                          .n_bells = d->n_peers,
                          .window = window_base(),
                          .window_mask = window_mask(),

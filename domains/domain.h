@@ -39,7 +39,7 @@ struct domain {
     void *store;
     size_t store_size;
     struct nicmap *nicmap;
-    int xsk_fd; /* -1: none */
+    int nic_fd; /* -1: none */
     int ctl_fd;
     int epoll_fd;
     struct domain_peer peer[DOMAIN_LINKS];

@@ -195,7 +195,7 @@ begin(struct domain *d, const char *argv0)
         domain_fatal("control socket: %s", strerror(errno));
     const char *slash = strrchr(argv0, '/');
     (void)prctl(PR_SET_NAME, slash != NULL ? slash + 1 : argv0);
-    *d = (struct domain){.xsk_fd = -1, .ctl_fd = DOMAIN_CTL_FD};
+    *d = (struct domain){.nic_fd = -1, .ctl_fd = DOMAIN_CTL_FD};
     d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (d->epoll_fd < 0 || domain_watch(d, d->ctl_fd, d) != 0)
         domain_fatal("epoll: %s", strerror(errno));
@@ -219,8 +219,8 @@ domain_setup(struct domain *d, int argc, char **argv)
             take_region(d, &m.region, fd[0], &seen);
         else if (m.type == CTL_LINK)
             take_link(d, &m.link, fd);
-        else if (m.type == CTL_SOCKET && d->xsk_fd < 0)
-            d->xsk_fd = fd[0];
+        else if (m.type == CTL_SOCKET && d->nic_fd < 0)
+            d->nic_fd = fd[0];
         else
             domain_fatal("message %u is out of place", m.type);
     }

@@ -23,7 +23,8 @@
 #include "sanitized.h"
 
 #define ARGS_MAX 6u
-#define BELL_READ 64u /* bell_drain's buffer */
+#define BELL_READ 64u     /* bell_drain's buffer */
+#define PACKET_PIECES 64u /* more than packet.c names in a call */
 
 struct filter {
     scmp_filter_ctx ctx;
@@ -115,8 +116,12 @@ allow(const struct filter *f, enum policy_rule how)
         bells(f);
         break;
     case POLICY_KICK:
-        if (h->xsk >= 0)
-            RULE(f, IS(0, h->xsk), IS(1, 0), IS(2, 0), IS(3, MSG_DONTWAIT), IS(4, 0), IS(5, 0));
+        if (h->nic >= 0 && !h->packet)
+            RULE(f, IS(0, h->nic), IS(1, 0), IS(2, 0), IS(3, MSG_DONTWAIT), IS(4, 0), IS(5, 0));
+        break;
+    case POLICY_PACKET:
+        if (h->nic >= 0 && h->packet)
+            RULE(f, IS(0, h->nic), AT_MOST(2, PACKET_PIECES));
         break;
     case POLICY_WINDOW:
         if (h->window_piece > 0)

@@ -149,12 +149,15 @@ static bool
 turn_nic(struct ip_domain *s, ns_t now)
 {
     struct link *l = &s->nic->link;
-    struct fdesc f[BATCH_MAX], ok[BATCH_MAX];
+    struct fdesc f[BATCH_MAX + FRAME_MAX_CHAIN], ok[BATCH_MAX + FRAME_MAX_CHAIN];
     unsigned n_ok = 0;
     unsigned n_done = fring_take_batch(&l->rx[DONE], l->rx_slots[DONE], f, BATCH_MAX);
     for (unsigned i = 0; i < n_done; i++)
         back_from_nic(s, f[i].addr);
     unsigned n = fring_take_batch(&l->rx[RX], l->rx_slots[RX], f, BATCH_MAX);
+    while (n != 0 && (f[n - 1].flags & FDESC_MORE) && n < ARRAY_LEN(f) &&
+           fring_take(&l->rx[RX], l->rx_slots[RX], &f[n]))
+        n++;
     for (unsigned i = 0; i < n; i++)
         if (ip_rx_take(s->d, s->rx_holder, &f[i]))
             ok[n_ok++] = f[i];

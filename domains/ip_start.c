@@ -15,6 +15,7 @@ ip_start(struct domain *d)
         .prefix = d->cfg.prefix,
         .gateway = d->cfg.gateway,
         .mtu = d->cfg.mtu,
+        .segments = d->cfg.driver == DRIVER_PACKET,
         .seed = d->cfg.seed,
         /* An address that was ours a moment ago needs no probe. */
         .probes = d->cfg.restart != 0 ? 0 : d->cfg.probes,

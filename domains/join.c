@@ -11,6 +11,7 @@ join_init(struct join *j, struct ip *ip, struct tcp *tcp, struct udp *udp, uint3
     j->ip = ip;
     j->tcp = tcp;
     j->udp = udp;
+    j->batch = BATCH_MAX;
     j->out = (struct ip_out){
         .nic = j->nic,
         .cap_nic = JOIN_NIC,
@@ -42,11 +43,11 @@ take_done(struct join *j)
 static bool
 transport_round(struct join *j, enum ip_up u, ns_t now)
 {
-    struct pkt out[BATCH_MAX];
+    struct pkt out[JOIN_OUT];
     struct pkt *in = j->out.up[u];
     unsigned n_in = j->out.n_up[u];
     uint32_t room = j->out.cap_nic - j->out.n_nic;
-    unsigned cap = room > BATCH_MAX ? BATCH_MAX : room / 2;
+    unsigned cap = room > j->batch ? j->batch : room / 2;
     unsigned n = u == IP_UP_TCP ? tcp_step(j->tcp, in, n_in, out, cap, now)
                                 : udp_step(j->udp, in, n_in, out, cap, now);
     for (unsigned i = 0; i < n_in; i++)

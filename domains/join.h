@@ -12,11 +12,13 @@
 #include "udp/udp.h"
 
 #define JOIN_NIC 512u /* frames to send that one turn may produce */
+#define JOIN_OUT 256u /* the most of them that a transport may in one step */
 
 struct join {
     struct ip *ip;
     struct tcp *tcp;
     struct udp *udp;
+    unsigned batch;    /* that it may here: BATCH_MAX, more where packets have several */
     struct ip_out out; /* nic and freed: the caller takes them after each turn */
     struct fdesc nic[JOIN_NIC];
     struct pkt up[IP_UPS][BATCH_MAX + FRAME_MAX_CHAIN];
@@ -29,8 +31,9 @@ void join_init(struct join *j, struct ip *ip, struct tcp *tcp, struct udp *udp, 
 /* Forget the results of the last turn. */
 void join_begin(struct join *j);
 
-/* Received frames (n <= BATCH_MAX) go up, what the transports have goes down, timers run. The
- * results are in j->out.nic and j->out.freed until join_begin. True: something was done. */
+/* Received frames (n <= BATCH_MAX + FRAME_MAX_CHAIN) go up, what the transports have goes down,
+ * timers run. The results are in j->out.nic and j->out.freed until join_begin. True: something
+ * was done. */
 bool join_turn(struct join *j, const struct fdesc *rx, unsigned n, ns_t now);
 
 /* The NIC has sent a frame. False: it is no transmit frame. */

@@ -4,7 +4,8 @@
 noinst_LTLIBRARIES += libdomain.la
 libdomain_la_SOURCES = \
 	domains/confine.c domains/confine.h domains/domain.c domains/domain.h \
-	domains/domain_setup.c domains/filter.c domains/guard.c domains/guard.h \
+	domains/domain_setup.c domains/filter.c domains/driver.c domains/driver.h domains/nicmap.h \
+	domains/packet.c domains/packet.h domains/vnet.c domains/vnet.h domains/guard.c domains/guard.h \
 	domains/sanitized.h \
 	domains/ip_start.c domains/ip_start.h domains/xsk.c domains/xsk.h domains/xsk_priv.h
 nodist_libdomain_la_SOURCES = domains/syscalls.c
@@ -46,7 +47,7 @@ endif
 
 # The supervisor's side: spawning, the interface, and the XDP program as an array.
 noinst_LTLIBRARIES += libnetif.la
-libnetif_la_SOURCES = domains/netif.c domains/netif.h domains/spawn.c domains/spawn.h
+libnetif_la_SOURCES = domains/netif.c domains/netif.h domains/netif_packet.c domains/spawn.c domains/spawn.h
 nodist_libnetif_la_SOURCES = domains/xdp_prog_object.c
 libnetif_la_CFLAGS = $(AM_CFLAGS)
 NETIF_LIBS = libnetif.la libipc.la libproto.la $(BPF_LIBS)

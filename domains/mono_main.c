@@ -3,7 +3,7 @@
  * The monolith: NIC, ip, tcp and udp in one process, confined like any domain. Same protocol
  * code, same clients, same supervisor; no ring between the components.
  */
-#include "domain.h"
+#include "driver.h"
 #include "guard.h"
 #include "ip_start.h"
 #include "join.h"
@@ -13,7 +13,8 @@
 
 struct mono {
     struct domain *d;
-    struct xsk *xsk;
+    struct driver *drv;
+    unsigned batch; /* frames to receive in a turn */
     struct join join;
     struct serve tcp, udp;
     uint8_t *rx_holder;
@@ -31,7 +32,7 @@ complete(struct mono *m)
 {
     struct fdesc f[BATCH_MAX];
     unsigned n;
-    while ((n = xsk_complete(m->xsk, f, BATCH_MAX)) != 0)
+    while ((n = m->drv->ops->complete(m->drv, f, BATCH_MAX)) != 0)
         for (unsigned i = 0; i < n; i++) {
             uint32_t k = f[i].addr / FRAME_SIZE;
             if (f[i].addr >= frames_bytes(&m->d->frames) || !m->at_nic[k]) {
@@ -55,10 +56,11 @@ give_fill(struct mono *m)
     m->join.out.n_freed = 0;
     uint32_t done = 0;
     while (done < m->n_fill) {
-        uint32_t want = min_u32(min_u32(m->n_fill - done, BATCH_MAX), xsk_fill_space(m->xsk));
+        uint32_t want =
+            min_u32(min_u32(m->n_fill - done, BATCH_MAX), m->drv->ops->fill_space(m->drv));
         if (want == 0)
             break;
-        done += xsk_fill(m->xsk, m->fill + done, want, &refused);
+        done += m->drv->ops->fill(m->drv, m->fill + done, want, &refused);
     }
     m->n_fill -= done;
     memmove(m->fill, m->fill + done, m->n_fill * sizeof *m->fill);
@@ -73,37 +75,40 @@ send_frames(struct mono *m)
         m->tx[m->n_tx++] = m->join.nic[i];
     }
     m->join.out.n_nic = 0;
-    uint32_t n = min_u32(m->n_tx, xsk_tx_space(m->xsk));
+    uint32_t n = min_u32(m->n_tx, m->drv->ops->tx_space(m->drv));
     if (n != 0) {
-        uint64_t bytes = 0;
-        n = xsk_tx(m->xsk, m->tx, n);
-        for (uint32_t i = 0; i < n; i++)
+        uint64_t bytes = 0, packets = 0;
+        n = m->drv->ops->tx(m->drv, m->tx, n);
+        for (uint32_t i = 0; i < n; i++) {
             bytes += m->tx[i].len;
-        stat_add(m->d->stats, STAT_nic_tx, n);
+            packets += !(m->tx[i].flags & FDESC_MORE);
+        }
+        stat_add(m->d->stats, STAT_nic_tx, packets);
         stat_add(m->d->stats, STAT_nic_tx_bytes, bytes);
         m->n_tx -= n;
         memmove(m->tx, m->tx + n, m->n_tx * sizeof *m->tx);
     }
-    if (xsk_tx_queued(m->xsk))
+    if (m->drv->ops->tx_queued(m->drv))
         stat_inc(m->d->stats, STAT_nic_kicks);
-    return xsk_kick(m->xsk);
+    return m->drv->ops->kick(m->drv);
 }
 
 static unsigned
 receive(struct mono *m, struct fdesc *ok)
 {
-    struct fdesc f[BATCH_MAX];
-    unsigned n = xsk_rx_peek(m->xsk, f, BATCH_MAX), n_ok = 0;
-    uint64_t bytes = 0;
+    struct fdesc f[BATCH_MAX + FRAME_MAX_CHAIN];
+    unsigned n = m->drv->ops->rx_peek(m->drv, f, m->batch), n_ok = 0;
+    uint64_t bytes = 0, packets = 0;
     for (unsigned i = 0; i < n; i++) {
         if (!ip_rx_take(m->d, m->rx_holder, &f[i]))
             continue;
         bytes += f[i].len;
+        packets += !(f[i].flags & FDESC_MORE);
         ok[n_ok++] = f[i];
     }
     if (n != 0) {
-        xsk_rx_done(m->xsk, n);
-        stat_add(m->d->stats, STAT_nic_rx, n);
+        m->drv->ops->rx_done(m->drv, n);
+        stat_add(m->d->stats, STAT_nic_rx, packets);
         stat_add(m->d->stats, STAT_nic_rx_bytes, bytes);
     }
     return n_ok;
@@ -113,7 +118,7 @@ static bool
 mono_turn(struct domain *d, ns_t now)
 {
     struct mono *m = d->self;
-    struct fdesc rx[BATCH_MAX];
+    struct fdesc rx[BATCH_MAX + FRAME_MAX_CHAIN];
     complete(m);
     bool busy = serve_requests(&m->tcp, now);
     busy |= serve_requests(&m->udp, now);
@@ -139,7 +144,7 @@ mono_deadline(struct domain *d)
     struct mono *m = d->self;
     ns_t now = domain_now();
     ns_t at = min_u64(serve_deadline(&m->tcp, now), serve_deadline(&m->udp, now));
-    at = min_u64(at, xsk_deadline(m->xsk, now));
+    at = min_u64(at, m->drv->ops->deadline(m->drv, now));
     return m->n_tx < JOIN_NIC ? min_u64(at, join_deadline(&m->join)) : at;
 }
 
@@ -149,7 +154,7 @@ mono_arm(struct domain *d)
     struct mono *m = d->self;
     bool waits = serve_arm(&m->tcp);
     waits |= serve_arm(&m->udp);
-    return waits || xsk_pending(m->xsk);
+    return waits || m->drv->ops->rx_pending(m->drv) || m->drv->ops->done_pending(m->drv);
 }
 
 static void
@@ -165,7 +170,7 @@ static void
 mono_ready(struct domain *d, void *arg)
 {
     struct mono *m = d->self;
-    if (arg == m->xsk)
+    if (arg == m->drv)
         return;
     if (!serve_client_ready(&m->tcp, d, arg))
         (void)serve_client_ready(&m->udp, d, arg);
@@ -200,6 +205,8 @@ components(struct mono *m, struct domain *d)
     m->at_nic = domain_need(n_all);
     join_init(&m->join, ip, t, u, domain_need(n_all * sizeof(uint32_t)),
               domain_need(n_all * sizeof(uint32_t)), domain_need(n_all * sizeof(uint32_t)));
+    if (d->cfg.driver == DRIVER_PACKET)
+        m->join.batch = JOIN_OUT;
     if (window_open(2 * CLIENTS_MAX) != 0)
         domain_fatal("no room for clients");
     serve_init(&m->tcp, &tcp_ops, (struct transport *)(void *)t, tcp_clients_ready(t), 0,
@@ -227,9 +234,9 @@ take_up_frames(struct mono *m, struct domain *d)
      * written to on its way out. */
     struct fdesc f[BATCH_MAX];
     ns_t until = domain_now() + 200 * NS_MS;
-    while (xsk_tx_outstanding(m->xsk) != 0 && domain_now() < until) {
-        (void)xsk_kick(m->xsk);
-        while (xsk_complete(m->xsk, f, BATCH_MAX) != 0)
+    while (m->drv->ops->tx_outstanding(m->drv) != 0 && domain_now() < until) {
+        (void)m->drv->ops->kick(m->drv);
+        while (m->drv->ops->complete(m->drv, f, BATCH_MAX) != 0)
             ;
     }
 }
@@ -248,15 +255,11 @@ main(int argc, char **argv)
     };
     domain_setup(&d, argc, argv);
     m.d = &d;
-    if (d.xsk_fd < 0 || d.nicmap == NULL)
-        domain_fatal("the AF_XDP socket or the frame map is missing");
-    d.nicmap->n_frames = d.frames.size[PART_RX] / FRAME_SIZE;
-    m.xsk = xsk_open(d.xsk_fd, d.cfg.xsk_ring, d.nicmap);
-    if (m.xsk == NULL)
-        domain_fatal("the AF_XDP rings cannot be mapped");
+    m.drv = driver_open(&d);
+    m.batch = d.cfg.driver == DRIVER_PACKET ? BATCH_MAX + FRAME_MAX_CHAIN : BATCH_MAX;
     components(&m, &d);
     take_up_frames(&m, &d);
-    if (domain_watch_edge(&d, d.xsk_fd, m.xsk) != 0)
-        domain_fatal("the AF_XDP socket cannot be watched");
+    if (domain_watch_edge(&d, d.nic_fd, m.drv) != 0)
+        domain_fatal("the socket of the interface cannot be watched");
     domain_run(&d, &ops, &m);
 }

@@ -43,8 +43,8 @@ struct bpf {
 extern const unsigned char xdp_prog_object[];
 extern const size_t xdp_prog_object_size;
 
-static int __attribute__((format(printf, 4, 5)))
-refuse(int code, char *err, size_t err_len, const char *fmt, ...)
+int
+netif_refuse(int code, char *err, size_t err_len, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -93,34 +93,42 @@ probe(struct netif *n, int sock, char *err, size_t err_len)
     struct ifreq r;
 
     if (!query(sock, SIOCGIFHWADDR, n->name, &r))
-        return refuse(EXIT_OTHER, err, err_len, "%s: %s", n->name, strerror(errno));
+        return netif_refuse(EXIT_OTHER, err, err_len, "%s: %s", n->name, strerror(errno));
     if (r.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-        return refuse(EXIT_NO_INTERFACE, err, err_len, "%s is not an Ethernet interface",
-                      n->name);
+        return netif_refuse(EXIT_NO_INTERFACE, err, err_len, "%s is not an Ethernet interface",
+                            n->name);
     memcpy(n->mac, r.ifr_hwaddr.sa_data, sizeof n->mac);
     if (!query(sock, SIOCGIFFLAGS, n->name, &r) || !(r.ifr_flags & IFF_UP))
-        return refuse(EXIT_NO_INTERFACE, err, err_len,
-                      "%s is down; bring it up with: ip link set %s up", n->name, n->name);
+        return netif_refuse(EXIT_NO_INTERFACE, err, err_len,
+                            "%s is down; bring it up with: ip link set %s up", n->name,
+                            n->name);
     if (!query(sock, SIOCGIFMTU, n->name, &r))
-        return refuse(EXIT_OTHER, err, err_len, "%s: %s", n->name, strerror(errno));
+        return netif_refuse(EXIT_OTHER, err, err_len, "%s: %s", n->name, strerror(errno));
     n->mtu = (unsigned)r.ifr_mtu;
     if (n->mtu < MTU_MIN || n->mtu > MTU_MAX)
-        return refuse(EXIT_OTHER, err, err_len,
-                      "%s has an MTU of %u, usable are %u to %u; set it with: "
-                      "ip link set %s mtu 1500",
-                      n->name, n->mtu, MTU_MIN, MTU_MAX, n->name);
+        return netif_refuse(EXIT_OTHER, err, err_len,
+                            "%s has an MTU of %u, usable are %u to %u; set it with: "
+                            "ip link set %s mtu 1500",
+                            n->name, n->mtu, MTU_MIN, MTU_MAX, n->name);
     n->is_veth = ethtool(sock, n->name, &driver) &&
                  strncmp(driver.driver, "veth", sizeof driver.driver) == 0;
     n->n_queues = 1; /* a driver that does not know the question has one */
     if (ethtool(sock, n->name, &channels))
         n->n_queues = max_u32(1, channels.rx_count + channels.combined_count);
-    if (n->n_queues > 1)
-        return refuse(EXIT_QUEUES, err, err_len,
-                      "%s has %u receive queues, and the stack would hear only one; make it "
-                      "one with: ethtool -L %s %s",
-                      n->name, n->n_queues, n->name,
-                      channels.combined_count > 0 ? "combined 1" : "rx 1");
+    n->can_combine = channels.combined_count > 0;
     return 0;
+}
+
+int
+netif_one_queue(const struct netif *n, char *err, size_t err_len)
+{
+    if (n->n_queues == 1)
+        return 0;
+    return netif_refuse(
+        EXIT_QUEUES, err, err_len,
+        "%s has %u receive queues, and the stack would hear only one; make it one with: "
+        "ethtool -L %s %s, or use --driver packet",
+        n->name, n->n_queues, n->name, n->can_combine ? "combined 1" : "rx 1");
 }
 
 int
@@ -128,18 +136,18 @@ netif_probe(struct netif *n, const char *name, char *err, size_t err_len)
 {
     char all[256];
 
-    *n = (struct netif){.xsk_fd = -1};
+    *n = (struct netif){.fd = -1};
     if (strlen(name) < sizeof n->name)
         n->index = if_nametoindex(name);
     if (n->index == 0) {
         list_interfaces(all, sizeof all);
-        return refuse(EXIT_NO_INTERFACE, err, err_len, "no interface %s; there are: %s", name,
-                      all);
+        return netif_refuse(EXIT_NO_INTERFACE, err, err_len, "no interface %s; there are: %s",
+                            name, all);
     }
     snprintf(n->name, sizeof n->name, "%s", name);
     int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (sock < 0)
-        return refuse(EXIT_OTHER, err, err_len, "socket: %s", strerror(errno));
+        return netif_refuse(EXIT_OTHER, err, err_len, "socket: %s", strerror(errno));
     int code = probe(n, sock, err, err_len);
     close(sock);
     return code;
@@ -194,28 +202,29 @@ make_socket(struct netif *n, const struct frames *f, const int part_fd[PARTS_UME
     const int buffer = SEND_BUFFER;
     const uint32_t budget = min_u32(TX_BUDGET, ring);
 
-    n->xsk_fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (n->xsk_fd < 0)
-        return refuse(errno == EPERM ? EXIT_PRIVILEGE : EXIT_OTHER, err, err_len,
-                      "AF_XDP socket: %s", strerror(errno));
-    void *umem = make_umem(n->xsk_fd, f, part_fd, bytes);
+    n->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (n->fd < 0)
+        return netif_refuse(errno == EPERM ? EXIT_PRIVILEGE : EXIT_OTHER, err, err_len,
+                            "AF_XDP socket: %s", strerror(errno));
+    void *umem = make_umem(n->fd, f, part_fd, bytes);
     if (umem == NULL)
-        return refuse(EXIT_OTHER, err, err_len, "packet memory of %zu bytes: %s", bytes,
-                      strerror(errno));
-    bool ok = set_ring(n->xsk_fd, XDP_UMEM_FILL_RING, ring) &&
-              set_ring(n->xsk_fd, XDP_UMEM_COMPLETION_RING, ring) &&
-              set_ring(n->xsk_fd, XDP_RX_RING, ring) &&
-              set_ring(n->xsk_fd, XDP_TX_RING, ring) && bind_queue(n->xsk_fd, n->index);
+        return netif_refuse(EXIT_OTHER, err, err_len, "packet memory of %zu bytes: %s", bytes,
+                            strerror(errno));
+    bool ok = set_ring(n->fd, XDP_UMEM_FILL_RING, ring) &&
+              set_ring(n->fd, XDP_UMEM_COMPLETION_RING, ring) &&
+              set_ring(n->fd, XDP_RX_RING, ring) && set_ring(n->fd, XDP_TX_RING, ring) &&
+              bind_queue(n->fd, n->index);
     int saved = errno;
     /* Both only make sending smoother; an older kernel lacks the second. */
-    (void)setsockopt(n->xsk_fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
-    (void)setsockopt(n->xsk_fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof budget);
+    (void)setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
+    (void)setsockopt(n->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof budget);
     munmap(umem, bytes); /* the supervisor maps no packet memory */
     if (!ok)
-        return refuse(saved == EBUSY ? EXIT_BUSY : EXIT_OTHER, err, err_len,
-                      saved == EBUSY ? "%s: another program has an AF_XDP socket on it (%s)"
-                                     : "%s: cannot bind an AF_XDP socket: %s",
-                      n->name, strerror(saved));
+        return netif_refuse(saved == EBUSY ? EXIT_BUSY : EXIT_OTHER, err, err_len,
+                            saved == EBUSY
+                                ? "%s: another program has an AF_XDP socket on it (%s)"
+                                : "%s: cannot bind an AF_XDP socket: %s",
+                            n->name, strerror(saved));
     return 0;
 }
 
@@ -264,7 +273,7 @@ load_program(struct netif *n, const struct ipaddr *addr)
     if (err != 0)
         return err;
     int map = bpf_object__find_map_fd_by_name(n->bpf->object, "sockets");
-    return map < 0 ? map : bpf_map_update_elem(map, &queue, &n->xsk_fd, BPF_ANY);
+    return map < 0 ? map : bpf_map_update_elem(map, &queue, &n->fd, BPF_ANY);
 }
 
 static int
@@ -286,25 +295,28 @@ netif_open(struct netif *n, const struct frames *f, const int part_fd[PARTS_UMEM
      * the load says so. */
     (void)setrlimit(RLIMIT_MEMLOCK, &no_limit);
 
+    int code = netif_one_queue(n, err, err_len);
+    if (code != 0)
+        return code;
     n->bpf = calloc(1, sizeof *n->bpf);
     if (n->bpf == NULL)
-        return refuse(EXIT_OTHER, err, err_len, "out of memory");
-    int code = make_socket(n, f, part_fd, xsk_ring_for(f, xsk_ring), err, err_len);
+        return netif_refuse(EXIT_OTHER, err, err_len, "out of memory");
+    code = make_socket(n, f, part_fd, xsk_ring_for(f, xsk_ring), err, err_len);
     if (code != 0) {
         netif_close(n);
         return code;
     }
     int e = load_program(n, addr);
     if (e != 0)
-        code = refuse(e == -EPERM ? EXIT_PRIVILEGE : EXIT_OTHER, err, err_len,
-                      "cannot load the XDP program: %s", strerror(-e));
+        code = netif_refuse(e == -EPERM ? EXIT_PRIVILEGE : EXIT_OTHER, err, err_len,
+                            "cannot load the XDP program: %s", strerror(-e));
     else if ((e = attach_program(n)) == -EBUSY || e == -EEXIST)
-        code = refuse(EXIT_BUSY, err, err_len,
-                      "%s has an XDP program already; see it with: ip link show %s", n->name,
-                      n->name);
+        code = netif_refuse(EXIT_BUSY, err, err_len,
+                            "%s has an XDP program already; see it with: ip link show %s",
+                            n->name, n->name);
     else if (e != 0)
-        code = refuse(EXIT_OTHER, err, err_len, "%s: cannot attach the XDP program: %s",
-                      n->name, strerror(-e));
+        code = netif_refuse(EXIT_OTHER, err, err_len, "%s: cannot attach the XDP program: %s",
+                            n->name, strerror(-e));
     if (code != 0) {
         netif_close(n);
         return code;
@@ -326,7 +338,7 @@ netif_close(struct netif *n)
         free(n->bpf);
         n->bpf = NULL;
     }
-    if (n->xsk_fd >= 0)
-        close(n->xsk_fd);
-    n->xsk_fd = -1;
+    if (n->fd >= 0)
+        close(n->fd);
+    n->fd = -1;
 }

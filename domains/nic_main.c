@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The nic domain: moves descriptors between the rings of an AF_XDP socket and the link to
- * ip. It does not map packet memory at all.
+ * The nic domain: moves descriptors between a driver (driver.h) and the link to ip. With AF_XDP
+ * it does not map packet memory at all; with AF_PACKET the kernel copies for it, so it does.
  *
  *   link to ip   ours:  0 rx (received)   1 done (sent)
  *                ip's:  0 tx (to send)    1 fill (empty frames)
  */
-#include <errno.h>
 #include <time.h>
 
-#include "domain.h"
-#include "xsk.h"
+#include "driver.h"
 
 #define RX 0
 #define DONE 1
 #define TX 0
 #define FILL 1
 
+#define TURN_FRAMES (4 * BATCH_MAX) /* that a turn moves, where packets have several */
+
 #define DRAIN_MAX (200 * NS_MS)
 #define GREET_EVERY NS_MS
 
 struct nic {
-    struct xsk *xsk;
+    struct driver *drv;
+    unsigned batch; /* frames that a turn moves each way */
     struct domain_peer *ip;
     ns_t now; /* of the last turn */
     bool ip_seen;
@@ -33,25 +34,26 @@ static bool
 turn_up(struct domain *d, struct nic *n)
 {
     struct link *l = &n->ip->link;
-    struct fdesc f[BATCH_MAX];
-    uint64_t bytes = 0;
+    struct fdesc f[TURN_FRAMES];
+    uint64_t bytes = 0, packets = 0;
 
     unsigned sent =
-        xsk_complete(n->xsk, f, min_u32(ring_space(&l->tx[DONE], BATCH_MAX), BATCH_MAX));
+        n->drv->ops->complete(n->drv, f, min_u32(ring_space(&l->tx[DONE], n->batch), n->batch));
     for (unsigned i = 0; i < sent; i++)
         *fring_reserve(&l->tx[DONE], l->tx_slots[DONE]) = f[i];
 
     unsigned got =
-        xsk_rx_peek(n->xsk, f, min_u32(ring_space(&l->tx[RX], BATCH_MAX), BATCH_MAX));
+        n->drv->ops->rx_peek(n->drv, f, min_u32(ring_space(&l->tx[RX], n->batch), n->batch));
     for (unsigned i = 0; i < got; i++) {
         *fring_reserve(&l->tx[RX], l->tx_slots[RX]) = f[i];
         bytes += f[i].len;
+        packets += !(f[i].flags & FDESC_MORE);
     }
     if (link_submit(l))
         stat_inc(d->stats, STAT_bells_rung);
     if (got > 0) {
-        xsk_rx_done(n->xsk, got);
-        stat_add(d->stats, STAT_nic_rx, got);
+        n->drv->ops->rx_done(n->drv, got);
+        stat_add(d->stats, STAT_nic_rx, packets);
         stat_add(d->stats, STAT_nic_rx_bytes, bytes);
     }
     return sent + got > 0;
@@ -63,19 +65,20 @@ static unsigned
 take_tx(struct domain *d, struct nic *n)
 {
     struct link *l = &n->ip->link;
-    struct fdesc f[BATCH_MAX];
-    uint64_t bytes = 0;
+    struct fdesc f[TURN_FRAMES];
+    uint64_t bytes = 0, packets = 0;
     unsigned ok = 0;
 
-    unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f, BATCH_MAX);
+    unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f, n->batch);
     for (unsigned i = 0; i < got; i++) {
-        if (!xsk_tx_ok(&d->frames, &f[i]))
+        if (!driver_tx_ok(&d->frames, &f[i]))
             continue;
         bytes += f[i].len;
+        packets += !(f[i].flags & FDESC_MORE);
         f[ok++] = f[i];
     }
-    unsigned sent = xsk_tx(n->xsk, f, ok);
-    stat_add(d->stats, STAT_nic_tx, sent);
+    unsigned sent = n->drv->ops->tx(n->drv, f, ok);
+    stat_add(d->stats, STAT_nic_tx, packets);
     stat_add(d->stats, STAT_nic_tx_bytes, bytes);
     stat_add(d->stats, STAT_nic_bad_desc, got - sent);
     return got;
@@ -87,14 +90,14 @@ static unsigned
 take_fill(struct domain *d, struct nic *n)
 {
     struct link *l = &n->ip->link;
-    struct fdesc f[BATCH_MAX];
+    struct fdesc f[TURN_FRAMES];
     unsigned refused = 0;
 
     if (ring_avail(&l->rx[FILL], 1) == 0)
         return 0;
     unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f,
-                                    min_u32(xsk_fill_space(n->xsk), BATCH_MAX));
-    unsigned fitted = xsk_fill(n->xsk, f, got, &refused);
+                                    min_u32(n->drv->ops->fill_space(n->drv), n->batch));
+    unsigned fitted = n->drv->ops->fill(n->drv, f, got, &refused);
     stat_add(d->stats, STAT_refused_frames, refused + (got - fitted));
     return got;
 }
@@ -102,9 +105,9 @@ take_fill(struct domain *d, struct nic *n)
 static bool
 kick(struct domain *d, struct nic *n)
 {
-    if (xsk_tx_queued(n->xsk))
+    if (n->drv->ops->tx_queued(n->drv))
         stat_inc(d->stats, STAT_nic_kicks);
-    return xsk_kick(n->xsk);
+    return n->drv->ops->kick(n->drv);
 }
 
 /* Without ip: received frames stay in the kernel's ring; what was sent is nobody's. */
@@ -112,9 +115,9 @@ static void
 turn_down(struct domain *d, struct nic *n, ns_t now)
 {
     struct fdesc f[BATCH_MAX];
-    while (xsk_complete(n->xsk, f, BATCH_MAX) > 0)
+    while (n->drv->ops->complete(n->drv, f, BATCH_MAX) > 0)
         ;
-    if (n->ack_by != 0 && (xsk_tx_outstanding(n->xsk) == 0 || now >= n->ack_by)) {
+    if (n->ack_by != 0 && (n->drv->ops->tx_outstanding(n->drv) == 0 || now >= n->ack_by)) {
         n->ack_by = 0;
         domain_ack_down(d, n->ip);
     }
@@ -154,7 +157,7 @@ static ns_t
 nic_deadline(struct domain *d)
 {
     struct nic *n = d->self;
-    ns_t again = xsk_deadline(n->xsk, n->now);
+    ns_t again = n->drv->ops->deadline(n->drv, n->now);
     if (n->ip->link.up && !n->ip_seen)
         again = min_u64(again, n->now + GREET_EVERY);
     return n->ack_by != 0 ? min_u64(again, n->ack_by) : again;
@@ -169,8 +172,8 @@ nic_arm(struct domain *d)
     struct link *l = &n->ip->link;
     if (!l->up || !n->ip_seen)
         return false;
-    return (xsk_rx_pending(n->xsk) && ring_space(&l->tx[RX], 1) > 0) ||
-           (xsk_done_pending(n->xsk) && ring_space(&l->tx[DONE], 1) > 0);
+    return (n->drv->ops->rx_pending(n->drv) && ring_space(&l->tx[RX], 1) > 0) ||
+           (n->drv->ops->done_pending(n->drv) && ring_space(&l->tx[DONE], 1) > 0);
 }
 
 /* ip's successor takes every transmit frame for free once this is acknowledged. */
@@ -180,6 +183,7 @@ nic_peer_down(struct domain *d, struct domain_peer *p, ns_t now)
     struct nic *n = d->self;
     (void)p;
     n->ack_by = now + DRAIN_MAX;
+    n->drv->ops->tx_cut(n->drv);
     turn_down(d, n, now);
     return false; /* turn_down tells when */
 }
@@ -197,13 +201,13 @@ nic_peer_up(struct domain *d, struct domain_peer *p, ns_t now)
 /* What a predecessor left in the transmit ring goes out first, so that from READY on the
  * kernel reads no frame that ip did not give to this nic. The completions wait for ip. */
 static void
-send_leftovers(struct xsk *x)
+send_leftovers(struct driver *x)
 {
     const struct timespec pause = {.tv_nsec = 100000};
     ns_t end = domain_now() + DRAIN_MAX;
 
-    while (xsk_tx_unsent(x) > 0 && domain_now() < end)
-        if (!xsk_kick(x))
+    while (x->ops->tx_unsent(x) > 0 && domain_now() < end)
+        if (!x->ops->kick(x))
             nanosleep(&pause, NULL);
 }
 
@@ -222,16 +226,13 @@ main(int argc, char **argv)
 
     domain_setup(&d, argc, argv);
     n.ip = domain_peer_of(&d, DOM_IP);
-    if (n.ip == NULL || n.ip->kind != LINK_NIC || n.ip->side != LINK_A || d.nicmap == NULL ||
-        d.xsk_fd < 0)
-        domain_fatal("nic needs a socket, a nicmap and ip");
-    d.nicmap->n_frames = d.cfg.n_frames[PART_RX];
-    n.xsk = xsk_open(d.xsk_fd, d.cfg.xsk_ring, d.nicmap);
-    if (n.xsk == NULL)
-        domain_fatal("AF_XDP rings: %s", strerror(errno));
-    send_leftovers(n.xsk);
+    if (n.ip == NULL || n.ip->kind != LINK_NIC || n.ip->side != LINK_A)
+        domain_fatal("nic needs a link to ip");
+    n.drv = driver_open(&d);
+    n.batch = d.cfg.driver == DRIVER_PACKET ? TURN_FRAMES : BATCH_MAX;
+    send_leftovers(n.drv);
     /* By edge: while ip is away, frames stay in the ring and must not keep us awake. */
-    if (domain_watch_edge(&d, d.xsk_fd, NULL) != 0)
+    if (domain_watch_edge(&d, d.nic_fd, NULL) != 0)
         domain_fatal("cannot watch the socket");
     domain_run(&d, &ops, &n);
 }

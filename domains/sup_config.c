@@ -63,8 +63,9 @@ static const struct number {
 #undef CPU
 };
 
-static const char *const strings[] = {"interface", "address",  "gateway",  "composition",
-                                      "checksum",  "instance", "accounts", "syn_cookies"};
+static const char *const strings[] = {"interface",   "address",     "gateway",
+                                      "composition", "checksum",    "instance",
+                                      "accounts",    "syn_cookies", "driver"};
 
 void
 sup_conf_init(struct sup_conf *c)
@@ -184,6 +185,7 @@ sup_conf_file(struct sup_conf *c, const char *path, char *err, size_t err_len)
                         OPT_STR("instance"),
                         OPT_STR("accounts"),
                         OPT_STR("syn_cookies"),
+                        OPT_STR("driver"),
                         OPT_INT("xsk_ring"),
                         OPT_INT("tcp_sessions"),
                         OPT_INT("udp_sessions"),
@@ -231,6 +233,12 @@ sup_conf_check(const struct sup_conf *c, char *err, size_t err_len)
     }
     if (ipaddr_is_none(&c->addr)) {
         snprintf(err, err_len, "which address? Give --address A/P, such as 10.0.0.1/24");
+        return EXIT_USAGE;
+    }
+    if (c->driver == DRIVER_PACKET && c->checksum_strict) {
+        snprintf(err, err_len,
+                 "checksum strict does not go with the packet driver: what it receives in one "
+                 "piece has no checksum that could be looked at");
         return EXIT_USAGE;
     }
     if (ipaddr_is_none(&c->gateway))

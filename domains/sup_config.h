@@ -27,6 +27,7 @@ struct sup_conf {
     uint32_t prefix;
     struct ipaddr gateway; /* none: only the connected network */
     enum composition composition;
+    uint32_t driver; /* enum nic_driver */
     bool checksum_strict;
     bool verbose;
     char instance[32];
@@ -47,9 +48,9 @@ struct sup_conf {
 /* The defaults. */
 void sup_conf_init(struct sup_conf *c);
 
-/* Set one of the string keys (interface, address, gateway, composition, checksum, instance,
- * accounts, syn_cookies, congestion) as the command line and the file both spell it. Returns
- * NULL, or what is wrong with the value (static text). */
+/* Set one of the string keys (interface, address, gateway, composition, driver, checksum,
+ * instance, accounts, syn_cookies, congestion) as the command line and the file both spell it.
+ * Returns NULL, or what is wrong with the value (static text). */
 must_check const char *sup_conf_set(struct sup_conf *c, const char *key, const char *value);
 
 /* Read a configuration file over *c. Returns 0, or EXIT_CONFIG with "FILE:LINE: what" in err;

@@ -59,6 +59,8 @@ sup_host_check(struct sup *s, char *err, size_t err_len)
         return EXIT_PRIVILEGE;
     }
     int rc = netif_probe(&s->nif, s->conf.interface, err, err_len);
+    if (rc == 0 && s->conf.driver == DRIVER_XDP)
+        rc = netif_one_queue(&s->nif, err, err_len);
     return rc != 0 ? rc : kernel_has_address(&s->conf, err, err_len);
 }
 

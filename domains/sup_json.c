@@ -34,7 +34,7 @@ granted(const struct sup_dom *d, const char *name, bool *writable)
 {
     const struct sup *s = d->sup;
     for (unsigned i = 0; i < topo_n_grants; i++)
-        if (topo_grants[i].dom == d->id &&
+        if (topo_grants[i].dom == d->id && topo_granted(&topo_grants[i], s->conf.driver) &&
             strcmp(name, topo_region_name[topo_grants[i].region]) == 0) {
             *writable = topo_grants[i].writable;
             return true;
@@ -204,10 +204,11 @@ sup_json_status(struct sup *s)
             json_array_append_new(domains, json_domain(&s->dom[d]));
     json_t *addr = json_addr(&s->conf.addr);
     json_t *j = json_pack(
-        "{s:b, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:b, s:f, s:o, s:o, s:o}", "ok", 1,
-        "version", PACKAGE_VERSION, "instance", s->conf.instance, "pid", (int)getpid(),
+        "{s:b, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:i, s:s, s:b, s:f, s:o, s:o, s:o}",
+        "ok", 1, "version", PACKAGE_VERSION, "instance", s->conf.instance, "pid", (int)getpid(),
         "composition", s->conf.composition == COMP_FACTORED ? "factored" : "monolithic",
-        "interface", s->conf.interface, "mac",
+        "driver", s->conf.driver == DRIVER_PACKET ? "packet" : "xdp", "interface",
+        s->conf.interface, "mac",
         json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]),
         "address", json_sprintf("%s/%u", json_string_value(addr), s->conf.prefix), "mtu",
         (int)s->nif.mtu, "checksum", s->conf.checksum_strict ? "strict" : "auto", "ready",

@@ -173,8 +173,10 @@ open_netif(struct sup *s, char *err, size_t err_len)
     for (unsigned attempt = 0; attempt < BUSY_ATTEMPTS && rc == EXIT_BUSY; attempt++) {
         if (attempt > 0)
             nanosleep(&wait, NULL);
-        rc = netif_open(&s->nif, &s->frames, part_fd, s->conf.xsk_ring, &s->conf.addr, err,
-                        err_len);
+        rc = s->conf.driver == DRIVER_PACKET
+                 ? netif_open_packet(&s->nif, &s->conf.addr, err, err_len)
+                 : netif_open(&s->nif, &s->frames, part_fd, s->conf.xsk_ring, &s->conf.addr,
+                              err, err_len);
     }
     s->nif_open = rc == 0;
     return rc;
@@ -264,7 +266,7 @@ static void
 init(struct sup *s)
 {
     s->lock_fd = -1;
-    s->nif.xsk_fd = -1;
+    s->nif.fd = -1;
     s->watch_fd = -1;
     s->log_left = LOG_PER_SECOND;
     s->started = s->watch_at = sup_now();

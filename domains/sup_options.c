@@ -11,17 +11,12 @@
 #include "base/exit_codes.h"
 
 static const struct option options[] = {
-    {"interface", required_argument, NULL, 'i'},
-    {"address", required_argument, NULL, 'a'},
-    {"gateway", required_argument, NULL, 'g'},
-    {"composition", required_argument, NULL, 'm'},
-    {"checksum", required_argument, NULL, 's'},
-    {"instance", required_argument, NULL, 'n'},
-    {"config", required_argument, NULL, 'c'},
-    {"verbose", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
+    {"interface", required_argument, NULL, 'i'}, {"address", required_argument, NULL, 'a'},
+    {"gateway", required_argument, NULL, 'g'},   {"composition", required_argument, NULL, 'm'},
+    {"checksum", required_argument, NULL, 's'},  {"instance", required_argument, NULL, 'n'},
+    {"driver", required_argument, NULL, 'd'},    {"config", required_argument, NULL, 'c'},
+    {"verbose", no_argument, NULL, 'v'},         {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
@@ -32,6 +27,8 @@ static const char usage[] =
     "  -g, --gateway G         where everything else is reached\n"
     "  -m, --composition WHAT  factored: a process for nic, ip, tcp and udp each (default);\n"
     "                          monolithic: one process\n"
+    "  -d, --driver WHICH      xdp: AF_XDP (default); packet: AF_PACKET with segments of\n"
+    "                          64 KiB\n"
     "  -s, --checksum HOW      auto: on veth, also accept checksums left to hardware "
     "(default);\n"
     "                          strict: never\n"
@@ -58,7 +55,7 @@ scan_options(struct sup_conf *c, int argc, char **argv, bool apply, const char *
     int opt;
     optind = 0;
     opterr = !apply; /* complain once */
-    while ((opt = getopt_long(argc, argv, "i:a:g:m:s:n:c:vhV", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "i:a:g:m:d:s:n:c:vhV", options, NULL)) != -1) {
         if (opt == 'h') {
             fputs(usage, stdout);
             exit(EXIT_OK);

@@ -198,6 +198,7 @@ fill_config(const struct sup_dom *d, struct ctl_config *c)
         .addr = s->conf.addr,
         .gateway = s->conf.gateway,
         .mtu = (uint16_t)min_u32(s->nif.mtu, UINT16_MAX),
+        .driver = s->conf.driver,
         .csum_partial_ok = !s->conf.checksum_strict && s->nif.is_veth,
         .tcp_sessions = s->conf.tcp_sessions,
         .udp_sessions = s->conf.udp_sessions,
@@ -229,7 +230,7 @@ tell_regions(struct sup_dom *d)
 {
     for (unsigned i = 0; i < topo_n_grants; i++) {
         const struct topo_grant *g = &topo_grants[i];
-        if (g->dom != d->id)
+        if (g->dom != d->id || !topo_granted(g, d->sup->conf.driver))
             continue;
         const struct region *r = &d->sup->region[g->region];
         struct ctl_msg m = {
@@ -282,7 +283,7 @@ sup_topology_tell(struct sup_dom *d)
         e = tell_links(d);
     if (e == 0 && (TOPO_XSK & TOPO_BIT(d->id))) {
         m = (struct ctl_msg){.type = CTL_SOCKET};
-        e = ctl_send(d->ctl, &m, &d->sup->nif.xsk_fd);
+        e = ctl_send(d->ctl, &m, &d->sup->nif.fd);
     }
     if (e == 0) {
         m = (struct ctl_msg){.type = CTL_START};

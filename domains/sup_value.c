@@ -99,6 +99,12 @@ sup_conf_set(struct sup_conf *c, const char *key, const char *value)
         c->composition = one ? COMP_MONOLITHIC : COMP_FACTORED;
         return NULL;
     }
+    if (strcmp(key, "driver") == 0) {
+        if (set_choice(value, "xdp", "packet", &one) != NULL)
+            return "must be xdp or packet";
+        c->driver = one ? DRIVER_PACKET : DRIVER_XDP;
+        return NULL;
+    }
     if (strcmp(key, "checksum") == 0) {
         if (set_choice(value, "auto", "strict", &one) != NULL)
             return "must be auto or strict";

@@ -47,8 +47,8 @@ bells(const struct sup *s, unsigned dom, int *fd)
             if (dom == DOM_COUNT || topo_links[i].side[side] == dom)
                 fd[n++] = s->link[i].bell[side][0];
         }
-    if (nic && (dom == DOM_COUNT || dom == DOM_NIC || dom == DOM_MONO) && s->nif.xsk_fd >= 0)
-        fd[n++] = s->nif.xsk_fd;
+    if (nic && (dom == DOM_COUNT || dom == DOM_NIC || dom == DOM_MONO) && s->nif.fd >= 0)
+        fd[n++] = s->nif.fd;
     return n;
 }
 

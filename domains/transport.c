@@ -11,10 +11,13 @@
 #define DONE 1 /* from ip: transmit frames that are free again */
 #define DOWN 0 /* to ip */
 
+#define STEP_OUT (4 * BATCH_MAX) /* descriptors of a step, where packets have several */
+
 struct transport_domain {
     const struct transport_kind *kind;
     struct transport *tr;
     struct domain_peer *ip;
+    unsigned batch; /* descriptors that a step may produce */
     struct serve serve;
 };
 
@@ -44,13 +47,13 @@ transport_turn(struct domain *d, ns_t now)
 {
     struct transport_domain *t = d->self;
     struct link *l = &t->ip->link;
-    struct pkt in[BATCH_MAX + FRAME_MAX_CHAIN], out[BATCH_MAX];
+    struct pkt in[BATCH_MAX + FRAME_MAX_CHAIN], out[STEP_OUT];
     unsigned n = 0, cap = 0;
     bool busy = serve_requests(&t->serve, now);
     if (l->up) {
         busy |= take_done(t, l);
         n = take_up(l, in);
-        cap = min_u32(BATCH_MAX, ring_space(&l->tx[DOWN], BATCH_MAX));
+        cap = min_u32(t->batch, ring_space(&l->tx[DOWN], t->batch));
     }
     unsigned sent = t->kind->step(t->tr, in, n, out, cap, now);
     if (l->up) {
@@ -124,6 +127,7 @@ transport_run(struct domain *d, const struct transport_kind *k, struct transport
     };
     t.kind = k;
     t.tr = tr;
+    t.batch = d->cfg.driver == DRIVER_PACKET ? STEP_OUT : BATCH_MAX;
     t.ip = domain_peer_of(d, DOM_IP);
     if (t.ip == NULL)
         domain_fatal("no link to ip was handed over");
@@ -150,6 +154,7 @@ transport_tcp_config(const struct ctl_config *c, struct tcp_config *t)
         .rcvbuf = c->rcvbuf,
         .buffer_max = c->buffer_max,
         .csum_partial_ok = c->csum_partial_ok != 0,
+        .segments = c->driver == DRIVER_PACKET,
         .congestion = (uint8_t)c->congestion,
     };
     memcpy(t->key, c->key, sizeof t->key);
@@ -163,6 +168,7 @@ transport_udp_config(const struct ctl_config *c, struct udp_config *u)
         .sndbuf = c->sndbuf,
         .rcvbuf = c->rcvbuf,
         .csum_partial_ok = c->csum_partial_ok != 0,
+        .csum_trusted = c->driver == DRIVER_PACKET,
     };
     memcpy(u->key, c->key, sizeof u->key);
 }

@@ -8,32 +8,10 @@
 #ifndef DOMAINS_XSK_H
 #define DOMAINS_XSK_H
 
-#include <stdatomic.h>
-
-#include "base/frame.h"
-#include "base/pkt.h"
-
-/* Which receive frames the kernel holds (in the fill ring, in the receive ring, or between):
- * a region that the nic writes and ip reads. Exact across a crash at any instruction, by the
- * journal: a step writes what it is about to do, does it, and clears the entry; whoever
- * comes next finishes the step (xsk.c says why that is exact). It stands still while the link
- * between nic and ip is down. */
-struct nicmap {
-    _Atomic uint32_t op;    /* the journal: enum nicmap_op, NICMAP_IDLE: nothing under way */
-    _Atomic uint32_t index; /* kernel ring index before the step */
-    _Atomic uint32_t n;     /* descriptors in the step */
-    uint32_t n_frames;
-    _Alignas(CACHE_LINE) _Atomic uint8_t held[]; /* one per receive frame: 1, held */
-};
-enum nicmap_op { NICMAP_IDLE, NICMAP_RX, NICMAP_FILL };
+#include "driver.h"
+#include "nicmap.h"
 
 struct xsk;
-
-static inline size_t
-nicmap_bytes(uint32_t n_rx_frames)
-{
-    return sizeof(struct nicmap) + n_rx_frames;
-}
 
 /* The size of the rings: room for every frame that could be in one, as on the links, so that
  * nothing ever has to wait for room; at least `configured`. */
@@ -63,7 +41,7 @@ void xsk_rx_done(struct xsk *x, unsigned n);
 must_check unsigned xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n,
                              unsigned *refused);
 unsigned xsk_fill_space(struct xsk *x);
-/* Frames to send, each of which xsk_tx_ok accepts; returns how many fitted. */
+/* Frames to send, each of which driver_tx_ok accepts; returns how many fitted. */
 must_check unsigned xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n);
 unsigned xsk_tx_space(struct xsk *x);
 /* Frames that were sent. */
@@ -85,14 +63,6 @@ bool xsk_pending(const struct xsk *x);
  * outstanding, at growing intervals (0.1 to 64 ms) without progress; NS_NEVER: none is. */
 ns_t xsk_deadline(struct xsk *x, ns_t now);
 
-/* Would the kernel complete this frame? One that it refuses is never seen again. It has
- * to lie inside one frame of a transmit part. f may come from a hostile peer. */
-static inline bool
-xsk_tx_ok(const struct frames *all, const struct fdesc *f)
-{
-    enum frame_part p = frames_part(all, f->addr);
-    return p != PART_RX && p < PARTS_UMEM && f->len != 0 &&
-           f->len <= FRAME_SIZE - f->addr % FRAME_SIZE;
-}
+extern const struct driver_ops xsk_driver;
 
 #endif

@@ -19,6 +19,7 @@ struct xsk_ring {
 };
 
 struct xsk {
+    struct driver driver;
     struct xsk_ring rx, tx, fill, done;
     uint32_t size; /* descriptors of each ring, power of two */
     uint32_t n_rx; /* receive frames */

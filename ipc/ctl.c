@@ -76,7 +76,7 @@ check_config(const struct ctl_config *c)
     uint64_t frames = 0;
     for (unsigned p = 0; p < PART_COUNT; p++)
         frames += c->n_frames[p];
-    return c->domain < DOM_COUNT && frames <= UINT32_MAX / FRAME_SIZE &&
+    return c->domain < DOM_COUNT && c->driver < DRIVERS && frames <= UINT32_MAX / FRAME_SIZE &&
            power_of_two_or_none(c->xsk_ring) && c->prefix <= 128 && c->cpu >= -1 &&
            text_ends(c->instance, sizeof c->instance);
 }

@@ -45,7 +45,7 @@ enum ctl_type {
     CTL_REGION,     /* region; 1 descriptor */
     CTL_LINK,       /* link; 4 descriptors: own half, peer half, bell to sleep on (read
                      * end), bell to ring (write end) */
-    CTL_SOCKET,     /* 1 descriptor: the AF_XDP socket (nic, mono) */
+    CTL_SOCKET,     /* 1 descriptor: the interface's socket (nic, mono) */
     CTL_START,      /* that is all: confine yourself, then CTL_READY */
     /* supervisor -> domain, running */
     CTL_PEER_UP,     /* peer: both halves are clear, take the link up */
@@ -95,6 +95,9 @@ enum ctl_denied {
     DENIED_ENDS
 };
 
+/* How frames get from the kernel to packet memory and back. */
+enum nic_driver { DRIVER_XDP, DRIVER_PACKET, DRIVERS };
+
 /* Everything a domain is told about itself; the same for all, each uses its part. */
 struct ctl_config {
     uint32_t domain;  /* enum domain_id */
@@ -106,6 +109,7 @@ struct ctl_config {
     struct ipaddr gateway;
     uint8_t mac[6];
     uint16_t mtu;
+    uint32_t driver; /* enum nic_driver */
     uint32_t csum_partial_ok;
     uint32_t tcp_sessions, udp_sessions;
     uint32_t half_open, orphans;

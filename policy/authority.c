@@ -25,7 +25,10 @@ right_to(unsigned dom, unsigned region)
 {
     for (unsigned i = 0; i < topo_n_grants; i++)
         if (topo_grants[i].dom == dom && topo_grants[i].region == region)
-            return topo_grants[i].writable ? "**rw**" : "r";
+            return topo_grants[i].driver == TOPO_PACKET_ONLY
+                       ? topo_grants[i].writable ? "**rw** (packet)" : "r (packet)"
+                   : topo_grants[i].writable ? "**rw**"
+                                             : "r";
     return "";
 }
 
@@ -57,7 +60,7 @@ print_regions(void)
     const char *cell[DOM_COUNT];
     puts("## Memory\n\n"
          "What a domain may map: **rw** to write, r to read, nothing: it holds no "
-         "descriptor.\n");
+         "descriptor. (packet): only with `--driver packet`.\n");
     print_head("region");
     for (unsigned r = 0; r < TOPO_REGIONS; r++) {
         for (unsigned d = 0; d < DOM_COUNT; d++)
@@ -83,7 +86,7 @@ print_regions(void)
         {"a stream arena, domain half", TOPO_STREAMS, "**rw**"},
         {"a datagram arena, client half", TOPO_DATAGRAMS, "r"},
         {"a datagram arena, domain half", TOPO_DATAGRAMS, "**rw**"},
-        {"the AF_XDP socket", TOPO_XSK, "**rw**"},
+        {"the interface's AF_XDP or AF_PACKET socket", TOPO_XSK, "**rw**"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
         for (unsigned d = 0; d < DOM_COUNT; d++)

@@ -21,15 +21,22 @@ const char *const topo_region_name[TOPO_REGIONS] = {
     [TOPO_FRAMES + PART_UP] = "up",
 };
 
-#define RO false
-#define RW true
+#define RO false, TOPO_ANY_DRIVER
+#define RW true, TOPO_ANY_DRIVER
+#define PACKET_RO false, TOPO_PACKET_ONLY
+#define PACKET_RW true, TOPO_PACKET_ONLY
 #define FRAMES(part) TOPO_FRAMES + (part), REGION_FRAMES + (part)
 
 /* clang-format off */
 const struct topo_grant topo_grants[] = {
-    /* The NIC driver moves descriptors: no packet memory at all. */
+    /* With AF_XDP the NIC driver moves descriptors: no packet memory at all. With AF_PACKET the
+     * kernel copies to and from what the driver has mapped. */
     {DOM_NIC,  TOPO_STATS_NIC,  REGION_STATS,  RW},
     {DOM_NIC,  TOPO_NICMAP,     REGION_NICMAP, RW},
+    {DOM_NIC,  FRAMES(PART_RX),    PACKET_RW},
+    {DOM_NIC,  FRAMES(PART_IPTX),  PACKET_RO},
+    {DOM_NIC,  FRAMES(PART_TCPTX), PACKET_RO},
+    {DOM_NIC,  FRAMES(PART_UDPTX), PACKET_RO},
 
     /* ip writes the headers in front of what tcp and udp built. */
     {DOM_IP,   TOPO_STATS_IP,   REGION_STATS,  RW},

@@ -37,15 +37,23 @@ extern const char *const topo_region_name[TOPO_REGIONS];
     (TOPO_BIT(DOM_NIC) | TOPO_BIT(DOM_IP) | TOPO_BIT(DOM_TCP) | TOPO_BIT(DOM_UDP))
 #define TOPO_MONOLITHIC TOPO_BIT(DOM_MONO)
 
-/* Domain `dom` may map `region`; it learns of it as `role`. */
+/* Domain `dom` may map `region`; it learns of it as `role`. `driver`: only with that one. */
+enum topo_driver { TOPO_ANY_DRIVER, TOPO_PACKET_ONLY };
 struct topo_grant {
     enum domain_id dom;
     enum topo_region region;
     enum region_role role;
     bool writable;
+    enum topo_driver driver;
 };
 extern const struct topo_grant topo_grants[];
 extern const unsigned topo_n_grants;
+
+static inline bool
+topo_granted(const struct topo_grant *g, uint32_t driver)
+{
+    return g->driver == TOPO_ANY_DRIVER || driver == DRIVER_PACKET;
+}
 
 /* Two neighbours. Each writes its own half and reads the other's. */
 struct topo_link {
@@ -55,7 +63,7 @@ struct topo_link {
 #define TOPO_LINKS 3u
 extern const struct topo_link topo_links[TOPO_LINKS];
 
-/* Holds the AF_XDP socket. */
+/* Holds the socket of the interface. */
 #define TOPO_XSK (TOPO_BIT(DOM_NIC) | TOPO_BIT(DOM_MONO))
 /* Serves stream clients, datagram clients. */
 #define TOPO_STREAMS (TOPO_BIT(DOM_TCP) | TOPO_BIT(DOM_MONO))

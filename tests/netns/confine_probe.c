@@ -84,7 +84,7 @@ hold(struct domain *d)
         if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) != 0)
             domain_fatal("socket");
         close(pair[1]);
-        d->xsk_fd = pair[0];
+        d->nic_fd = pair[0];
     }
     if (TOPO_BIT(d->cfg.domain) & (TOPO_STREAMS | TOPO_DATAGRAMS))
         if (window_open(4) != 0)
@@ -92,7 +92,7 @@ hold(struct domain *d)
     held.bell_in = d->peer[0].fd_sleep;
     held.bell_out = d->peer[0].fd_ring;
     held.epoll = d->epoll_fd;
-    held.xsk = d->xsk_fd;
+    held.xsk = d->nic_fd;
     held.window = window_base();
     held.client = max_u32((uint32_t)held.bell_out, (uint32_t)max_u32(0, held.xsk + 1)) + 1;
 }
@@ -107,6 +107,11 @@ be_domain(const char *name, const char *what)
     static struct attempt call;
     const struct attempt *a = attempts;
 
+    d = (struct domain){.stats = &stats, .ctl_fd = DOMAIN_CTL_FD, .nic_fd = -1};
+    if (*what == '+') { /* with the packet driver */
+        d.cfg.driver = DRIVER_PACKET;
+        what++;
+    }
     if (*what == '=') {
         call.nr = strtol(what + 1, NULL, 10);
         a = &call;
@@ -114,7 +119,6 @@ be_domain(const char *name, const char *what)
         while (strcmp(a->name, what) != 0)
             a++;
     }
-    d = (struct domain){.stats = &stats, .ctl_fd = DOMAIN_CTL_FD, .xsk_fd = -1};
     while (strcmp(domain_name(d.cfg.domain), name) != 0)
         d.cfg.domain++;
     hold(&d);
@@ -189,25 +193,27 @@ known(const char *domain, const char *what)
     for (unsigned i = 0; i < DOM_COUNT; i++)
         a |= strcmp(domain_name(i), domain) == 0;
     for (unsigned i = 0; i < n_attempts; i++)
-        b |= strcmp(attempts[i].name, what) == 0;
+        b |= strcmp(attempts[i].name, what + (*what == '+')) == 0;
     return a && b;
 }
 
 int
 main(int argc, char **argv)
 {
-    static const char *const outcome[] = {"refused",     "faults",  "allowed",
-                                          "for-clients", "for-nic", "speaks"};
+    static const char *const outcome[] = {"refused", "faults",     "allowed", "for-clients",
+                                          "for-nic", "for-packet", "speaks"};
     if (strncmp(argv[0], "bulkhead-", 9) == 0 && argc == 2)
         be_domain(argv[0] + 9, argv[1]);
     for (unsigned i = 0; argc == 1 && i < n_attempts; i++)
         printf("%s %s\n", attempts[i].name, outcome[attempts[i].must]);
     if (argc == 1)
         return 0;
-    if (argc == 3 && strcmp(argv[1], "--list") == 0 && policy_of(argv[2]) != NULL) {
+    if (argc == 4 && strcmp(argv[1], "--list") == 0 && policy_of(argv[2]) != NULL) {
         const struct policy *p = policy_of(argv[2]);
+        enum policy_rule other = strcmp(argv[3], "packet") == 0 ? POLICY_KICK : POLICY_PACKET;
         for (unsigned i = 0; i < p->n; i++)
-            puts(p->call[i].name);
+            if (p->call[i].rule != other)
+                puts(p->call[i].name);
         return 0;
     }
     if (argc != 3 || !known(argv[1], argv[2]))

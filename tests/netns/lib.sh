@@ -11,7 +11,8 @@
 #   in_a CMD.. / in_b CMD..    run in a namespace
 #   bg CMD..                   start in the background, remembered; its process in $bg_pid,
 #                              what it says in $WORK/log.N
-#   stack_start COMPOSITION [bulkheadd arguments]   start the daemon, wait until it answers
+#   stack_start COMPOSITION [bulkheadd arguments]   start the daemon, wait until it answers;
+#                              with BH_DRIVER=packet in the environment: with that driver
 #   stack_stop                 SIGTERM; its exit status
 #   app CMD..                  bg in A with this instance
 #   wait_port PORT             until B can connect to the stack's PORT
@@ -179,7 +180,7 @@ stack_start() {
     # Domains of this build, not of an installed one.
     bg_a env BULKHEAD_LIBEXEC_DIR="${BULKHEAD_LIBEXEC_DIR:-$build}" "$(tool bulkheadd)" \
         --interface $IF --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" \
-        --composition "$composition" "$@"
+        --composition "$composition" ${BH_DRIVER:+--driver "$BH_DRIVER"} "$@"
     daemon_pid=$bg_pid
     daemon_log=$WORK/log.$bg_n
     local i

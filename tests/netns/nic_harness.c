@@ -170,7 +170,7 @@ start_nic(void)
     give_region(REGION_STATS, &h.stats_region);
     give_region(REGION_NICMAP, &h.nicmap_region);
     m = (struct ctl_msg){.type = CTL_SOCKET};
-    tell(&m, &h.netif.xsk_fd);
+    tell(&m, &h.netif.fd);
     m = (struct ctl_msg){.type = CTL_LINK};
     m.link = (struct ctl_link){.peer = DOM_IP,
                                .kind = LINK_NIC,
@@ -217,7 +217,7 @@ send_frame(const uint8_t *bytes, uint32_t len)
             if (f == NULL)
                 return;
             f->addr = h.frames.off[PART_IPTX] + i * FRAME_SIZE + FRAME_L4;
-            f->len = len;
+            f->len = (uint16_t)len;
             memcpy(h.frames.base + f->addr, bytes, len);
             h.tx[i] = NIC;
             return;
@@ -340,8 +340,8 @@ lie(void)
     static char line[128];
     const uint32_t tx = h.frames.off[PART_IPTX], end = h.frames.off[PART_UP];
     const struct fdesc bad_tx[] = {
-        {tx, 0},   {tx, FRAME_SIZE + 1}, {tx + 1, FRAME_SIZE}, {0, 60},
-        {end, 60}, {UINT32_MAX, 60},     {end - 1, 2},
+        {tx, 0, 0},   {tx, FRAME_SIZE + 1, 0}, {tx + 1, FRAME_SIZE, 0}, {0, 60, 0},
+        {end, 60, 0}, {UINT32_MAX, 60, 0},     {end - 1, 2, 0},
     };
     const uint32_t bad_fill[] = {1, tx, end, UINT32_MAX, 0 /* held already, most likely */};
     uint64_t t0 = stat_get(h.stats, STAT_nic_bad_desc);

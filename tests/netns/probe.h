@@ -14,6 +14,7 @@ enum outcome {
     ALLOWED,
     FOR_CLIENTS, /* allowed where clients are served, refused in nic and ip */
     FOR_NIC,     /* allowed where the AF_XDP socket is */
+    FOR_PACKET,  /* allowed where the AF_PACKET socket is */
     SPEAKS,      /* ends by itself, saying why */
 };
 

@@ -61,6 +61,12 @@ CALL(kick_in, SYS_recvfrom, held.xsk, NULL, 0, MSG_DONTWAIT, NULL, NULL)
 CALL(send_data, SYS_sendto, held.xsk, buffer, 1, MSG_DONTWAIT, NULL, 0)
 CALL(send_to, SYS_sendto, held.xsk, NULL, 0, MSG_DONTWAIT, buffer, 16)
 CALL(send_waiting, SYS_sendto, held.xsk, NULL, 0, 0, NULL, 0)
+CALL(packet_in, SYS_readv, held.xsk, NULL, 0)
+CALL(packet_out, SYS_writev, held.xsk, NULL, 0)
+CALL(packet_pieces, SYS_writev, held.xsk, buffer, 65)
+CALL(packet_ctl, SYS_writev, DOMAIN_CTL_FD, NULL, 0)
+CALL(packet_to, SYS_sendmsg, held.xsk, buffer, MSG_NOSIGNAL | MSG_DONTWAIT)
+CALL(packets_to, SYS_sendmmsg, held.xsk, buffer, 1, MSG_DONTWAIT)
 CALL(send_ctl, SYS_sendto, DOMAIN_CTL_FD, NULL, 0, MSG_DONTWAIT, NULL, 0)
 CALL(message_bell, SYS_sendmsg, held.bell_out, buffer, MSG_NOSIGNAL | MSG_DONTWAIT)
 CALL(message_waiting, SYS_sendmsg, DOMAIN_CTL_FD, buffer, 0)
@@ -217,6 +223,8 @@ const struct attempt attempts[] = {
     DO(unmap, FOR_CLIENTS),
     DO(kick, FOR_NIC),
     DO(kick_in, FOR_NIC),
+    DO(packet_in, FOR_PACKET),
+    DO(packet_out, FOR_PACKET),
     DO(ring_twice, REFUSED),
     DO(ring_own, REFUSED),
     DO(ring_high, REFUSED),
@@ -240,6 +248,10 @@ const struct attempt attempts[] = {
     DO(send_to, REFUSED),
     DO(send_waiting, REFUSED),
     DO(send_ctl, REFUSED),
+    DO(packet_pieces, REFUSED),
+    DO(packet_ctl, REFUSED),
+    DO(packet_to, REFUSED),
+    DO(packets_to, REFUSED),
     DO(message_bell, REFUSED),
     DO(message_waiting, REFUSED),
     DO(receive_kept, REFUSED),

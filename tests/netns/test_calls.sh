@@ -21,9 +21,10 @@ TTCP=$(tool bulkhead-ttcp)
 # Under the tracer a call takes longer than a domain gives way to its neighbours.
 printf 'spin_us = 2000\n' >"$WORK/conf"
 
-start_traced() { # COMPOSITION: as stack_start, under the tracer
-    bg_a "$TRACE" "$WORK/calls.$1" "$(tool bulkheadd)" --interface $IF \
-        --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" --composition "$1" -c "$WORK/conf"
+start_traced() { # COMPOSITION DRIVER: as stack_start, under the tracer
+    bg_a "$TRACE" "$WORK/calls.$1.$2" "$(tool bulkheadd)" --interface $IF \
+        --address $STACK/$PREFIX --instance "$BULKHEAD_INSTANCE" --composition "$1" --driver "$2" \
+        -c "$WORK/conf"
     tracer_pid=$bg_pid
     daemon_log=$WORK/log.$bg_n
     until_ok 20 grep -q ' ready: ' "$daemon_log" || { note "$(tail -n 20 "$daemon_log")"; return 1; }
@@ -45,36 +46,39 @@ transfers() { # of a stream into the stack and out of it, and of datagrams
         end_bg "$bg_pid"
 }
 
-for c in $(compositions); do
+for cd in $(compositions | sed "s/.*/&:xdp &:packet/"); do
+    c=${cd%:*} drv=${cd#*:}
     domains=$([ "$c" = factored ] && echo "nic ip tcp udp" || echo mono)
-    if ! start_traced "$c"; then
-        ok 1 "$c: starts under the tracer"
+    if ! start_traced "$c" "$drv"; then
+        ok 1 "$c, $drv: starts under the tracer"
         continue
     fi
-    try "$c: works under the tracer" transfers
+    try "$c, $drv: works under the tracer" transfers
     for d in $domains; do
-        try "$c: $d: restarts" ctl restart "$d"
+        try "$c, $drv: $d: restarts" ctl restart "$d"
     done
-    try "$c: works again" transfers
-    "$WAKE" "$daemon_pid" >"$WORK/wake" 2>&1 &
-    wake=$!
-    until_ok 5 grep -q asked "$WORK/wake"
-    in_b ping -q -c 20 -i 0.01 -W 2 $STACK >/dev/null
-    wait $wake || note "$(cat "$WORK/wake")"
+    try "$c, $drv: works again" transfers
+    if [ "$drv" = xdp ]; then
+        "$WAKE" "$daemon_pid" >"$WORK/wake" 2>&1 &
+        wake=$!
+        until_ok 5 grep -q asked "$WORK/wake"
+        in_b ping -q -c 20 -i 0.01 -W 2 $STACK >/dev/null
+        wait $wake || note "$(cat "$WORK/wake")"
+    fi
     kill -TERM "$daemon_pid"
     until_ok 10 not alive "$daemon_pid"
-    ok $? "$c: ends"
+    ok $? "$c, $drv: ends"
     grep -q SIGSYS "$daemon_log"
-    ok $((1 - $?)) "$c: nobody made a call that was refused"
+    ok $((1 - $?)) "$c, $drv: nobody made a call that was refused"
     for d in $domains; do
-        sort -u "$WORK/calls.$c" | sed -n "s/^bulkhead-$d //p" >"$WORK/seen"
-        "$PROBE" --list "$d" | sort >"$WORK/listed"
+        sort -u "$WORK/calls.$c.$drv" | sed -n "s/^bulkhead-$d //p" >"$WORK/seen"
+        "$PROBE" --list "$d" "$drv" | sort >"$WORK/listed"
         for call in $(cat "$WORK/listed"); do
             grep -qx "$call" "$WORK/seen"
-            ok $? "$c: $d: $call is needed"
+            ok $? "$c, $drv: $d: $call is needed"
         done
         [ -z "$(comm -13 "$WORK/listed" "$WORK/seen")" ]
-        ok $? "$c: $d: makes no call that is not listed"
+        ok $? "$c, $drv: $d: makes no call that is not listed"
         note "$d: $(tr '\n' ' ' <"$WORK/seen")"
     done
 done

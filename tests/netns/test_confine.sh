@@ -14,7 +14,7 @@ esac
 
 must() { # DOMAIN OUTCOME: the first line that the probe prints
     case $2:$1 in
-    refused:* | for-clients:nic | for-clients:ip | for-nic:ip | for-nic:tcp | for-nic:udp)
+    refused:* | for-clients:nic | for-clients:ip | for-nic:ip | for-nic:tcp | for-nic:udp | for-packet:*)
         echo "signal 31" ;;
     faults:*) echo "signal 11" ;;
     speaks:*) echo "exit 1" ;;
@@ -31,6 +31,19 @@ while read -r attempt outcome <&3; do
         [ "${got%%$'\n'*}" = "$want" ] || note "got: $got"
     done
 done 3< <("$probe")
+
+# The packet driver has other calls on its socket, and not those of the other one.
+for d in nic mono; do
+    for attempt in packet_in packet_out kick kick_in packet_pieces packet_to packets_to packet_ctl; do
+        case $attempt in
+        packet_in | packet_out) want="exit 42" ;;
+        *) want="signal 31" ;;
+        esac
+        got=$("$probe" $d +$attempt 2>&1)
+        [ "${got%%$'\n'*}" = "$want" ]
+        ok $? "$d with the packet driver: $attempt: $want"
+    done
+done
 
 # Every number that there is, made with zeros: two calls need no argument.
 for d in nic tcp; do

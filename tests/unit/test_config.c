@@ -50,7 +50,7 @@ Test(config, every_key_is_taken)
         read_conf(
             &c,
             "interface = \"veth7\"\naddress = \"10.1.2.3/24\"\n"
-            "gateway = \"10.1.2.254\"\ncomposition = monolithic\n"
+            "gateway = \"10.1.2.254\"\ncomposition = monolithic\ndriver = packet\n"
             "checksum = strict\ninstance = \"two\"\n"
             "accounts = \"/etc/x\"\nsyn_cookies = always\nxsk_ring = 512\ntcp_sessions = 100\n"
             "udp_sessions = 101\nhalf_open = 102\norphans = 103\n"
@@ -65,6 +65,7 @@ Test(config, every_key_is_taken)
     cr_assert_eq(c.prefix, 24);
     cr_assert_eq(ipaddr_to_u32(&c.gateway), 0x0a0102feu);
     cr_assert_eq(c.composition, COMP_MONOLITHIC);
+    cr_assert_eq(c.driver, DRIVER_PACKET);
     cr_assert(c.checksum_strict);
     cr_assert_str_eq(c.instance, "two");
     cr_assert_str_eq(c.accounts, "/etc/x");
@@ -106,6 +107,7 @@ Test(config, mistakes_are_named_with_their_line)
         {"address = \"224.0.0.1/24\"\n", ":1:", "address"},
         {"address = \"10.0.0.1/33\"\n", ":1:", "address"},
         {"composition = both\n", ":1:", "factored or monolithic"},
+        {"driver = dpdk\n", ":1:", "xdp or packet"},
         {"syn_cookies = on\n", ":1:", "auto, off or always"},
         {"checksum = off\n", ":1:", "auto or strict"},
         {"instance = \"a/b\"\n", ":1:", "instance"},
@@ -187,7 +189,14 @@ grant_of(unsigned dom, unsigned region)
 Test(topology, nobody_is_granted_more_than_the_design_says)
 {
     for (unsigned part = 0; part < PART_COUNT; part++)
-        cr_expect_null(grant_of(DOM_NIC, TOPO_FRAMES + part), "nic maps packet memory");
+        cr_expect(grant_of(DOM_NIC, TOPO_FRAMES + part) == NULL ||
+                      !topo_granted(grant_of(DOM_NIC, TOPO_FRAMES + part), DRIVER_XDP),
+                  "nic maps packet memory");
+    /* Where the kernel copies for the driver it reads what is sent, and nothing of others. */
+    for (unsigned part = PART_IPTX; part <= PART_UDPTX; part++)
+        cr_expect_not(grant_of(DOM_NIC, TOPO_FRAMES + part)->writable,
+                      "nic writes what others send");
+    cr_expect_null(grant_of(DOM_NIC, TOPO_FRAMES + PART_UP));
     for (unsigned dom = DOM_IP; dom <= DOM_UDP; dom++) {
         const struct topo_grant *rx = grant_of(dom, TOPO_FRAMES + PART_RX);
         cr_assert_not_null(rx);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * driver.h: what the nic domain and the monolith want of whatever moves frames between the
+ * kernel and packet memory. There are two: AF_XDP (xsk.c), which shares rings with the kernel
+ * and never touches a packet, and AF_PACKET (packet.c), which asks the kernel to copy, and
+ * whose segments are up to 64 KiB long. The socket of either is made by the supervisor and
+ * outlives the domain.
+ */
+#ifndef DOMAINS_DRIVER_H
+#define DOMAINS_DRIVER_H
+
+#include "domain.h"
+
+struct driver;
+
+struct driver_ops {
+    /* Received frames, at most max, of whole packets (max below FRAME_MAX_CHAIN may never do
+     * for one); the caller publishes them and then calls rx_done with as many. */
+    unsigned (*rx_peek)(struct driver *, struct fdesc *out, unsigned max);
+    void (*rx_done)(struct driver *, unsigned n);
+    /* Empty receive frames; returns how many were dealt with, fitted or refused. */
+    unsigned (*fill)(struct driver *, const struct fdesc *f, unsigned n, unsigned *refused);
+    unsigned (*fill_space)(struct driver *);
+    /* Frames to send, each of which driver_tx_ok accepts; returns how many fitted. */
+    unsigned (*tx)(struct driver *, const struct fdesc *f, unsigned n);
+    unsigned (*tx_space)(struct driver *);
+    /* Whoever queued the last frames is gone: a packet whose end is missing gets none. */
+    void (*tx_cut)(struct driver *);
+    /* Frames that were sent. */
+    unsigned (*complete)(struct driver *, struct fdesc *out, unsigned max);
+    /* Have the kernel send. True: it took some and more is left, kick again. False with
+     * frames left (the device is down, its queue full): at the deadline. */
+    bool (*kick)(struct driver *);
+    /* Frames queued that the kernel has not taken? */
+    bool (*tx_queued)(struct driver *);
+    /* Frames queued and not completed; of those, frames that the kernel may still read. */
+    unsigned (*tx_outstanding)(struct driver *);
+    unsigned (*tx_unsent)(struct driver *);
+    /* Anything to receive? To complete? */
+    bool (*rx_pending)(struct driver *);
+    bool (*done_pending)(struct driver *);
+    /* When to kick or to look again without being woken; NS_NEVER: not at all. */
+    ns_t (*deadline)(struct driver *, ns_t now);
+};
+
+/* The first member of each driver's state. */
+struct driver {
+    const struct driver_ops *ops;
+};
+
+/* Take up the socket that d was handed, with the driver that its configuration names. Before
+ * confinement. Ends the domain with a message on failure. */
+struct driver *driver_open(struct domain *d);
+
+/* Would the driver complete this frame? It has to lie inside one frame of a transmit part. f
+ * may come from a hostile peer. */
+static inline bool
+driver_tx_ok(const struct frames *all, const struct fdesc *f)
+{
+    enum frame_part p = frames_part(all, f->addr);
+    return p != PART_RX && p < PARTS_UMEM && f->len != 0 &&
+           f->len <= FRAME_SIZE - f->addr % FRAME_SIZE;
+}
+
+#endif
