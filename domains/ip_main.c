@@ -41,16 +41,23 @@ struct ip_domain {
     struct pkt up_out[IP_UPS][BATCH_MAX + FRAME_MAX_CHAIN];
 };
 
+/* Slots of `up` that may be written: not those whose frames we have yet to take back, though
+ * the transport has released them. */
+static uint32_t
+up_space(const struct upper *u)
+{
+    const struct ring_tx *r = &u->peer->link.tx[UP];
+    uint32_t most = BATCH_MAX + FRAME_MAX_CHAIN;
+    return u->peer->link.up ? min_u32(r->cap - (r->my_tail - u->reclaimed), most) : 0;
+}
+
 static void
 out_begin(struct ip_domain *s)
 {
     s->out.n_nic = s->out.n_freed = 0;
     for (unsigned u = 0; u < IP_UPS; u++) {
-        struct link *l = &s->up[u].peer->link;
         s->out.n_up[u] = s->out.n_done[u] = 0;
-        s->out.cap_up[u] = l->up ? min_u32(ring_space(&l->tx[UP], BATCH_MAX + FRAME_MAX_CHAIN),
-                                           BATCH_MAX + FRAME_MAX_CHAIN)
-                                 : 0;
+        s->out.cap_up[u] = up_space(&s->up[u]);
     }
 }
 
@@ -179,8 +186,6 @@ turn_up(struct ip_domain *s, struct upper *u, ns_t now)
 {
     struct link *l = &u->peer->link;
     struct pkt in[BATCH_MAX + FRAME_MAX_CHAIN];
-    ring_tx_refresh(&l->tx[UP]);
-    reclaim_up(s, u, l->tx[UP].seen_head);
     unsigned n = pring_take_batch(&l->rx[DOWN], l->rx_slots[DOWN], in, BATCH_MAX);
     while (n != 0 && (in[n - 1].flags & PKT_MORE) && n < ARRAY_LEN(in) &&
            pring_take(&l->rx[DOWN], l->rx_slots[DOWN], &in[n]))
@@ -203,6 +208,14 @@ ip_turn(struct domain *d, ns_t now)
     struct ip_domain *s = d->self;
     bool busy = false;
     out_begin(s);
+    for (unsigned u = 0; u < IP_UPS; u++) {
+        struct ring_tx *r = &s->up[u].peer->link.tx[UP];
+        if (!s->up[u].peer->link.up)
+            continue;
+        ring_tx_refresh(r);
+        reclaim_up(s, &s->up[u], r->seen_head);
+    }
+    out_flush(s);
     if (s->nic->link.up)
         busy |= turn_nic(s, now);
     for (unsigned u = 0; u < IP_UPS; u++)
