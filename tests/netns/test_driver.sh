@@ -18,7 +18,10 @@ in_to() { # BYTES, and what goes to ttcp: from the kernel into the stack, every 
     app "$TTCP" --receive --port 5001 --via bulkhead --verify --json
     local rx=$bg_pid log=$WORK/log.$bg_n
     wait_a 5001
-    in_b timeout 60 "$TTCP" --transmit $STACK --port 5001 --bytes "$1" --via kernel || return 1
+    in_b timeout 60 "$TTCP" --transmit $STACK --port 5001 --bytes "$1" --via kernel || {
+        cat "$log"
+        return 1
+    }
     until_ok 5 grep -q "\"bytes\": $1" "$log"
     local rc=$?
     ! grep -Ei 'differ|corrupt|wrong|mismatch' "$log" || rc=1
@@ -29,7 +32,10 @@ out_of() {
     bg_b "$TTCP" --receive --port 5001 --via kernel --verify --json
     local rx=$bg_pid log=$WORK/log.$bg_n
     wait_b 5001
-    in_a timeout 60 "$TTCP" --transmit $PEER --port 5001 --bytes "$1" --via bulkhead || return 1
+    in_a timeout 60 "$TTCP" --transmit $PEER --port 5001 --bytes "$1" --via bulkhead || {
+        cat "$log"
+        return 1
+    }
     until_ok 5 grep -q "\"bytes\": $1" "$log"
     local rc=$?
     ! grep -Ei 'differ|corrupt|wrong|mismatch' "$log" || rc=1
@@ -105,6 +111,8 @@ for c in $(compositions); do
         try "$c: $d dies while it receives" hit_in in_to "$d"
         try "$c: $d dies while it sends" hit_in out_of "$d"
     done
+    ok "$([ -z "$(ctl stats | grep refused_frames)" ]; echo $?)" "$c: no frame ever had two owners"
+    note "$(ctl stats | grep -E 'refused|nic_drop')"
     stack_stop
     ok $? "$c: stops cleanly"
 done
