@@ -166,7 +166,8 @@ turn_two(struct join *j, const struct fdesc *rx, unsigned n, ns_t now)
     for (uint32_t i = 0; i < j->out.n_nic; i++)
         *fring_reserve(&l->tx[TX], l->tx_slots[TX]) = j->nic[i];
     for (uint32_t i = 0; i < j->out.n_freed; i++)
-        *fring_reserve(&l->tx[FILL], l->tx_slots[FILL]) = (struct fdesc){j->out.freed[i], 0};
+        *fring_reserve(&l->tx[FILL], l->tx_slots[FILL]) =
+            (struct fdesc){.addr = j->out.freed[i]};
     j->out.n_nic = j->out.n_freed = 0;
     link_release(l);
     (void)link_submit(l);
