@@ -100,7 +100,7 @@ endif
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
 dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run bench/ticks
 EXTRA_DIST += \
-	bench/README.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
+	bench/README.md bench/PROFILES.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py \
 	bench/eval_bulk.py bench/eval_domains.py bench/eval_http.py bench/eval_idle.py bench/eval_instructions.py \
 	bench/eval_lab.py bench/eval_latency.py bench/eval_layers.py bench/eval_packets.py bench/eval_page.py \
