@@ -48,7 +48,9 @@ up_space(const struct upper *u)
 {
     const struct ring_tx *r = &u->peer->link.tx[UP];
     uint32_t most = BATCH_MAX + FRAME_MAX_CHAIN;
-    return u->peer->link.up ? min_u32(r->cap - (r->my_tail - u->reclaimed), most) : 0;
+    if (!u->peer->link.up || r->poisoned)
+        return 0; /* or what is for it would be lost, frames and all */
+    return min_u32(r->cap - (r->my_tail - u->reclaimed), most);
 }
 
 static void

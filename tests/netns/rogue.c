@@ -49,6 +49,8 @@ do_jump(struct domain *d) /* an index that cannot be */
 {
     for (unsigned p = 0; p < d->n_peers; p++) {
         struct link_half *h = d->peer[p].own;
+        if (!d->peer[p].link.up) /* else it would begin with these, and take them for ip's */
+            continue;
         for (unsigned r = 0; r < LINK_RINGS; r++) {
             atomic_store(&h->produce[r].tail, dice());
             atomic_store(&h->consume[r].head, dice());
