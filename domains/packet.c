@@ -123,12 +123,15 @@ read_one(struct packet *p)
     return true;
 }
 
-static void
+/* True: there may be more. */
+static bool
 read_some(struct packet *p)
 {
     p->n_ready = p->ready_at = 0;
-    for (unsigned i = 0; i < READ_MAX && p->n_ready < BATCH_MAX && read_one(p); i++)
-        ;
+    for (unsigned i = 0; i < READ_MAX && p->n_ready < BATCH_MAX; i++)
+        if (!read_one(p))
+            return false;
+    return true;
 }
 
 static unsigned
@@ -138,7 +141,7 @@ rx_peek(struct driver *d, struct fdesc *out, unsigned max)
     if (max == 0)
         return 0;
     if (p->ready_at == p->n_ready)
-        read_some(p);
+        (void)read_some(p);
     uint32_t n = min_u32(max, p->n_ready - p->ready_at);
     while (n > 0 && (p->ready[p->ready_at + n - 1].flags & FDESC_MORE))
         n--;
@@ -160,9 +163,11 @@ static bool
 rx_pending(struct driver *d)
 {
     struct packet *p = of(d);
-    if (p->ready_at == p->n_ready)
-        read_some(p); /* there is no other way to know */
-    return p->ready_at != p->n_ready;
+    if (p->ready_at != p->n_ready)
+        return true;
+    /* There is no other way to know. Where all that was read was dropped, what is behind it
+     * wakes nobody: the socket was readable before. */
+    return read_some(p) || p->n_ready != 0;
 }
 
 static unsigned

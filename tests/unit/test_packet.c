@@ -161,6 +161,26 @@ Test(packet, joined_datagrams)
     cr_assert_eq(stat_get(&w.stats, STAT_nic_drop_rx), 1);
 }
 
+/* However many in a row are dropped, the driver does not say that nothing is pending while
+ * something is: the socket tells of what comes in, not of what is still there, and a domain
+ * that sleeps beside a readable socket is taken for one that hangs. */
+Test(packet, many_dropped)
+{
+    struct fdesc f[256];
+    unsigned turns = 0;
+    begin();
+    for (unsigned i = 0; i < 100; i++)
+        comes_in(64, 5 /* VIRTIO_NET_HDR_GSO_UDP_L4 */, 0);
+    comes_in(70, VIRTIO_NET_HDR_GSO_NONE, 0);
+    while (w.d->ops->rx_peek(w.d, f, 256) == 0) {
+        cr_assert(w.d->ops->rx_pending(w.d), "asleep, and packets wait");
+        cr_assert_lt(++turns, 10);
+    }
+    is_packet(f, 70, 0);
+    cr_assert_not(w.d->ops->rx_pending(w.d));
+    cr_assert_eq(stat_get(&w.stats, STAT_nic_drop_rx), 100);
+}
+
 /* A successor has the frames that were empty or being written to, and no others: not those that
  * ip was shown. */
 Test(packet, successor)
