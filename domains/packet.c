@@ -242,6 +242,9 @@ send_one(struct packet *p, uint32_t n)
         iov[1 + i] = (struct iovec){p->frames->base + f->addr, f->len};
     }
     bool ok = vnet_to_send(&v, iov[1].iov_base, tx_at(p, p->sent));
+    /* No more segments than frames, whatever a tcp that lies has written into the header. */
+    for (uint32_t i = 1; i < n; i++)
+        ok = ok && tx_at(p, p->sent + i)->len <= v.gso_size;
     if (ok && writev(p->fd, iov, 1 + (int)n) < 0) {
         if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)
             return false;

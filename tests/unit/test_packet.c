@@ -303,8 +303,9 @@ Test(packet, cut_off)
     cr_assert_eq(went_out(&v), 60);
 }
 
-/* A hostile ip: a chain without an end, one that is no TCP, one without a payload. Each is
- * dropped, counted and given back, and the next packet goes out. */
+/* A hostile ip or tcp: a chain without an end, one that is no TCP, one without a payload, one
+ * whose header would have the kernel cut it into segments of a byte. Each is dropped, counted
+ * and given back, and the next packet goes out. */
 Test(packet, hostile)
 {
     struct virtio_net_hdr v;
@@ -315,11 +316,13 @@ Test(packet, hostile)
     f[48] = tx_frame(48, HEADERS, FDESC_CSUM | FDESC_MORE);
     f[49] = tx_frame(49, 100, 0);
     f[50] = tx_frame(50, 20, FDESC_CSUM);
-    f[51] = tx_frame(51, 61, 0);
+    f[51] = tx_frame(51, HEADERS + 1, FDESC_CSUM | FDESC_MORE);
+    f[52] = tx_frame(52, 100, 0);
+    f[53] = tx_frame(53, 61, 0);
     w.f.base[f[48].addr + 46] = 15 << 4;
-    cr_assert_eq(w.d->ops->tx(w.d, f, 52), 52);
+    cr_assert_eq(w.d->ops->tx(w.d, f, 54), 54);
     (void)w.d->ops->kick(w.d);
     cr_assert_eq(went_out(&v), 61);
-    cr_assert_eq(stat_get(&w.stats, STAT_nic_drop_tx), 3);
-    cr_assert_eq(w.d->ops->complete(w.d, back, N_TX), 52);
+    cr_assert_eq(stat_get(&w.stats, STAT_nic_drop_tx), 4);
+    cr_assert_eq(w.d->ops->complete(w.d, back, N_TX), 54);
 }
