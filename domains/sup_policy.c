@@ -217,6 +217,8 @@ sup_policy_reload(struct sup *s, char *err, size_t err_len)
         return rc;
     }
     s->accounts = new;
+    for (unsigned i = 0; i < ACCOUNTS_MAX; i++) /* paid for at a rate that is not any more */
+        s->account[i].attaches = 0;
     unsigned kept = 0, cut = 0;
     struct sup_client *next;
     for (struct sup_client *c = s->clients; c != NULL; c = next) {
