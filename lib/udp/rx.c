@@ -97,8 +97,8 @@ rx_reopen(struct udp *u, uint32_t sess)
     struct udp_soft *t = &u->soft[sess];
     if (!t->full)
         return;
-    t->full = t->starved = false;
-    table_tell(u, name_of(&u->sess[sess])->lport);
+    t->starved = false;
+    table_full(u, sess, false);
 }
 
 void
@@ -148,8 +148,7 @@ close_port(struct udp *u, uint32_t sess, struct client *c, uint64_t tail)
     uint64_t head = atomic_load_explicit(&c->v.c_slot[s->slot].rx_head, memory_order_relaxed);
     if (head != s->rx_head && head - s->rx_head <= used && !(s->mv.deny & SESS_DENY_RECEIVE))
         return;
-    t->full = true;
-    table_tell(u, name_of(s)->lport);
+    table_full(u, sess, true);
 }
 
 /* The client's pages are with its other sessions, whose reading tells nothing of this one. */

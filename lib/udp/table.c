@@ -36,29 +36,38 @@ table_init(struct udp *u)
         port_set(u->cfg.ports, (uint16_t)i, PORT_NOBODY);
 }
 
+/* Is there room for what comes for it? */
+static bool
+is_open(const struct udp *u, uint32_t sess)
+{
+    return !u->soft[sess].full && !(name_of(&u->sess[sess])->bits & UN_SHUT_RD);
+}
+
 /* Whom a datagram reaches is not decided by its port alone, so a port is full only if all that
- * have it are. */
+ * have it are. They are counted: thousands may have one port. */
 static enum port_want
 port_want(const struct udp *u, uint16_t port)
 {
-    enum port_want w = PORT_NOBODY;
-    uint32_t s = u->bound[bound_bucket(u, port)];
-    for (; s != SESS_NONE; s = u->soft[s].bound_next) {
-        const struct udp_name *n = name_of(&u->sess[s]);
-        if (n->lport != port)
-            continue;
-        if (!u->soft[s].full && !(n->bits & UN_SHUT_RD))
-            return PORT_WANTED;
-        w = PORT_FULL;
-    }
-    return w;
+    bool taken = u->port_map[port / 64] >> port % 64 & 1;
+    return u->n_open[port] != 0 ? PORT_WANTED : taken ? PORT_FULL : PORT_NOBODY;
 }
 
-void
-table_tell(struct udp *u, uint16_t port)
+static void
+tell(struct udp *u, uint16_t port)
 {
     if (u->cfg.ports != NULL)
         port_set(u->cfg.ports, port, port_want(u, port));
+}
+
+void
+table_full(struct udp *u, uint32_t sess, bool full)
+{
+    struct udp_soft *t = &u->soft[sess];
+    uint16_t port = name_of(&u->sess[sess])->lport;
+    u->n_open[port] -= t->hashed && is_open(u, sess);
+    t->full = full;
+    u->n_open[port] += t->hashed && is_open(u, sess);
+    tell(u, port);
 }
 
 void
@@ -73,12 +82,13 @@ table_insert(struct udp *u, uint32_t sess)
     t->bound_next = *head;
     *head = sess;
     u->port_map[n->lport / 64] |= 1ull << n->lport % 64;
+    u->n_open[n->lport] += is_open(u, sess);
     if (n->bits & UN_CONNECTED) {
         head = conn_bucket(u, n);
         t->conn_next = *head;
         *head = sess;
     }
-    table_tell(u, n->lport);
+    tell(u, n->lport);
 }
 
 void
@@ -101,7 +111,8 @@ table_unlink(struct udp *u, uint32_t sess)
     }
     if (!others)
         u->port_map[n->lport / 64] &= ~(1ull << n->lport % 64);
-    table_tell(u, n->lport);
+    u->n_open[n->lport] -= is_open(u, sess);
+    tell(u, n->lport);
     if (!(n->bits & UN_CONNECTED))
         return;
     for (at = conn_bucket(u, n); *at != SESS_NONE; at = &u->soft[*at].conn_next)
@@ -225,6 +236,16 @@ in_chain(const uint32_t *heads, uint32_t bucket, uint32_t sess, const struct udp
     return false;
 }
 
+static uint32_t
+count_open(const struct udp *u, uint16_t port)
+{
+    uint32_t n = 0, max = u->cfg.n_sessions;
+    uint32_t s = u->bound[bound_bucket(u, port)];
+    for (uint32_t i = 0; s != SESS_NONE && i <= max; i++, s = u->soft[s].bound_next)
+        n += name_of(&u->sess[s])->lport == port && is_open(u, s);
+    return n;
+}
+
 bool
 table_validate(const struct udp *u, uint32_t sess)
 {
@@ -233,6 +254,8 @@ table_validate(const struct udp *u, uint32_t sess)
     if (!u->soft[sess].hashed)
         return true;
     if (n->lport == 0 || !(u->port_map[n->lport / 64] >> n->lport % 64 & 1))
+        return false;
+    if (u->n_open[n->lport] != count_open(u, n->lport))
         return false;
     if (u->cfg.ports != NULL && port_get(u->cfg.ports, n->lport) != port_want(u, n->lport))
         return false;

@@ -127,6 +127,7 @@ struct udp {
     unsigned n_out, cap;
     ns_t swept[CLIENTS_MAX];
     uint64_t port_map[65536 / 64]; /* a bit per local port in use */
+    uint32_t n_open[65536];        /* sessions that have it, and room */
     struct clients clients;
 };
 
@@ -164,8 +165,8 @@ uint32_t table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t 
 /* The same among connected sessions only. */
 uint32_t table_connected(const struct udp *u, const struct ipaddr *local, uint16_t lport,
                          const struct ipaddr *remote, uint16_t rport);
-/* Tell ip whether a port is wanted: something about a session that has it changed. */
-void table_tell(struct udp *u, uint16_t port);
+/* The session has no room, or has some again; ip is told what follows for its port. */
+void table_full(struct udp *u, uint32_t sess, bool full);
 /* May the session have this address and port beside those who have it already? */
 bool table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local,
                      uint16_t port);
