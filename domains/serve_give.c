@@ -38,28 +38,52 @@ serve_delegate(struct serve *s, uint32_t i, const struct sess_req *r, struct ses
         memset(&reply->addr, 0, sizeof reply->addr);
 }
 
-/* The slots that the giver does not know yet that it has not any more. */
+/* The giver is told that it has this slot not any more. False: there is no room for it. */
+static bool
+tell_slot(struct served *c, uint32_t slot)
+{
+    struct slot_domain *d = &c->v.d_slot[slot];
+    if (ring_space(&c->evt, 1) == 0)
+        return false;
+    struct sess_evt e = {.kind = EVT_GIVEN, .slot = slot, .handle = get(d->given_handle)};
+    serve_tell(c, &e, SESS_NONE);
+    ring_submit(&c->evt);
+    serve_in_order();
+    set(d->told, TOLD_GIVEN);
+    return true;
+}
+
+static void
+tell_later(struct serve *s, uint32_t i)
+{
+    s->c[i].tell_given = true;
+    s->blocked[i / 64] |= 1ull << (i % 64); /* looked at again soon */
+}
+
+/* The slots that were ever in use. */
+static uint32_t
+slots_of(const struct served *c)
+{
+    return min_u32(get(c->v.d_head->slots_high), c->v.g.n_slots);
+}
+
+/* All slots that the giver does not know yet that it has not any more. They have to be looked
+ * for, at its expense, and only when there is room to tell of one. */
 void
 serve_tell_given(struct serve *s, uint32_t i)
 {
     struct served *c = &s->c[i];
     c->tell_given = false;
-    for (uint32_t k = 0; k < c->v.g.n_slots; k++) {
-        struct slot_domain *d = &c->v.d_slot[k];
-        if (!(get(d->state) & SLOT_GIVEN) || get(d->told) == TOLD_GIVEN)
-            continue;
-        if (ring_space(&c->evt, 1) == 0) {
-            c->tell_given = true;
-            break;
-        }
-        struct sess_evt e = {.kind = EVT_GIVEN, .slot = k, .handle = get(d->given_handle)};
-        serve_tell(c, &e, SESS_NONE);
-        ring_submit(&c->evt);
-        serve_in_order();
-        set(d->told, TOLD_GIVEN);
+    bool room = ring_space(&c->evt, 1) != 0;
+    uint32_t n = slots_of(c), k = 0;
+    for (; k < n && room; k++) {
+        const struct slot_domain *d = &c->v.d_slot[k];
+        if ((get(d->state) & SLOT_GIVEN) && get(d->told) != TOLD_GIVEN)
+            room = tell_slot(c, k);
     }
-    if (c->tell_given)
-        s->blocked[i / 64] |= 1ull << (i % 64); /* looked at again soon */
+    pace_charge(&c->pace, k * PACE_SLOT);
+    if (!room)
+        tell_later(s, i);
     serve_publish(s, i);
 }
 
@@ -92,7 +116,10 @@ redeem(struct serve *s, uint32_t i, uint32_t sess, struct sess_redeem *m, ns_t n
     if (err != 0)
         return err;
     handle_make_given(g->handles, root, m->giver_slot);
-    serve_tell_given(s, (uint32_t)(g - s->c));
+    uint32_t giver = (uint32_t)(g - s->c);
+    if (!tell_slot(g, m->giver_slot))
+        tell_later(s, giver);
+    serve_publish(s, giver);
     return 0;
 }
 
@@ -164,7 +191,8 @@ void
 serve_given_take_up(struct serve *s, uint32_t i)
 {
     struct served *c = &s->c[i];
-    for (uint32_t k = 0; k < c->v.g.n_slots; k++)
+    uint32_t n = slots_of(c);
+    for (uint32_t k = 0; k < n; k++)
         if (get(c->v.d_slot[k].state) & SLOT_GIVEN) {
             handle_make_given(c->handles, get(c->v.d_slot[k].given_handle), k);
             c->tell_given = c->tell_given || get(c->v.d_slot[k].told) != TOLD_GIVEN;

@@ -26,6 +26,7 @@
 #define PACE_CHEAP 150u /* one that looks something up or moves a cursor */
 #define PACE_DEAR 600u  /* one that makes or ends something */
 #define PACE_BELL 1000u /* waking the client */
+#define PACE_SLOT 20u   /* looking at one of its slots */
 
 struct pace {
     int64_t left; /* ns; below 0: in debt */
