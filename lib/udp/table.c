@@ -80,12 +80,19 @@ table_insert(struct udp *u, uint32_t sess)
     t->hashed = true;
     uint32_t *head = &u->bound[bound_bucket(u, n->lport)];
     t->bound_next = *head;
+    t->bound_prev = SESS_NONE;
+    if (*head != SESS_NONE)
+        u->soft[*head].bound_prev = sess;
     *head = sess;
     u->port_map[n->lport / 64] |= 1ull << n->lport % 64;
+    u->n_have[n->lport]++;
     u->n_open[n->lport] += is_open(u, sess);
     if (n->bits & UN_CONNECTED) {
         head = conn_bucket(u, n);
         t->conn_next = *head;
+        t->conn_prev = SESS_NONE;
+        if (*head != SESS_NONE)
+            u->soft[*head].conn_prev = sess;
         *head = sess;
     }
     tell(u, n->lport);
@@ -99,27 +106,24 @@ table_unlink(struct udp *u, uint32_t sess)
     if (!t->hashed)
         return;
     t->hashed = false;
-    bool others = false;
-    uint32_t *at = &u->bound[bound_bucket(u, n->lport)];
-    while (*at != SESS_NONE) {
-        if (*at == sess) {
-            *at = t->bound_next;
-            continue;
-        }
-        others |= name_of(&u->sess[*at])->lport == n->lport;
-        at = &u->soft[*at].bound_next;
-    }
-    if (!others)
+    if (t->bound_prev != SESS_NONE)
+        u->soft[t->bound_prev].bound_next = t->bound_next;
+    else
+        u->bound[bound_bucket(u, n->lport)] = t->bound_next;
+    if (t->bound_next != SESS_NONE)
+        u->soft[t->bound_next].bound_prev = t->bound_prev;
+    if (--u->n_have[n->lport] == 0)
         u->port_map[n->lport / 64] &= ~(1ull << n->lport % 64);
     u->n_open[n->lport] -= is_open(u, sess);
     tell(u, n->lport);
     if (!(n->bits & UN_CONNECTED))
         return;
-    for (at = conn_bucket(u, n); *at != SESS_NONE; at = &u->soft[*at].conn_next)
-        if (*at == sess) {
-            *at = t->conn_next;
-            break;
-        }
+    if (t->conn_prev != SESS_NONE)
+        u->soft[t->conn_prev].conn_next = t->conn_next;
+    else
+        *conn_bucket(u, n) = t->conn_next;
+    if (t->conn_next != SESS_NONE)
+        u->soft[t->conn_next].conn_prev = t->conn_prev;
 }
 
 void

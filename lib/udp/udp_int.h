@@ -72,7 +72,9 @@ struct udp_sess {
 
 struct udp_soft {
     struct client_link link;
-    uint32_t bound_next, conn_next, tx_next;
+    uint32_t bound_next, bound_prev; /* those with ports of the same bucket */
+    uint32_t conn_next, conn_prev;
+    uint32_t tx_next;
     bool hashed;
     bool sending; /* on the transmit list, or on that of its account */
     bool held;    /* the latter: the account's rate does not let it send now */
@@ -127,7 +129,8 @@ struct udp {
     unsigned n_out, cap;
     ns_t swept[CLIENTS_MAX];
     uint64_t port_map[65536 / 64]; /* a bit per local port in use */
-    uint32_t n_open[65536];        /* sessions that have it, and room */
+    uint32_t n_have[65536];        /* sessions that have it */
+    uint32_t n_open[65536];        /* those of them that have room */
     struct clients clients;
 };
 
