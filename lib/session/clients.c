@@ -296,6 +296,13 @@ client_next(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx)
 }
 
 void
+clients_hush(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx)
+{
+    while (client_next(cs, id, link_of, ctx) != SESS_NONE)
+        continue;
+}
+
+void
 client_forget(struct clients *cs, struct client_link *l, uint32_t sess, client_link_of *link_of,
               void *ctx)
 {

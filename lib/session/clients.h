@@ -112,6 +112,8 @@ void client_event(struct clients *cs, struct client_link *l, uint32_t sess, enum
 /* Take the next session with events off the client's queue; SESS_NONE: none. Its link's
  * `events` tells which; the caller clears them, and may put it back by client_event. */
 uint32_t client_next(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx);
+/* Nobody is there any more to be told: what waits, waits no longer. */
+void clients_hush(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx);
 /* Take a session that ends out of the queue. */
 void client_forget(struct clients *cs, struct client_link *l, uint32_t sess,
                    client_link_of *link_of, void *ctx);

@@ -14,6 +14,8 @@ tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
         return;
     t->now = now;
     t->out = NULL;
+    /* In the order of the queue; session by session each would be looked for in it. */
+    clients_hush(t->clients, client, tcb_link_of, t);
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
         if (c->used)
@@ -24,6 +26,7 @@ tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
         tcb_dirty(t, c);
     }
     cl->gone = true; /* after the closing: slots are settled with this in view */
+    clients_hush(t->clients, client, tcb_link_of, t);
     tcp_flush(t);
 }
 

@@ -80,8 +80,10 @@ client_gone(struct transport *t, uint32_t id, ns_t now)
     struct udp *u = udp_of(t);
     struct client *c = clients_get(&u->clients, id);
     u->now = now;
-    if (c != NULL)
+    if (c != NULL) {
         c->gone = true;
+        clients_hush(&u->clients, id, udp_link_of, u);
+    }
     for (uint32_t i = 0; i < u->high; i++) {
         struct udp_sess *s = &u->sess[i];
         if (state_of(s) != US_FREE)
