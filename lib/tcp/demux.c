@@ -117,6 +117,9 @@ bound_insert(struct tcp *t, struct tcb *c)
 {
     uint32_t *head = &t->bound[c->lport % PORT_HASH];
     c->bound_next = *head;
+    c->bound_prev = SESS_NONE;
+    if (*head != SESS_NONE)
+        t->tcb[*head].bound_prev = tcb_number(t, c);
     *head = tcb_number(t, c);
     c->h.bits |= H_BOUND;
 }
@@ -126,11 +129,13 @@ port_release(struct tcp *t, struct tcb *c)
 {
     if (!(c->h.bits & H_BOUND))
         return;
-    uint32_t *at = &t->bound[c->lport % PORT_HASH];
-    while (*at != SESS_NONE && *at != tcb_number(t, c))
-        at = &t->tcb[*at].bound_next;
-    if (*at != SESS_NONE)
-        *at = c->bound_next;
+    uint32_t *head = &t->bound[c->lport % PORT_HASH];
+    if (c->bound_prev != SESS_NONE)
+        t->tcb[c->bound_prev].bound_next = c->bound_next;
+    else if (*head == tcb_number(t, c))
+        *head = c->bound_next;
+    if (c->bound_next != SESS_NONE)
+        t->tcb[c->bound_next].bound_prev = c->bound_prev;
     c->h.bits &= ~H_BOUND;
 }
 

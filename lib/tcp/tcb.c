@@ -74,7 +74,8 @@ tcb_soft_reset(struct tcp *t, struct tcb *c)
     c->sent = c->ooo = run_list_none();
     c->flight = c->gone = c->recent = run_queue_none();
     c->first_lost = RUN_NONE;
-    c->hash_next = c->bound_next = c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
+    c->hash_next = c->bound_next = c->bound_prev = SESS_NONE;
+    c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
     c->hashed = c->working = c->dirty = c->on_tw = false;
     c->wheel = (struct wheel_node){0};
     c->link.queued = false;

@@ -244,7 +244,7 @@ struct tcb {
     uint64_t ecn_until; /* slowed down for a mark; not again below this */
     ns_t timer[T_COUNT];
     struct wheel_node wheel;
-    uint32_t hash_next, bound_next, work_next, tw_next, tw_prev;
+    uint32_t hash_next, bound_next, bound_prev, work_next, tw_next, tw_prev;
     uint32_t dirty_at;        /* its place in the list of changed sessions */
     uint32_t n_syn, n_accept; /* listener: half-open, and established but not accepted */
     uint32_t n_untold;        /* of n_accept, those whose EVT_ACCEPT waits */
