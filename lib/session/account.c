@@ -92,26 +92,6 @@ cost(uint64_t rate, uint64_t n)
     return rate == RATE_ANY ? 0 : rate == 0 ? NS_S * n : n * NS_S / rate;
 }
 
-/* May what takes this time go now, if `burst` may go at once from a full bucket? */
-static bool
-fits(ns_t paid, ns_t takes, ns_t burst, ns_t now)
-{
-    return max_u64(paid, now) + takes - now <= max_u64(burst, takes);
-}
-
-bool
-account_connect(struct account *a, ns_t now)
-{
-    const struct account_rules *r = &a->rules;
-    ns_t one = cost(r->connects, 1);
-    if (r->connects == RATE_ANY)
-        return true;
-    if (r->connects == 0 || !fits(a->connects, one, one * max_u64(r->connects_burst, 1), now))
-        return false;
-    a->connects = max_u64(a->connects, now) + one;
-    return true;
-}
-
 ns_t
 account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now)
 {
@@ -125,6 +105,15 @@ account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now)
         return NS_NEVER;
     *paid = all;
     return at;
+}
+
+bool
+account_connect(struct account *a, ns_t now)
+{
+    const struct account_rules *r = &a->rules;
+    if (r->connects == RATE_ANY || r->connects == 0)
+        return r->connects != 0;
+    return account_turn(&a->connects, r->connects, r->connects_burst, 0, now) == now;
 }
 
 static ns_t
