@@ -43,6 +43,26 @@ struct driver_ops {
     ns_t (*deadline)(struct driver *, ns_t now);
 };
 
+/* When to try again what the kernel did not take: sooner first, then ever later. */
+#define DRIVER_RETRY_FIRST (NS_MS / 10)
+#define DRIVER_RETRY_MAX (64 * NS_MS)
+
+struct driver_retry {
+    ns_t at, wait; /* at 0: the kernel took what there was last */
+};
+
+static inline ns_t
+driver_retry_at(struct driver_retry *r, ns_t now)
+{
+    if (r->at == 0)
+        r->wait = DRIVER_RETRY_FIRST;
+    else if (r->at <= now)
+        r->wait = min_u64(r->wait * 2, DRIVER_RETRY_MAX);
+    else
+        return r->at;
+    return r->at = now + r->wait;
+}
+
 /* The first member of each driver's state. */
 struct driver {
     const struct driver_ops *ops;

@@ -23,8 +23,6 @@
 #define READ_MAX 32u /* packets that one turn reads */
 #define READY (READ_MAX * POSTED)
 #define SEND_MAX 64u /* packets that one kick sends */
-#define RETRY_FIRST (NS_MS / 10)
-#define RETRY_MAX (64 * NS_MS)
 
 struct packet {
     struct driver driver;
@@ -44,7 +42,7 @@ struct packet {
     /* send: a ring of what is queued and then of what was sent; indices run free */
     struct fdesc *tx;
     uint32_t tx_cap, queued, sent, completed;
-    ns_t retry_at, retry_wait; /* 0: the kernel took the last packet */
+    struct driver_retry retry;
 };
 
 static struct packet *
@@ -269,7 +267,7 @@ kick(struct driver *d)
     }
     if (p->sent == before)
         return false;
-    p->retry_at = 0;
+    p->retry.at = 0;
     return next_packet(p) != 0;
 }
 
@@ -326,13 +324,7 @@ deadline(struct driver *d, ns_t now)
     struct packet *p = of(d);
     if (p->queued == p->sent)
         return NS_NEVER;
-    if (p->retry_at == 0)
-        p->retry_wait = RETRY_FIRST;
-    else if (p->retry_at <= now)
-        p->retry_wait = min_u64(p->retry_wait * 2, RETRY_MAX);
-    else
-        return p->retry_at;
-    return p->retry_at = now + p->retry_wait;
+    return driver_retry_at(&p->retry, now);
 }
 
 /* ---- opening ---- */

@@ -34,9 +34,6 @@
 
 #include "guard.h"
 
-#define RETRY_FIRST (NS_MS / 10)
-#define RETRY_MAX (64 * NS_MS)
-
 /* ---- ring words ---- */
 
 static inline uint32_t
@@ -219,7 +216,7 @@ xsk_complete(struct xsk *x, struct fdesc *out, unsigned max)
         out[i] = (struct fdesc){.addr = (uint32_t)*addr_slot(x, &x->done, x->done.mine + i)};
     x->done.mine += n;
     store(x->done.consumer, x->done.mine);
-    x->retry_at = 0;
+    x->retry.at = 0;
     return n;
 }
 
@@ -242,7 +239,7 @@ xsk_kick(struct xsk *x)
         (void)sendto(x->fd, NULL, 0, MSG_DONTWAIT, NULL, 0); /* what it did shows below */
     uint32_t after = load(x->tx.consumer);
     if (after != before)
-        x->retry_at = 0;
+        x->retry.at = 0;
     return after != before && after != x->tx.mine;
 }
 
@@ -282,14 +279,7 @@ xsk_deadline(struct xsk *x, ns_t now)
 {
     if (xsk_tx_outstanding(x) == 0)
         return NS_NEVER;
-    if (x->retry_at == 0) {
-        x->retry_wait = RETRY_FIRST;
-        x->retry_at = now + x->retry_wait;
-    } else if (x->retry_at <= now) {
-        x->retry_wait = min_u64(x->retry_wait * 2, RETRY_MAX);
-        x->retry_at = now + x->retry_wait;
-    }
-    return x->retry_at;
+    return driver_retry_at(&x->retry, now);
 }
 
 /* ---- opening ---- */

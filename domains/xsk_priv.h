@@ -25,7 +25,7 @@ struct xsk {
     uint32_t n_rx; /* receive frames */
     struct nicmap *map;
     int fd;
-    ns_t retry_at, retry_wait; /* 0: progress was made */
+    struct driver_retry retry;
 };
 
 /* Finish the step that the predecessor died in, if any, and take up the indices. */
