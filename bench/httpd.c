@@ -254,17 +254,13 @@ parse(struct config *cf, int argc, char **argv)
             cf->max_conns = (unsigned)tool_number("--max-connections", optarg, 1, 1000000);
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || !cf->root) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || !cf->root)
+        tool_usage(usage_text, EXIT_USAGE);
 }
 
 int

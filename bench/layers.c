@@ -295,14 +295,11 @@ main(int argc, char **argv)
         } else if (c == JSON) {
             l.json = true;
         } else {
-            fputs(usage_text, c == HELP ? stdout : stderr);
-            return c == HELP ? EXIT_OK : EXIT_USAGE;
+            tool_usage(usage_text, c == HELP ? EXIT_OK : EXIT_USAGE);
         }
     }
-    if (optind < argc || !l.host || l.n == 0) {
-        fputs(usage_text, stderr);
-        return EXIT_USAGE;
-    }
+    if (optind < argc || !l.host || l.n == 0)
+        tool_usage(usage_text, EXIT_USAGE);
     l.sent = calloc(l.count, sizeof *l.sent);
     l.got = calloc(l.count, sizeof *l.got);
     if (!l.sent || !l.got)

@@ -300,17 +300,13 @@ parse(struct pps *p, int argc, char **argv, bool *receive)
             p->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || modes != 1 || *receive == (p->to != NULL)) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || modes != 1 || *receive == (p->to != NULL))
+        tool_usage(usage_text, EXIT_USAGE);
     if ((p->sink || p->gso) && p->via != &via_kernel)
         tool_die(EXIT_USAGE, "--sink and --gso go with --via kernel");
     if (p->sink > *receive || (p->gso && (*receive || p->interface)))

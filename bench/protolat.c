@@ -27,13 +27,6 @@ static const char usage_text[] =
     "A server that is told neither --tcp nor --udp echoes both.\n";
 
 static void
-usage_error(void)
-{
-    fputs(usage_text, stderr);
-    exit(EXIT_USAGE);
-}
-
-static void
 parse(struct protolat *p, int argc, char **argv)
 {
     enum { SERVE = 1, CONNECT, TCP, UDP, PORT, SIZE, COUNT, WARMUP, VIA, ADDRESS, SPIN };
@@ -94,14 +87,13 @@ parse(struct protolat *p, int argc, char **argv)
             p->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            usage_error();
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
     if (optind < argc || serve == (p->host != NULL))
-        usage_error();
+        tool_usage(usage_text, EXIT_USAGE);
     if (p->host && p->tcp == p->udp)
         tool_die(EXIT_USAGE, "--connect goes with one of --tcp and --udp");
     if (p->udp && p->size > PROTOLAT_UDP_MAX)

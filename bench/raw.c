@@ -215,17 +215,13 @@ parse(struct raw *r, int argc, char **argv)
             r->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL)) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL))
+        tool_usage(usage_text, EXIT_USAGE);
 }
 
 int

@@ -154,17 +154,13 @@ parse(struct scale *s, int argc, char **argv)
             s->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || serve == (s->host != NULL)) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || serve == (s->host != NULL))
+        tool_usage(usage_text, EXIT_USAGE);
     s->active = all ? s->sessions : s->active;
     if (s->port + s->ports > 65536 || s->active > s->sessions)
         tool_die(EXIT_USAGE, "more ports, or more active sessions, than there are");

@@ -270,17 +270,13 @@ parse(struct stages *s, int argc, char **argv)
             s->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || (s->interface != NULL) != (s->address != NULL)) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || (s->interface != NULL) != (s->address != NULL))
+        tool_usage(usage_text, EXIT_USAGE);
 }
 
 int

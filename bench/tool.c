@@ -47,6 +47,13 @@ tool_die(int code, const char *fmt, ...)
     exit(code);
 }
 
+void
+tool_usage(const char *text, int code)
+{
+    fputs(text, code == EXIT_OK ? stdout : stderr);
+    exit(code);
+}
+
 uint64_t
 tool_number(const char *option, const char *text, uint64_t min, uint64_t max)
 {

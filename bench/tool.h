@@ -17,6 +17,9 @@ extern const char *tool_name;
 void tool_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void tool_die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* How it is called, for who asked (EXIT_OK) or did not know (EXIT_USAGE). */
+_Noreturn void tool_usage(const char *text, int code);
+
 /* A number in [min, max], with K, M or G (powers of 1024) behind it if wanted. Exits with
  * EXIT_USAGE, naming the option, when the text is anything else. */
 uint64_t tool_number(const char *option, const char *text, uint64_t min, uint64_t max);

@@ -315,17 +315,13 @@ parse(struct ttcp *t, int argc, char **argv)
             t->json = true;
             break;
         case HELP:
-            fputs(usage_text, stdout);
-            exit(EXIT_OK);
+            tool_usage(usage_text, EXIT_OK);
         default:
-            fputs(usage_text, stderr);
-            exit(EXIT_USAGE);
+            tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || rx == (t->host != NULL)) {
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+    if (optind < argc || rx == (t->host != NULL))
+        tool_usage(usage_text, EXIT_USAGE);
     if (t->zero_copy && !t->via->reserve)
         tool_die(EXIT_USAGE, "--zero-copy: the %s stack has no such calls", t->via->name);
     if (t->verify && !rx)
