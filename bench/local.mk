@@ -60,7 +60,7 @@ bulkhead_scale_LDADD = libbenchtool.la
 # Needs the simulation, which make check builds, or: make bulkhead-ticks
 if HAVE_CRITERION
 check_PROGRAMS += bulkhead-ticks
-bulkhead_ticks_SOURCES = bench/ticks.c bench/ticks.h bench/ticks_ip.c bench/ticks_join.c bench/ticks_plain.c
+bulkhead_ticks_SOURCES = bench/ticks_main.c bench/ticks.h bench/ticks_ip.c bench/ticks_join.c bench/ticks_plain.c
 bulkhead_ticks_LDADD = $(SIM_LIBS) $(SERVE_LIBS)
 endif
 

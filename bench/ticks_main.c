@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ticks.c: bulkhead-ticks: ticks of the time-stamp counter a packet through ip and tcp, as one
+ * ticks_main.c: bulkhead-ticks: ticks of the time-stamp counter a packet through ip and tcp, as one
  * to four domains in one process, in a bulk transfer in virtual time. bench/ticks runs it under
  * callgrind too, for instructions.
  */
