@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ticks_main.c: bulkhead-ticks: ticks of the time-stamp counter a packet through ip and tcp, as one
- * to four domains in one process, in a bulk transfer in virtual time. bench/ticks runs it under
- * callgrind too, for instructions.
+ * ticks_main.c: bulkhead-ticks: ticks of the time-stamp counter a packet through ip and tcp, as
+ * one to four domains in one process, in a bulk transfer in virtual time. bench/ticks runs it
+ * under callgrind too, for instructions.
  */
 #include "bench/ticks.h"
 
