@@ -80,6 +80,16 @@ frames_rw(const struct frames *f, uint32_t parts, uint32_t addr, uint32_t len)
     return f->base + addr;
 }
 
+/* Ask for the first `lines` cache lines of what lies at addr, which will be read soon: another
+ * processor wrote them. addr may come from a hostile peer. */
+static inline void
+frames_prefetch(const struct frames *f, uint32_t addr, unsigned lines)
+{
+    if (frames_part(f, addr) != PART_COUNT)
+        for (unsigned i = 0; i < lines; i++)
+            __builtin_prefetch(f->base + addr + i * CACHE_LINE);
+}
+
 /* ---- pool: who holds each frame of one part, kept by the part's owner ---- */
 
 #define FRAME_FREE 0 /* holder: the owner; other values are the owner's to choose */

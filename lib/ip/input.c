@@ -201,13 +201,21 @@ packet_open(struct ip *ip, struct ip_out *out, struct rx *r)
     return false;
 }
 
+/* Headers up to TCP's options are in two lines. */
+#define AHEAD 3
+#define HEAD_LINES 2
+
 unsigned
 ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out, ns_t now)
 {
     unsigned i = 0;
     ip_nic_drain(ip, out, now);
+    for (unsigned k = 0; k < min_u32(n, AHEAD); k++)
+        frames_prefetch(&ip->f, rx[k].addr, HEAD_LINES);
     while (i < n && !up_nearly_full(out)) {
         struct rx r;
+        if (i + AHEAD < n)
+            frames_prefetch(&ip->f, rx[i + AHEAD].addr, HEAD_LINES);
         r.frame = &rx[i];
         r.n = packet_frames(ip, &rx[i], n - i);
         r.addr = rx[i].addr;

@@ -299,6 +299,9 @@ tcp_tx_done(struct tcp *t, uint32_t addr)
 
 /* ---- the step ---- */
 
+/* Of the next packet's bytes; the processor goes on by itself from there. */
+#define AHEAD_LINES 6
+
 static void
 step_input(struct tcp *t, const struct pkt *in, unsigned n)
 {
@@ -306,6 +309,8 @@ step_input(struct tcp *t, const struct pkt *in, unsigned n)
         unsigned len = 1;
         while (i + len < n && (in[i + len - 1].flags & PKT_MORE))
             len++;
+        if (i + len < n)
+            frames_prefetch(&t->frames, in[i + len].addr, AHEAD_LINES);
         if (in[i].kind == PKT_DATA)
             input_packet(t, &in[i], len);
         else if (in[i].kind == PKT_ICMP)
