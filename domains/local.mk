@@ -75,7 +75,7 @@ bulkheadd_SOURCES = \
 	domains/sup_client.c domains/sup_config.c domains/sup_confine.c domains/sup_config.h domains/sup_control.c \
 	domains/sup_domain.c domains/sup_host.c domains/sup_json.c domains/sup_json.h \
 	domains/sup_link.c domains/sup_message.c domains/sup_options.c domains/sup_proc.c \
-	domains/sup_topology.c domains/sup_value.c domains/sup_watch.c \
+	domains/sup_place.c domains/sup_topology.c domains/sup_value.c domains/sup_watch.c \
 	policy/topology.c policy/topology.h
 nodist_bulkheadd_SOURCES = domains/syscalls.c
 bulkheadd_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"' \

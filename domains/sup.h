@@ -7,10 +7,10 @@
  * One thread, one libevent loop. Files: sup_main.c (from start to loop and back), sup_options.c
  * (what it is told), sup_host.c (what the host must be like), sup_confine.c (what it gives up),
  * sup_topology.c (regions, links,
- * what a domain is told), sup_domain.c (life and death of a domain), sup_link.c (neighbours),
- * sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c and sup_attach.c
- * (clients), sup_policy.c (accounts), sup_control.c, sup_json.c and sup_proc.c (what
- * bulkheadctl asks).
+ * what a domain is told), sup_place.c (processors), sup_domain.c (life and death of a domain),
+ * sup_link.c (neighbours), sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c
+ * and sup_attach.c (clients), sup_policy.c (accounts), sup_control.c, sup_json.c and sup_proc.c
+ * (what bulkheadctl asks).
  */
 #ifndef DOMAINS_SUP_H
 #define DOMAINS_SUP_H
@@ -160,9 +160,12 @@ struct sup {
     int watch_fd;  /* epoll: what may wake the watchdog of an idle stack; -1: it looks often */
     struct event *ev_work; /* for watch_fd */
     unsigned quiet;        /* looks in a row at which nobody had moved */
-    bool linked;           /* every domain was up once and told of its peers */
-    bool answering;        /* ip says that the address is ours */
-    bool ready;            /* and everybody is up: clients may come */
+    ns_t placed_at;        /* the last look of sup_place.c, and nic's bytes then */
+    uint64_t seen_rx, seen_tx;
+    bool sending;   /* most of them went out */
+    bool linked;    /* every domain was up once and told of its peers */
+    bool answering; /* ip says that the address is ours */
+    bool ready;     /* and everybody is up: clients may come */
     bool stopping;
     int exit_code;
     int lock_fd;
@@ -220,6 +223,15 @@ must_check int sup_topology_tell(struct sup_dom *d);
 void sup_bell_drain(int fd);
 /* Bytes that wait to be read by the other end of a socket. */
 unsigned sup_socket_unread(int fd);
+
+/* ---- sup_place.c ---- */
+/* A processor for each domain and one for a program? */
+bool sup_place_enough(const struct sup *s);
+/* The processor that dom is to start on; -1: any. */
+int32_t sup_place_first(const struct sup *s, unsigned dom);
+/* Move tcp and udp if the traffic's direction has changed. Costs next to nothing; call it
+ * often. */
+void sup_place_look(struct sup *s, ns_t now);
 
 /* ---- sup_domain.c ---- */
 must_check int sup_dom_spawn(struct sup_dom *d);

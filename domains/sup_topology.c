@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -148,16 +147,6 @@ sup_topology_close(struct sup *s)
 
 /* ---- what a domain is told ---- */
 
-/* Is there a processor for every domain, and one for a program? */
-static bool
-processors_enough(const struct sup *s)
-{
-    unsigned need = 1;
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        need += sup_present(s, d);
-    return sysconf(_SC_NPROCESSORS_ONLN) >= (long)need;
-}
-
 static int32_t
 spin_for(const struct sup *s)
 {
@@ -165,25 +154,7 @@ spin_for(const struct sup *s)
         return s->conf.spin_us;
     /* A domain that waits gives way at every turn (domain.c), so a little of it pays also where
      * neighbours share a processor; more only where each has one of its own. */
-    return processors_enough(s) ? 50 : 20;
-}
-
-/* Where processors are few, nic and ip share one: they touch the same headers one after the
- * other, and the scheduler would put either beside whoever keeps the other processor busy. It
- * is the last that we may use. */
-static int32_t
-cpu_for(const struct sup *s, unsigned dom)
-{
-    if (s->conf.cpu[dom] != CPU_AUTO)
-        return s->conf.cpu[dom];
-    cpu_set_t set;
-    if ((dom != DOM_NIC && dom != DOM_IP) || processors_enough(s) ||
-        sched_getaffinity(0, sizeof set, &set) != 0)
-        return -1;
-    for (int i = CPU_SETSIZE - 1; i >= 0; i--)
-        if (CPU_ISSET((unsigned)i, &set))
-            return i;
-    return -1;
+    return sup_place_enough(s) ? 50 : 20;
 }
 
 static void
@@ -214,7 +185,7 @@ fill_config(const struct sup_dom *d, struct ctl_config *c)
         .probes = s->conf.probes,
         .probe_interval_ms = s->conf.probe_interval_ms,
         .spin_us = (uint32_t)spin_for(s),
-        .cpu = cpu_for(s, d->id),
+        .cpu = sup_place_first(s, d->id),
         .uid = s->conf.uid_base + 1 + d->id,
         .gid = s->conf.uid_base + 1 + d->id,
         .seed = s->seed + d->restarts * 0x9e3779b97f4a7c15ull + d->id,

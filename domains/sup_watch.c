@@ -227,6 +227,7 @@ sup_watch_tick(evutil_socket_t fd, short what, void *arg)
     ns_t now = sup_now(), slice = min_u64(now - s->watch_at, TICK);
     bool full = now - s->log_at >= NS_S, quiet = true;
     s->watch_at = now;
+    sup_place_look(s, now);
     if (full) {
         s->log_at = now;
         s->log_left = LOG_PER_SECOND;
