@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * foe ATTACK SECONDS: attack a running stack as a client of it, unprivileged, for so long.
- * foe burn SECONDS SHARE N: no attack, but so much of a processor's time in N processes, for
- * comparison.
- * Without arguments it lists the attacks. It ends with 0 if the stack did to the attacker what
- * it should; whether others noticed is for the test to see (tests/netns/test_hostile.sh).
+ * foe burn SECONDS SHARE N [BYTES]: no attack, but so much of a processor's time in N
+ * processes, for comparison; with BYTES they spend it writing here and there in as much memory
+ * of their own. Without arguments it lists the attacks. It ends with 0 if the stack did to the
+ * attacker what it should; whether others noticed is for the test to see
+ * (tests/netns/test_hostile.sh).
  */
 #include <grp.h>
 #include <signal.h>
@@ -24,11 +25,26 @@ used(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Use `share` of a processor in so many processes, which make up for the time that they had to
- * wait for one. */
+/* A thousand stores all over the memory. */
 static void
-burn(double seconds, double share, unsigned n)
+scatter(uint32_t *word, size_t words)
 {
+    static uint32_t x = 1;
+    for (unsigned i = 0; i < 1000 && words > 0; i++, x = x * 1664525 + 1013904223)
+        __atomic_store_n(&word[(x >> 7) % words], x, __ATOMIC_RELAXED);
+}
+
+/* Use `share` of a processor in n processes, which make up for the time that they had to wait
+ * for one. More than one do as the attacks with two threads: they run for most of 100 ms and
+ * then pause, so that who shares a processor with them waits for it as long as beside the
+ * attack. */
+static void
+burn(double seconds, double share, unsigned n, size_t bytes)
+{
+    uint32_t *word = bytes > 0 ? malloc(bytes) : NULL;
+    MUST(bytes == 0 || word != NULL, "no memory");
+    share = share < n ? share / n : 1;
+    useconds_t pause = n > 1 ? (useconds_t)((1 - share) * 1e5) : 1000;
     for (unsigned i = 1; i < n; i++)
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -36,9 +52,9 @@ burn(double seconds, double share, unsigned n)
         }
     double t = chan_now(), end = t + seconds;
     while (chan_now() < end) {
-        while (used() < (chan_now() - t) * share / n)
-            ;
-        usleep(1000);
+        while (used() < (chan_now() - t) * share)
+            scatter(word, bytes / sizeof *word);
+        usleep(pause);
     }
 }
 
@@ -57,9 +73,9 @@ main(int argc, char **argv)
         }
     if (argc < 3)
         return 0;
-    if (argc == 5 && strcmp(argv[1], "burn") == 0) {
-        burn(strtod(argv[2], NULL), strtod(argv[3], NULL),
-             (unsigned)strtoul(argv[4], NULL, 10));
+    if ((argc == 5 || argc == 6) && strcmp(argv[1], "burn") == 0) {
+        burn(strtod(argv[2], NULL), strtod(argv[3], NULL), (unsigned)strtoul(argv[4], NULL, 10),
+             argc == 6 ? strtoul(argv[5], NULL, 10) : 0);
         return 0;
     }
     MUST(found != NULL, "no attack %s", argv[1]);
