@@ -54,7 +54,7 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
     if (reply->err != 0)
         serve_bad_handle(s, i);
     else
-        s->ops->request(s->tr, sess, r, reply, now);
+        pace_charge(&c->pace, PACE_STEP * s->ops->request(s->tr, sess, r, reply, now));
     /* The name goes last: the request needs it if it must be served again. */
     if (r->op == REQ_RELEASED)
         (void)handle_revoke_all(c->handles, r->handle);

@@ -123,7 +123,8 @@ end_session(void *ctx, uint32_t sess, uint64_t given)
     }
     struct sess_req r = {.op = REQ_REVOKE};
     struct sess_evt none = {0};
-    e->s->ops->request(e->s->tr, sess, &r, &none, e->now);
+    (void)e->s->ops->request(e->s->tr, sess, &r, &none, e->now);
+    pace_charge(&e->s->c[e->i].pace, PACE_DEAR);
 }
 
 void

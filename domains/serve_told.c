@@ -58,7 +58,7 @@ serve_drop(struct serve *s, uint32_t sess)
     for (unsigned k = 0; k < ARRAY_LEN(ops); k++) {
         struct sess_req r = {.op = ops[k]};
         struct sess_evt none = {0};
-        s->ops->request(s->tr, sess, &r, &none, 0);
+        (void)s->ops->request(s->tr, sess, &r, &none, 0);
     }
 }
 

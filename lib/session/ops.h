@@ -88,9 +88,10 @@ struct transport_ops {
     int (*open)(struct transport *, uint32_t client, const struct sess_grant *, uint32_t *sess,
                 uint32_t *slot);
     /* A request (REQ_BIND ... REQ_RELEASED, REQ_REVOKE) on a session; fills err and results
-     * of the reply. The caller knows from the op whether to send it. */
-    void (*request)(struct transport *, uint32_t sess, const struct sess_req *,
-                    struct sess_evt *reply, ns_t now);
+     * of the reply. The caller knows from the op whether to send it. Returns how many entries
+     * of lists and tables had to be looked at for it, as PACE_STEP counts them. */
+    uint32_t (*request)(struct transport *, uint32_t sess, const struct sess_req *,
+                        struct sess_evt *reply, ns_t now);
     /* The next event for a client (EVT_READY, EVT_ACCEPT, EVT_FREED), false if none.
      * EVT_ACCEPT and EVT_FREED carry the session number in `cookie`; the server turns
      * it into a handle, under the creator that EVT_ACCEPT has in `handle`. */

@@ -27,6 +27,8 @@
 #define PACE_DEAR 600u  /* one that makes or ends something */
 #define PACE_BELL 1000u /* waking the client */
 #define PACE_SLOT 20u   /* looking at one of its slots */
+#define PACE_STEP 20u   /* at another session, to find out whether it may have what it wants */
+#define PACE_COPY 8000u /* copying as much of a session that moves as one request does */
 
 struct pace {
     int64_t left; /* ns; below 0: in debt */

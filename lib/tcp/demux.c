@@ -24,6 +24,14 @@ demux_insert(struct tcp *t, struct tcb *c)
     t->hash[b] = tcb_number(t, c);
     c->hashed = true;
     t->port_use[c->lport]++;
+    portset_put(&t->taken, c->lport, true);
+}
+
+/* Somebody has left the port. */
+static void
+port_left(struct tcp *t, uint16_t port)
+{
+    portset_put(&t->taken, port, t->port_use[port] != 0 || t->bound[port] != SESS_NONE);
 }
 
 void
@@ -37,6 +45,7 @@ demux_remove(struct tcp *t, struct tcb *c)
     *at = c->hash_next;
     c->hashed = false;
     t->port_use[c->lport]--;
+    port_left(t, c->lport);
 }
 
 struct tcb *
@@ -65,9 +74,9 @@ port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b)
 
 /* A listener of this address, or of any address. */
 static bool
-listens(const struct tcb *c, uint16_t lport, const struct ipaddr *laddr)
+listens(const struct tcb *c, const struct ipaddr *laddr)
 {
-    return c->h.state == TCPS_LISTEN && c->lport == lport && ipaddr_eq(&c->laddr, laddr);
+    return c->h.state == TCPS_LISTEN && ipaddr_eq(&c->laddr, laddr);
 }
 
 struct tcb *
@@ -75,14 +84,14 @@ demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
                const struct ipaddr *raddr, uint16_t rport)
 {
     const struct ipaddr any = {0};
-    uint32_t exact = 0, wild = 0, first = t->bound[lport % PORT_HASH];
+    uint32_t exact = 0, wild = 0, first = t->bound[lport];
     struct tcb *last = NULL;
     for (uint32_t i = first; i != SESS_NONE; i = t->tcb[i].bound_next) {
         struct tcb *c = &t->tcb[i];
-        bool here = listens(c, lport, laddr);
+        bool here = listens(c, laddr);
         exact += here;
-        wild += listens(c, lport, &any);
-        last = here || (exact == 0 && listens(c, lport, &any)) ? c : last;
+        wild += listens(c, &any);
+        last = here || (exact == 0 && listens(c, &any)) ? c : last;
     }
     uint32_t n = exact != 0 ? exact : wild;
     if (n <= 1)
@@ -91,7 +100,7 @@ demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
     const uint64_t w[2] = {raddr->q[1] ^ (raddr->q[0] * 3), (uint64_t)lport << 16 | rport};
     uint32_t k = (uint32_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) % n);
     for (uint32_t i = first; i != SESS_NONE; i = t->tcb[i].bound_next)
-        if (listens(&t->tcb[i], lport, exact != 0 ? laddr : &any) && k-- == 0)
+        if (listens(&t->tcb[i], exact != 0 ? laddr : &any) && k-- == 0)
             return &t->tcb[i];
     return last;
 }
@@ -100,11 +109,9 @@ struct tcb *
 demux_listener_of(struct tcp *t, const struct tcb *c)
 {
     const struct ipaddr any = {0};
-    for (uint32_t i = t->bound[c->lport % PORT_HASH]; i != SESS_NONE;
-         i = t->tcb[i].bound_next) {
+    for (uint32_t i = t->bound[c->lport]; i != SESS_NONE; i = t->tcb[i].bound_next) {
         struct tcb *l = &t->tcb[i];
-        if (l->link.client == c->link.client &&
-            (listens(l, c->lport, &c->laddr) || listens(l, c->lport, &any)))
+        if (l->link.client == c->link.client && (listens(l, &c->laddr) || listens(l, &any)))
             return l;
     }
     return NULL;
@@ -115,13 +122,14 @@ demux_listener_of(struct tcp *t, const struct tcb *c)
 static void
 bound_insert(struct tcp *t, struct tcb *c)
 {
-    uint32_t *head = &t->bound[c->lport % PORT_HASH];
+    uint32_t *head = &t->bound[c->lport];
     c->bound_next = *head;
     c->bound_prev = SESS_NONE;
     if (*head != SESS_NONE)
         t->tcb[*head].bound_prev = tcb_number(t, c);
     *head = tcb_number(t, c);
     c->h.bits |= H_BOUND;
+    portset_put(&t->taken, c->lport, true);
 }
 
 void
@@ -129,7 +137,7 @@ port_release(struct tcp *t, struct tcb *c)
 {
     if (!(c->h.bits & H_BOUND))
         return;
-    uint32_t *head = &t->bound[c->lport % PORT_HASH];
+    uint32_t *head = &t->bound[c->lport];
     if (c->bound_prev != SESS_NONE)
         t->tcb[c->bound_prev].bound_next = c->bound_next;
     else if (*head == tcb_number(t, c))
@@ -137,6 +145,7 @@ port_release(struct tcp *t, struct tcb *c)
     if (c->bound_next != SESS_NONE)
         t->tcb[c->bound_next].bound_prev = c->bound_prev;
     c->h.bits &= ~H_BOUND;
+    port_left(t, c->lport);
 }
 
 /* After a crash: the list is soft, the bit is not. */
@@ -147,21 +156,21 @@ port_rebuild(struct tcp *t, struct tcb *c)
         bound_insert(t, c);
 }
 
-/* Would binding c to addr:port disturb somebody (the rules of Linux)? asked: the program named
- * this port; one that is chosen for it is not shared. */
+/* Would binding c to addr:port disturb somebody (the rules of Linux), or are too many there? */
 static bool
-port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port,
-              bool asked)
+port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
-    for (uint32_t i = t->bound[port % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next) {
+    uint32_t n = 0;
+    for (uint32_t i = t->bound[port]; i != SESS_NONE; i = t->tcb[i].bound_next) {
         const struct tcb *o = &t->tcb[i];
-        if (o == c || o->lport != port)
-            continue;
+        t->steps++;
+        if (++n >= PORT_SHARED_MAX)
+            return true;
         if (!ipaddr_is_any(addr) && !ipaddr_is_any(&o->laddr) && !ipaddr_eq(addr, &o->laddr))
             continue;
         if (o->opt.reuseaddr && c->opt.reuseaddr && o->h.state != TCPS_LISTEN)
             continue;
-        if (asked && port_shared(t, o, c))
+        if (port_shared(t, o, c))
             continue;
         return true;
     }
@@ -187,14 +196,30 @@ ephemeral_choice(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, 
                            .start = (uint32_t)(siphash_words(t->cfg.key, w, ARRAY_LEN(w)) % n)};
 }
 
-/* So many ports are tried before one in TIME-WAIT is taken again: fresh ones are better, and a
- * search must end soon. */
+/* If each port is somebody's, those are tried that have no connection to this destination: so
+ * many in all, as a search must end soon, and so many before one in TIME-WAIT is taken again:
+ * fresh ones are better. */
+#define TRIES 256u
 #define FRESH_TRIES 64u
+#define STEPS_OF_TRY 4u /* a look into the table of connections costs as much */
 
 static uint16_t
 ephemeral_nth(const struct choice *e, uint32_t i)
 {
     return (uint16_t)(e->first + (e->start + i) % e->n);
+}
+
+/* One that nobody has at all; 0: there is none. */
+static uint16_t
+ephemeral_unused(const struct tcp *t, const struct choice *e)
+{
+    return portset_free(&t->taken, e->first, e->first + e->n - 1, e->first + e->start);
+}
+
+static bool
+to_itself(const struct tcp *t, const struct ipaddr *addr, uint16_t port, uint16_t local)
+{
+    return port == local && ipaddr_eq(addr, &t->path->addr);
 }
 
 int
@@ -206,31 +231,18 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
         return EADDRNOTAVAIL;
     if (port == 0) {
         struct choice e = ephemeral_choice(t, c, addr, 0);
-        for (uint32_t i = 0; i < e.n && port == 0; i++) {
-            uint16_t p = ephemeral_nth(&e, i);
-            if (t->port_use[p] == 0 && !port_conflict(t, c, addr, p, false))
-                port = p;
-        }
+        port = ephemeral_unused(t, &e); /* one that is chosen for it is not shared */
         if (port == 0)
             return EADDRINUSE;
     } else if (!grant_port(&c->grant, port)) {
         return EACCES;
-    } else if (port_conflict(t, c, addr, port, true)) {
+    } else if (port_conflict(t, c, addr, port)) {
         return EADDRINUSE;
     }
     c->laddr = ipaddr_is_any(addr) ? (struct ipaddr){0} : *addr;
     c->lport = port;
     bound_insert(t, c);
     return 0;
-}
-
-static bool
-port_bound(const struct tcp *t, uint16_t port)
-{
-    for (uint32_t i = t->bound[port % PORT_HASH]; i != SESS_NONE; i = t->tcb[i].bound_next)
-        if (t->tcb[i].lport == port)
-            return true;
-    return false;
 }
 
 /* A local port for a connection to addr:port, or the pair of one in TIME-WAIT. */
@@ -240,11 +252,15 @@ port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t
     const struct ipaddr *local = &t->path->addr;
     struct tcb *old = NULL;
     struct choice e = ephemeral_choice(t, c, addr, port);
-    for (uint32_t i = 0; i < e.n; i++) {
+    uint16_t unused = ephemeral_unused(t, &e);
+    if (unused != 0 && !to_itself(t, addr, port, unused)) {
+        c->lport = unused;
+        return 0;
+    }
+    for (uint32_t i = 0; i < min_u32(e.n, TRIES) && (old == NULL || i < FRESH_TRIES); i++) {
         uint16_t p = ephemeral_nth(&e, i);
-        if (old != NULL && i >= FRESH_TRIES)
-            break;
-        if (port_bound(t, p) || (ipaddr_eq(addr, local) && p == port)) /* not to itself */
+        t->steps += STEPS_OF_TRY;
+        if (t->bound[p] != SESS_NONE || to_itself(t, addr, port, p))
             continue;
         struct tcb *o = demux_find(t, local, p, addr, port);
         if (o == NULL) {

@@ -252,7 +252,7 @@ tcp_take_back(struct transport *tr, uint32_t sess, uint32_t client, uint64_t han
     const struct sess_move *m = &t->tcb[sess].mv;
     for (uint32_t i = 0; i < get(m->state) >> MOVE_GIVERS && i < SESS_GIVERS; i++)
         if (m->giver[i].client == client && m->giver[i].handle == handle) {
-            tcp_request(tr, sess, &r, &none, now);
+            (void)tcp_request(tr, sess, &r, &none, now);
             break;
         }
     return 0;

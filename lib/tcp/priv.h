@@ -306,8 +306,8 @@ int tcp_client_add(struct transport *tr, uint32_t client, const struct arena_vie
                    const struct sess_limits *limits);
 int tcp_open(struct transport *tr, uint32_t client, const struct sess_grant *g, uint32_t *sess,
              uint32_t *slot);
-void tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
-                 struct sess_evt *reply, ns_t now);
+uint32_t tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
+                     struct sess_evt *reply, ns_t now);
 /* ---- move.c ---- */
 int tcp_delegate(struct transport *tr, uint32_t sess, uint64_t handle, ns_t now,
                  uint64_t token[2]);

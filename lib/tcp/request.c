@@ -67,11 +67,10 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
         int denied = listen_denied(t, c);
         if (denied != 0)
             return denied;
-        for (uint32_t i = t->bound[c->lport % PORT_HASH]; i != SESS_NONE;
-             i = t->tcb[i].bound_next) {
+        for (uint32_t i = t->bound[c->lport]; i != SESS_NONE; i = t->tcb[i].bound_next) {
             const struct tcb *o = &t->tcb[i];
-            if (o != c && o->lport == c->lport && o->h.state == TCPS_LISTEN &&
-                !port_shared(t, o, c) &&
+            t->steps++;
+            if (o != c && o->h.state == TCPS_LISTEN && !port_shared(t, o, c) &&
                 (ipaddr_is_any(&o->laddr) || ipaddr_is_any(&c->laddr) ||
                  ipaddr_eq(&o->laddr, &c->laddr)))
                 return EADDRINUSE;
@@ -258,7 +257,7 @@ cursors_moved(struct tcp *t, struct tcb *c)
     work_add(t, c);
 }
 
-void
+uint32_t
 tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
             struct sess_evt *reply, ns_t now)
 {
@@ -266,14 +265,15 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
     struct tcb *c = &t->tcb[sess];
     t->now = now;
     t->out = NULL;
+    t->steps = 0;
     if (!c->used || ((c->h.bits & H_CLOSED) && r->op != REQ_RELEASED)) {
         reply->err = EBADF;
-        return;
+        return 0;
     }
     if ((c->h.bits & H_REVOKED) && r->op != REQ_CLOSE && r->op != REQ_RELEASED &&
         r->op != REQ_REVOKE) {
         reply->err = ECONNABORTED;
-        return;
+        return 0;
     }
     if (r->op != REQ_SEND && r->op != REQ_CONSUMED && r->op != REQ_NAME && r->op != REQ_GETOPT)
         tcp_move_stop(t, c);
@@ -341,6 +341,7 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
     }
     tcp_flush(t);
     set(t->store->working, SESS_NONE);
+    return t->steps;
 }
 
 int

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "base/portset.h"
 #include "cc.h"
 #include "runs.h"
 #include "session/clients.h"
@@ -298,7 +299,6 @@ struct tcp_store {
     uint32_t crashed;         /* the one that was in work at the last crash */
 };
 
-#define PORT_HASH 1024u
 #define EPHEMERAL_FIRST 32768u
 #define EPHEMERAL_LAST 60999u
 
@@ -318,8 +318,10 @@ struct tcp {
     uint32_t n_free;
     uint32_t *hash; /* connections */
     uint32_t hash_mask;
-    uint32_t bound[PORT_HASH];
+    uint32_t bound[65536];     /* by local port: the first session that is bound to it */
     uint16_t *port_use;        /* connections per local port, 65536 */
+    struct portset taken;      /* ports that are bound, or of connections */
+    uint32_t steps;            /* the request in work took so far (PACE_STEP) */
     struct turns work;         /* sessions with something to send */
     int32_t credit;            /* what the one in work may still send, as turns.h counts */
     uint32_t tw_head, tw_tail; /* TIME-WAIT, oldest first */

@@ -212,7 +212,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     memset(t->port_use, 0, 65536 * sizeof *t->port_use);
     for (uint32_t i = 0; i < l.n_hash; i++)
         t->hash[i] = SESS_NONE;
-    for (unsigned i = 0; i < PORT_HASH; i++)
+    for (unsigned i = 0; i < ARRAY_LEN(t->bound); i++)
         t->bound[i] = SESS_NONE;
     t->tw_head = t->tw_tail = SESS_NONE;
     turns_init(&t->work);

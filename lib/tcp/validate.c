@@ -69,7 +69,7 @@ lookup_valid(const struct tcp *t)
         bool connection = c->h.state != TCPS_CLOSED && c->h.state != TCPS_LISTEN;
         if (c->hashed != connection)
             return false;
-        if ((c->h.bits & H_BOUND) && !listed(t, t->bound[c->lport % PORT_HASH], i, true))
+        if ((c->h.bits & H_BOUND) && !listed(t, t->bound[c->lport], i, true))
             return false;
     }
     for (uint32_t b = 0; b <= t->hash_mask; b++)

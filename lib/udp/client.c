@@ -190,12 +190,13 @@ serve(struct udp *u, uint32_t sess, const struct sess_req *r, struct sess_evt *r
     }
 }
 
-static void
+static uint32_t
 request(struct transport *t, uint32_t sess, const struct sess_req *r, struct sess_evt *reply,
         ns_t now)
 {
     struct udp *u = udp_of(t);
     u->now = now;
+    u->steps = 0;
     uint32_t state = sess < u->cfg.n_sessions ? state_of(&u->sess[sess]) : US_FREE;
     if (state == US_OPEN && (r->op == REQ_CLOSE || r->op == REQ_REVOKE))
         sess_move_stop(u, sess);
@@ -210,6 +211,7 @@ request(struct transport *t, uint32_t sess, const struct sess_req *r, struct ses
             stat_inc(u->stats, STAT_req_bad);
     }
     sess_wake_touched(u);
+    return u->steps;
 }
 
 static bool

@@ -7,12 +7,6 @@
 #include "base/siphash.h"
 #include "udp_int.h"
 
-static uint32_t
-bound_bucket(const struct udp *u, uint16_t lport)
-{
-    return (lport * 0x9e3779b1u >> 8) & u->hash_mask;
-}
-
 static uint64_t
 tuple_hash(const struct udp *u, uint16_t lport, const struct ipaddr *remote, uint16_t rport)
 {
@@ -29,9 +23,9 @@ conn_bucket(const struct udp *u, const struct udp_name *n)
 void
 table_init(struct udp *u)
 {
-    memset(u->bound, 0xff, (u->hash_mask + 1) * sizeof *u->bound);
+    memset(u->bound, 0xff, sizeof u->bound);
     memset(u->conn, 0xff, (u->hash_mask + 1) * sizeof *u->conn);
-    memset(u->port_map, 0, sizeof u->port_map);
+    memset(&u->taken, 0, sizeof u->taken);
     for (uint32_t i = 0; u->cfg.ports != NULL && i < 65536; i++)
         port_set(u->cfg.ports, (uint16_t)i, PORT_NOBODY);
 }
@@ -48,8 +42,7 @@ is_open(const struct udp *u, uint32_t sess)
 static enum port_want
 port_want(const struct udp *u, uint16_t port)
 {
-    bool taken = u->port_map[port / 64] >> port % 64 & 1;
-    return u->n_open[port] != 0 ? PORT_WANTED : taken ? PORT_FULL : PORT_NOBODY;
+    return u->n_open[port] != 0 ? PORT_WANTED : u->n_have[port] != 0 ? PORT_FULL : PORT_NOBODY;
 }
 
 static void
@@ -78,13 +71,13 @@ table_insert(struct udp *u, uint32_t sess)
     if (t->hashed || n->lport == 0)
         return;
     t->hashed = true;
-    uint32_t *head = &u->bound[bound_bucket(u, n->lport)];
+    uint32_t *head = &u->bound[n->lport];
     t->bound_next = *head;
     t->bound_prev = SESS_NONE;
     if (*head != SESS_NONE)
         u->soft[*head].bound_prev = sess;
     *head = sess;
-    u->port_map[n->lport / 64] |= 1ull << n->lport % 64;
+    portset_put(&u->taken, n->lport, true);
     u->n_have[n->lport]++;
     u->n_open[n->lport] += is_open(u, sess);
     if (n->bits & UN_CONNECTED) {
@@ -109,11 +102,11 @@ table_unlink(struct udp *u, uint32_t sess)
     if (t->bound_prev != SESS_NONE)
         u->soft[t->bound_prev].bound_next = t->bound_next;
     else
-        u->bound[bound_bucket(u, n->lport)] = t->bound_next;
+        u->bound[n->lport] = t->bound_next;
     if (t->bound_next != SESS_NONE)
         u->soft[t->bound_next].bound_prev = t->bound_prev;
     if (--u->n_have[n->lport] == 0)
-        u->port_map[n->lport / 64] &= ~(1ull << n->lport % 64);
+        portset_put(&u->taken, n->lport, false);
     u->n_open[n->lport] -= is_open(u, sess);
     tell(u, n->lport);
     if (!(n->bits & UN_CONNECTED))
@@ -153,9 +146,9 @@ table_connected(const struct udp *u, const struct ipaddr *local, uint16_t lport,
 
 /* How well an unconnected session fits: 0 not at all, 2 the address named, 1 any address. */
 static unsigned
-fit(const struct udp_name *n, const struct ipaddr *local, uint16_t lport)
+fit(const struct udp_name *n, const struct ipaddr *local)
 {
-    if (n->lport != lport || (n->bits & UN_CONNECTED))
+    if (n->bits & UN_CONNECTED)
         return 0;
     return ipaddr_is_any(&n->local) ? 1 : ipaddr_eq(&n->local, local) ? 2 : 0;
 }
@@ -169,9 +162,9 @@ table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t lport,
         return best;
     unsigned best_fit = 0;
     uint64_t hash = 0, n_same = 0;
-    uint32_t s = u->bound[bound_bucket(u, lport)];
+    uint32_t s = u->bound[lport];
     for (; s != SESS_NONE; s = u->soft[s].bound_next) {
-        unsigned f = fit(name_of(&u->sess[s]), local, lport);
+        unsigned f = fit(name_of(&u->sess[s]), local);
         if (f == 0 || f < best_fit)
             continue;
         if (f > best_fit) {
@@ -193,15 +186,16 @@ table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t lport,
 }
 
 bool
-table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port)
+table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port)
 {
     const struct udp_sess *a = &u->sess[sess];
-    uint32_t s = u->bound[bound_bucket(u, port)];
+    uint32_t s = u->bound[port];
+    if (u->n_have[port] >= PORT_SHARED_MAX)
+        return false;
     for (; s != SESS_NONE; s = u->soft[s].bound_next) {
         const struct udp_sess *b = &u->sess[s];
         const struct udp_name *n = name_of(b);
-        if (s == sess || n->lport != port)
-            continue;
+        u->steps++;
         bool overlap =
             ipaddr_is_any(local) || ipaddr_is_any(&n->local) || ipaddr_eq(local, &n->local);
         bool shared = (a->reuseaddr && b->reuseaddr) || (a->reuseport && b->reuseport);
@@ -219,19 +213,12 @@ table_port_pick(struct udp *u, const struct udp_sess *s)
     const uint32_t n = last - first + 1;
     uint64_t w[2] = {u->n_drawn++, u->now};
     uint32_t start = (uint32_t)(siphash_words(u->cfg.key + 16, w, 2) % n);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t port = first + (start + i) % n;
-        if (!(u->port_map[port / 64] >> port % 64 & 1))
-            return (uint16_t)port;
-    }
-    return 0;
+    return portset_free(&u->taken, first, last, first + start);
 }
 
 static bool
-in_chain(const uint32_t *heads, uint32_t bucket, uint32_t sess, const struct udp_soft *soft,
-         bool conn, uint32_t max)
+in_chain(uint32_t s, uint32_t sess, const struct udp_soft *soft, bool conn, uint32_t max)
 {
-    uint32_t s = heads[bucket];
     for (uint32_t i = 0; s != SESS_NONE && i <= max; i++) {
         if (s == sess)
             return true;
@@ -244,9 +231,9 @@ static uint32_t
 count_open(const struct udp *u, uint16_t port)
 {
     uint32_t n = 0, max = u->cfg.n_sessions;
-    uint32_t s = u->bound[bound_bucket(u, port)];
+    uint32_t s = u->bound[port];
     for (uint32_t i = 0; s != SESS_NONE && i <= max; i++, s = u->soft[s].bound_next)
-        n += name_of(&u->sess[s])->lport == port && is_open(u, s);
+        n += is_open(u, s);
     return n;
 }
 
@@ -257,14 +244,13 @@ table_validate(const struct udp *u, uint32_t sess)
     uint32_t max = u->cfg.n_sessions;
     if (!u->soft[sess].hashed)
         return true;
-    if (n->lport == 0 || !(u->port_map[n->lport / 64] >> n->lport % 64 & 1))
+    if (n->lport == 0 || !portset_has(&u->taken, n->lport))
         return false;
     if (u->n_open[n->lport] != count_open(u, n->lport))
         return false;
     if (u->cfg.ports != NULL && port_get(u->cfg.ports, n->lport) != port_want(u, n->lport))
         return false;
-    if (!in_chain(u->bound, bound_bucket(u, n->lport), sess, u->soft, false, max))
+    if (!in_chain(u->bound[n->lport], sess, u->soft, false, max))
         return false;
-    uint32_t bucket = (uint32_t)(conn_bucket(u, n) - u->conn);
-    return !(n->bits & UN_CONNECTED) || in_chain(u->conn, bucket, sess, u->soft, true, max);
+    return !(n->bits & UN_CONNECTED) || in_chain(*conn_bucket(u, n), sess, u->soft, true, max);
 }

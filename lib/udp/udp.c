@@ -51,7 +51,6 @@ lay_soft(uint8_t *base, const struct udp_config *c, const struct frames *f, uint
     u->soft = place(base, &at, c->n_sessions * sizeof *u->soft);
     u->free = place(base, &at, c->n_sessions * sizeof *u->free);
     u->touched = place(base, &at, c->n_sessions * sizeof *u->touched);
-    u->bound = place(base, &at, hash_size(c) * sizeof *u->bound);
     u->conn = place(base, &at, hash_size(c) * sizeof *u->conn);
     *stack = place(base, &at, pool_stack_bytes(n_frames(f)));
     return ALIGN_UP(at, (size_t)CACHE_LINE);

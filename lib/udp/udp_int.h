@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "base/portset.h"
 #include "session/clients.h"
 #include "session/fifo.h"
 #include "session/move.h"
@@ -72,7 +73,7 @@ struct udp_sess {
 
 struct udp_soft {
     struct client_link link;
-    uint32_t bound_next, bound_prev; /* those with ports of the same bucket */
+    uint32_t bound_next, bound_prev; /* those with the same port */
     uint32_t conn_next, conn_prev;
     uint32_t tx_next;
     bool hashed;
@@ -108,9 +109,8 @@ struct udp {
     struct pool pool;
     uint32_t *free; /* session numbers */
     uint32_t n_free;
-    uint32_t high;   /* sessions from this number on were not in use since the start */
-    uint32_t *bound; /* by local port; hash_mask + 1 heads */
-    uint32_t *conn;  /* connected ones, by local port and peer */
+    uint32_t high;  /* sessions from this number on were not in use since the start */
+    uint32_t *conn; /* connected ones, by local port and peer; hash_mask + 1 heads */
     uint32_t hash_mask;
     uint32_t *touched;
     uint32_t n_touched;
@@ -128,9 +128,11 @@ struct udp {
     struct pkt *out;
     unsigned n_out, cap;
     ns_t swept[CLIENTS_MAX];
-    uint64_t port_map[65536 / 64]; /* a bit per local port in use */
-    uint32_t n_have[65536];        /* sessions that have it */
-    uint32_t n_open[65536];        /* those of them that have room */
+    uint32_t steps;         /* the request in work took so far (PACE_STEP) */
+    struct portset taken;   /* local ports in use */
+    uint32_t bound[65536];  /* by local port: the first session that has it, */
+    uint32_t n_have[65536]; /* how many do, */
+    uint32_t n_open[65536]; /* and those of them that have room */
     struct clients clients;
 };
 
@@ -171,8 +173,7 @@ uint32_t table_connected(const struct udp *u, const struct ipaddr *local, uint16
 /* The session has no room, or has some again; ip is told what follows for its port. */
 void table_full(struct udp *u, uint32_t sess, bool full);
 /* May the session have this address and port beside those who have it already? */
-bool table_port_free(const struct udp *u, uint32_t sess, const struct ipaddr *local,
-                     uint16_t port);
+bool table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port);
 /* A port that the session may have and nobody uses, of the ephemeral range if possible, chosen
  * at random (RFC 6056 3.3.1); 0: none. */
 uint16_t table_port_pick(struct udp *u, const struct udp_sess *s);

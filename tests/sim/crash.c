@@ -169,15 +169,16 @@ dies(enum stack_up up, unsigned call)
             longjmp(death, 1);                                                                 \
         return err;                                                                            \
     }                                                                                          \
-    static void real##_request(struct transport *t, uint32_t sess, const struct sess_req *r,   \
-                               struct sess_evt *reply, ns_t at)                                \
+    static uint32_t real##_request(struct transport *t, uint32_t sess,                         \
+                                   const struct sess_req *r, struct sess_evt *reply, ns_t at)  \
     {                                                                                          \
         bool now = dies(up, r->op);                                                            \
         if (now && !at_work->death[up].after)                                                  \
             longjmp(death, 1);                                                                 \
-        real.request(t, sess, r, reply, at);                                                   \
+        uint32_t steps = real.request(t, sess, r, reply, at);                                  \
         if (now)                                                                               \
             longjmp(death, 1);                                                                 \
+        return steps;                                                                          \
     }                                                                                          \
     static int real##_redeem(struct transport *t, uint32_t sess, uint32_t client,              \
                              uint64_t root, uint32_t deny, ns_t at, struct sess_redeem *m)     \

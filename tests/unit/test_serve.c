@@ -51,7 +51,7 @@ fake_open(struct transport *t, uint32_t client, const struct sess_grant *g, uint
     return 0;
 }
 
-static void
+static uint32_t
 fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
              struct sess_evt *reply, ns_t now)
 {
@@ -64,6 +64,7 @@ fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
     tr.call[tr.n_calls++].tail = atomic_load(&v.d_head->tail);
     if (r->op == tr.deadly)
         longjmp(death, 1);
+    return 0;
 }
 
 static bool

@@ -17,6 +17,7 @@ static struct {
     uint64_t n[CLIENTS]; /* requests served */
     uint64_t in_turn;
     uint64_t waiting[CLIENTS]; /* events */
+    uint32_t steps;            /* that a request takes */
 } tr;
 static struct arena_view v[CLIENTS];
 static struct ring_tx req[CLIENTS];
@@ -46,7 +47,7 @@ fake_open(struct transport *t, uint32_t client, const struct sess_grant *g, uint
     return 0;
 }
 
-static void
+static uint32_t
 fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
              struct sess_evt *reply, ns_t now)
 {
@@ -56,6 +57,7 @@ fake_request(struct transport *t, uint32_t sess, const struct sess_req *r,
     (void)now;
     tr.n[sess]++;
     tr.in_turn++;
+    return tr.steps;
 }
 
 static bool
@@ -271,6 +273,25 @@ Test(serve_fair, asks_too_much)
     (void)serve_requests(&s, now);
     cr_assert_eq(tr.n[1], before + 1, "it is not held for ever");
     cr_assert_eq(serve_deadline(&s, now), NS_NEVER);
+}
+
+/* The same for few requests that each take long: they are charged by what they took. */
+Test(serve_fair, asks_dearly)
+{
+    const ns_t took = 1000 * PACE_STEP, all = 200 * NS_MS;
+    uint64_t h = open_one(1);
+    tr.steps = 1000;
+    for (ns_t now = NS_S; now < NS_S + all;) {
+        post(1, REQ_BIND, h, 64);
+        atomic_store(&((struct half_head *)v[1].c_head)->head, atomic_load(&v[1].d_head->tail));
+        uint64_t before = tr.n[1];
+        if (!serve_requests(&s, now))
+            now = min_u64(now + NS_MS, serve_deadline(&s, now));
+        now += (tr.n[1] - before) * took;
+    }
+    cr_assert_leq(tr.n[1] * took, all / PACE_SHARE + 2 * NS_MS, "%lu requests",
+                  (unsigned long)tr.n[1]);
+    cr_assert_geq(tr.n[1] * took, all / PACE_SHARE / 2);
 }
 
 /* What it asked for before it died is served, also if it had asked too much. */

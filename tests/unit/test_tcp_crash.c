@@ -273,11 +273,14 @@ Test(tcp_crash, accepted_too_often)
 Test(tcp_crash, connect_again)
 {
     struct conn c = conn_default(), d = conn_default();
+    uint32_t slot;
     kit_init(&k);
-    kit_listen(&k, KIT_PORT + 2 * PORT_HASH, 5, NULL);
-    d.lport = KIT_PORT + 2 * PORT_HASH;
-    c.sess = kit_open(&k, 1, &c.slot);
-    c.lport = KIT_PORT + PORT_HASH; /* the same bucket, in front of it */
+    k.listener = kit_open(&k, 0, &slot);
+    c.sess = kit_open(&k, 1, &c.slot); /* on the same port, in front of it */
+    kit_set(&k, k.listener, SOL_SOCKET, SO_REUSEPORT, 1);
+    kit_set(&k, c.sess, SOL_SOCKET, SO_REUSEPORT, 1);
+    cr_assert_eq(kit_bind(&k, k.listener, 0, c.lport), 0);
+    cr_assert_eq(kit_do(&k, k.listener, REQ_LISTEN, 5), 0);
     cr_assert_eq(kit_bind(&k, c.sess, 0, c.lport), 0);
     for (unsigned i = 0; i < 3; i++) {
         cr_assert_eq(kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT), 0);

@@ -104,7 +104,7 @@ Test(tcp_listen, reuseport_ephemeral)
     for (unsigned i = 0; i < 2; i++)
         kit_set(&k, s[i], SOL_SOCKET, SO_REUSEPORT, 1);
     for (uint32_t p = EPHEMERAL_FIRST; p <= EPHEMERAL_LAST; p++)
-        k.t->port_use[p] = p != 40000; /* all others are in use */
+        portset_put(&k.t->taken, p, p != 40000); /* all others are in use */
     cr_assert_eq(kit_request(&k, s[0], (struct sess_req){.op = REQ_BIND}, &e[0]), 0);
     cr_assert_eq(e[0].port, 40000);
     cr_assert_eq(kit_request(&k, s[1], (struct sess_req){.op = REQ_BIND}, &e[1]), EADDRINUSE);

@@ -149,13 +149,46 @@ Test(tcp_port, all_in_time_wait)
     }
     uint32_t s = kit_open(&k, 0, &slot);
     cr_assert_eq(kit_connect(&k, s, KIT_PEER, KIT_RPORT), EADDRNOTAVAIL);
+    cr_assert(k.t->steps >= 256 && k.t->steps <= 1024, "%u steps, all told", k.t->steps);
+    cr_assert_eq(kit_bind(&k, kit_open(&k, 0, &slot), 0, 0), EADDRINUSE);
+    cr_assert_eq(k.t->steps, 0);
     k.now += NS_S + NS_MS;
     cr_assert_eq(kit_connect(&k, s, KIT_PEER, KIT_RPORT), 0);
     kit_step(&k, NULL, 0);
     const struct out_seg *o = kit_take(&k);
     cr_assert(o != NULL && o->h.flags == TCP_SYN);
     cr_assert_eq(k.t->port_use[o->h.sport], 1);
-    cr_assert_eq(tcp_sessions(k.t), n);
+    cr_assert_eq(tcp_sessions(k.t), n + 1);
+}
+
+/* However many sessions a client has: so many can share a port, and no more, so that whoever
+ * looks among them, for a bind or a SYN, is done soon; what is looked at is told, to be paid
+ * for. Port after port of them changes nothing for another port. */
+Test(tcp_port, shared_by_many)
+{
+    const uint32_t n = PORT_SHARED_MAX + 3;
+    uint32_t slot, s[PORT_SHARED_MAX + 3];
+    kit_prepare(&k);
+    k.cfg.n_sessions = k.limits.sessions = k.geometry.n_slots = n;
+    kit_start(&k);
+    for (uint32_t i = 0; i < n; i++) {
+        s[i] = kit_open(&k, 0, &slot);
+        kit_set(&k, s[i], SOL_SOCKET, SO_REUSEPORT, 1);
+    }
+    for (uint32_t i = 0; i < PORT_SHARED_MAX; i++) {
+        cr_assert_eq(kit_bind(&k, s[i], 0, KIT_PORT), 0);
+        cr_assert_eq(k.t->steps, i);
+    }
+    cr_assert_eq(kit_bind(&k, s[n - 1], 0, KIT_PORT), EADDRINUSE);
+    cr_assert_leq(k.t->steps, PORT_SHARED_MAX);
+    cr_assert_eq(kit_do(&k, s[0], REQ_LISTEN, 5), 0);
+    cr_assert_eq(k.t->steps, PORT_SHARED_MAX);
+    cr_assert_eq(kit_bind(&k, s[n - 2], 0, KIT_PORT + 1024), 0);
+    cr_assert_eq(k.t->steps, 0, "another port");
+    kit_do(&k, s[0], REQ_CLOSE, 0);
+    kit_do(&k, s[0], REQ_RELEASED, 0);
+    cr_assert_eq(kit_bind(&k, s[n - 1], 0, KIT_PORT), 0, "there is room again");
+    cr_assert(tcp_validate(k.t));
 }
 
 /* Options read back as they were set; values that cannot be are refused and change nothing. */

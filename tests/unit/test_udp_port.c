@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "udp/udp_int.h"
 #include "udp_test.h"
 
 TestSuite(udp_port, .init = setup, .fini = finish);
@@ -192,4 +193,40 @@ Test(udp_port, restart_and_drops)
     kit_step(&k, p, n);
     cr_assert(udp_ops.info(kit_transport(&k), 0, &info));
     cr_assert_eq(info.drops, before + 1000);
+}
+
+/* Protects udp from a client with thousands of sessions on one port, among which it would have
+ * to look for each datagram: so many can have one port. */
+Test(udp_port, shared_by_many)
+{
+    uint32_t slot, s[2] = {kit_open(&k, 0, &slot), kit_open(&k, 0, &slot)};
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(kit_set(&k, s[i], SOL_SOCKET, SO_REUSEPORT, 1), 0);
+    cr_assert_eq(kit_bind(&k, s[0], 0, 53), 0);
+    k.u->n_have[53] = PORT_SHARED_MAX;
+    cr_assert_eq(kit_bind(&k, s[1], 0, 53), EADDRINUSE);
+    cr_assert_eq(k.u->steps, 0);
+    k.u->n_have[53] = 1;
+    cr_assert_eq(kit_bind(&k, s[1], 0, 53), 0);
+    cr_assert_eq(k.u->steps, 1, "it is told what was looked at");
+}
+
+/* One that is chosen is one that nobody has, also the last. */
+Test(udp_port, chosen)
+{
+    uint32_t slot;
+    struct sess_evt e;
+    for (uint32_t p = EPHEMERAL_FIRST; p <= EPHEMERAL_LAST; p++)
+        portset_put(&k.u->taken, p, p != 40000);
+    uint32_t s[2] = {kit_open(&k, 0, &slot), kit_open(&k, 0, &slot)};
+    cr_assert_eq(kit_request(&k, s[0], (struct sess_req){.op = REQ_BIND}, &e), 0);
+    cr_assert_eq(e.port, 40000);
+    cr_assert_eq(kit_request(&k, s[1], (struct sess_req){.op = REQ_BIND}, NULL), EADDRINUSE);
+    portset_put(&k.u->taken, EPHEMERAL_LAST, false);
+    portset_put(&k.u->taken, EPHEMERAL_FIRST, false);
+    for (unsigned i = 0; i < 2; i++) { /* those at the ends as well */
+        cr_assert_eq(
+            kit_request(&k, kit_open(&k, 0, &slot), (struct sess_req){.op = REQ_BIND}, &e), 0);
+        cr_assert(e.port == EPHEMERAL_FIRST || e.port == EPHEMERAL_LAST);
+    }
 }
