@@ -125,7 +125,12 @@ struct sup_client {
     const struct policy_account
         *account;               /* of the present file; NULL: not found yet, or gone */
     struct sup_account *number; /* NULL: none yet */
-    char *cgroups;              /* /proc/PID/cgroup when it attached; NULL: not read */
+    struct {                    /* the turn that it waits for */
+        struct sup_account *of; /* NULL: none */
+        uint32_t epoch;         /* of that */
+        uint64_t rate;
+    } turn;
+    char *cgroups; /* /proc/PID/cgroup when it attached; NULL: not read */
     struct arena_geometry g;
     struct sess_limits limits;
     struct region half[2];            /* client's, domain's */
@@ -276,6 +281,8 @@ void sup_watch_close(struct sup *s);
 /* It said who it is: welcomes it, says no, or lets it wait for its turn. The client may be gone
  * afterwards. */
 void sup_client_hello(struct sup_client *c, const struct ctl_hello *h);
+/* It does not attach after all: the others may have its turn. */
+void sup_client_turn_back(struct sup_client *c);
 /* Its turn has come. */
 void sup_client_turn(struct sup_client *c);
 void sup_client_send_add(struct sup_client *c, bool resume);

@@ -32,6 +32,7 @@ client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)
     sup_log_some(&c->sup->log_left, "denied pid %d (uid %u): %s%s", (int)c->pid,
                  (unsigned)c->uid, m.text.text, rule);
     sup_client_drop_id(c);
+    sup_client_turn_back(c);
     sup_policy_leave(c);
     c->state = CLIENT_DENIED; /* until it hangs up: a reset could overtake the answer */
     if (ctl_send(c->fd, &m, NULL) != 0)
@@ -151,6 +152,20 @@ too_many_in_turn(const struct sup_client *c)
     return all >= TURNS_MAX || own >= TURNS_PER_UID_MAX;
 }
 
+/* A turn is what attaching costs others, so it is used up where that begins (admit): who hangs
+ * up while it waits, or is refused, has cost no more than who never said who it is, and gets
+ * around nothing, as all that it gives back is what it had booked itself. If turns were kept,
+ * one process that asks and hangs up, again and again, would keep all others of its account
+ * from attaching. */
+void
+sup_client_turn_back(struct sup_client *c)
+{
+    struct sup_account *n = c->turn.of;
+    c->turn.of = NULL;
+    if (n != NULL && n->epoch == c->turn.epoch)
+        account_turn_back(&n->attaches, c->turn.rate);
+}
+
 /* Attaching costs tcp or udp the time to map memory and to make a table in it, whoever pays for
  * the memory: so an account has only so many in a second. True: this one may go at once. */
 static bool
@@ -170,6 +185,9 @@ take_turn(struct sup_client *c)
                     a->per_uid ? " for each uid" : "");
         return false;
     }
+    c->turn.of = n;
+    c->turn.epoch = n->epoch;
+    c->turn.rate = a->attaches;
     if (at == now)
         return true;
     if (n->told == 0 || now - n->told > DENIAL_GAP) {
@@ -211,6 +229,7 @@ admit(struct sup_client *c)
                     CLIENT_STREAMS_MAX);
         return;
     }
+    c->turn.of = NULL; /* from here on it costs */
     sup_policy_join(c);
     int e = make_arena(c);
     if (e == 0)

@@ -57,6 +57,7 @@ sup_client_destroy(struct sup_client *c)
     close_pair(c->to_domain);
     close_pair(c->to_client);
     sup_client_drop_id(c);
+    sup_client_turn_back(c);
     sup_policy_leave(c);
     free(c->cgroups);
     *c->link = c->next;

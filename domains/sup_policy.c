@@ -224,6 +224,7 @@ sup_policy_reload(struct sup *s, char *err, size_t err_len)
     for (struct sup_client *c = s->clients; c != NULL; c = next) {
         next = c->next;
         c->account = NULL; /* it was the old file's */
+        c->turn.of = NULL;
         if (c->state != CLIENT_ATTACHED)
             continue;
         if (sup_policy_find(c)) {

@@ -107,6 +107,12 @@ account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now)
     return at;
 }
 
+void
+account_turn_back(ns_t *paid, uint64_t rate)
+{
+    *paid -= min_u64(*paid, cost(rate, 1));
+}
+
 bool
 account_connect(struct account *a, ns_t now)
 {

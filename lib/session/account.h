@@ -101,6 +101,8 @@ struct account {
  * later, and then that time is its own. *paid, 0 at first, is kept from one to the next.
  * NS_NEVER: it would wait for longer than `longest`; nothing is booked then. */
 must_check ns_t account_turn(ns_t *paid, uint64_t rate, uint64_t burst, ns_t longest, ns_t now);
+/* What was booked so was not used after all. */
+void account_turn_back(ns_t *paid, uint64_t rate);
 /* May one more connection be attempted now? It is charged if so. */
 must_check bool account_connect(struct account *a, ns_t now);
 

@@ -203,6 +203,19 @@ for c in $(compositions); do
     done
     try "$c: of thirty at once those who would wait too long are told so" within 4 12 $early
 
+    # Those that hang up while they wait would have had the turns of the next three seconds.
+    many=()
+    for _ in $(seq 14); do
+        app setpriv --reuid $SLOW --regid $SLOW --clear-groups "$TTCP" --transmit $PEER --port 6009 \
+            --bytes 1
+        many+=("$bg_pid")
+    done
+    sleep 0.5 # until all have asked; one that was not started yet would run this shell's trap
+    end_bg "${many[@]}"
+    attach_as $SLOW 2
+    wait "$bg_pid"
+    try "$c: who hangs up while it waits leaves its turn to others" within 4 20 "$(rounds "$foe_log")"
+
     # ---- cgroups ----
     if [ -n "$cgroup" ]; then
         mkdir -p "$cgroup/below" 2>/dev/null

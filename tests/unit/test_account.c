@@ -73,6 +73,14 @@ Test(account, turns_come_one_after_the_other)
     for (n = 0; account_turn(&paid, 20, 64, 0, now) == now;)
         n++;
     cr_assert_eq(n, 64, "after a pause, %u", n);
+    account_turn_back(&paid, 20); /* one of them does not use it: one more fits, and no more */
+    cr_assert_eq(account_turn(&paid, 20, 64, 0, now), now);
+    cr_assert_eq(account_turn(&paid, 20, 64, 0, now), NS_NEVER);
+    ns_t long_ago = period / 2; /* nor is anything gained with what is paid for already */
+    account_turn_back(&long_ago, 20);
+    for (n = 0; account_turn(&long_ago, 20, 64, 0, now) == now;)
+        n++;
+    cr_assert_eq(n, 64);
     ns_t none = 0; /* a rate without a burst still lets one go */
     cr_assert_eq(account_turn(&none, 1, 0, 0, now), now);
     cr_assert_eq(account_turn(&none, 1, 0, NS_S, now), now + NS_S);
