@@ -39,15 +39,15 @@ take_done(struct join *j)
     j->out.n_done[IP_UP_TCP] = j->out.n_done[IP_UP_UDP] = 0;
 }
 
-/* One transport: what came up for it, then what it sends, at most what ip has room for. */
+/* One transport: what came up for it, then what it sends: at most what ip has room for, and
+ * each may need a frame besides, to ask for its neighbour. */
 static bool
 transport_round(struct join *j, enum ip_up u, ns_t now)
 {
     struct pkt out[JOIN_OUT];
     struct pkt *in = j->out.up[u];
     unsigned n_in = j->out.n_up[u];
-    uint32_t room = j->out.cap_nic - j->out.n_nic;
-    unsigned cap = room > j->batch ? j->batch : room / 2;
+    unsigned cap = min_u32(j->batch, (j->out.cap_nic - j->out.n_nic) / 2);
     unsigned n = u == IP_UP_TCP ? tcp_step(j->tcp, in, n_in, out, cap, now)
                                 : udp_step(j->udp, in, n_in, out, cap, now);
     for (unsigned i = 0; i < n_in; i++)
@@ -73,7 +73,8 @@ join_turn(struct join *j, const struct fdesc *rx, unsigned n, ns_t now)
     bool busy = n != 0;
     unsigned taken = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        if (taken < n)
+        /* What ip kept back goes first, also if nothing came: behind it is the room. */
+        if (taken < n || round == 0)
             taken += ip_input(j->ip, rx + taken, n - taken, &j->out, now);
         bool any = transport_round(j, IP_UP_TCP, now);
         any |= transport_round(j, IP_UP_UDP, now);
