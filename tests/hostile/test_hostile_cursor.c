@@ -83,6 +83,24 @@ Test(hostile_cursor, written_less_than_before)
     costs_it_the_session(REQ_SEND);
 }
 
+/* Less than was believed, and more than was acknowledged: some of it is on its way. */
+Test(hostile_cursor, written_less_than_was_sent)
+{
+    atomic_store(&own->tx_tail, WROTE + 500);
+    cr_assert(kit_post(&k, FOE, (struct sess_req){.op = REQ_SEND, .handle = h[0]}));
+    serve_wake(&k.serve, FOE);
+    kit_turn(&k);
+    cr_assert_eq(atomic_load(&seen->tx_sent), WROTE + 500);
+    atomic_store(&own->tx_tail, WROTE + 200);
+    cr_assert(kit_post(&k, FOE, (struct sess_req){.op = REQ_SEND, .handle = h[0]}));
+    serve_wake(&k.serve, FOE);
+    kit_turn(&k);
+    cr_assert(is_dead(0), "it was believed");
+    cr_assert_eq(atomic_load(&seen->err), EPROTO);
+    cr_assert_not(is_dead(1), "its other session");
+    cr_assert(tcp_validate(k.tcp));
+}
+
 Test(hostile_cursor, written_more_than_is_room)
 {
     atomic_store(&own->tx_tail, WROTE + FIFO_MAX + 1);

@@ -171,9 +171,9 @@ Test(hostile_given, connections_are_counted)
     cr_assert_leq(k.tcp->clients->account[0].n_sessions, told + 1, "who is left has them?");
 }
 
-/* The taker's slot, and what it may not do with it. */
+/* The taker's slot and handle, and what it may not do with them. */
 static uint32_t
-taken(uint64_t rights, struct tcp_hdr *syn)
+taken(uint64_t rights, struct tcp_hdr *syn, uint64_t *handle)
 {
     struct sess_evt got;
     uint64_t h = kit_connection(&k, GIVER, 0, syn);
@@ -190,16 +190,23 @@ taken(uint64_t rights, struct tcp_hdr *syn)
     cr_assert_eq(kit_call(&k, GIVER, mint, &less), 0);
     cr_assert_eq(redeem(less.handle, &got), 0);
     kit_turn(&k);
+    *handle = got.handle;
     return got.slot;
 }
 
 Test(hostile_given, what_may_not_be_read_is_not_taken_for_read)
 {
     struct tcp_hdr syn;
-    uint32_t slot = taken(RIGHT_SEND, &syn);
+    uint64_t h;
+    uint32_t slot = taken(RIGHT_SEND, &syn, &h);
     uint32_t pages = k.tcp->clients->c[TAKER].pages.n_free;
     cr_assert_eq(atomic_load(&k.c[TAKER].v.d_slot[slot].rx_tail), 500);
     atomic_store(&k.c[TAKER].v.c_slot[slot].rx_head, 500);
+    /* It may send, and so have its words looked at: but not these. */
+    cr_assert(kit_post(&k, TAKER, (struct sess_req){.op = REQ_SEND, .handle = h}));
+    serve_wake(&k.serve, TAKER);
+    kit_turn(&k);
+    cr_assert_eq(k.tcp->clients->c[TAKER].pages.n_free, pages);
     kit_data(&k,
              &(struct tcp_hdr){.sport = 9,
                                .dport = syn.sport,
@@ -215,7 +222,8 @@ Test(hostile_given, what_may_not_be_read_is_not_taken_for_read)
 Test(hostile_given, what_may_not_be_sent_is_not)
 {
     struct tcp_hdr syn;
-    uint32_t slot = taken(RIGHT_RECEIVE, &syn);
+    uint64_t h;
+    uint32_t slot = taken(RIGHT_RECEIVE, &syn, &h);
     atomic_store(&k.c[TAKER].v.c_slot[slot].tx_tail, 100);
     for (unsigned i = 0; i < 5; i++) {
         kit_turn(&k);
