@@ -50,6 +50,19 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->first = first;
     s->stats = stats;
     s->deaf_until = s->held_until = NS_NEVER;
+    stat_set(stats, STAT_clients, 0); /* a predecessor's */
+    stat_set(stats, STAT_handles, 0);
+}
+
+/* After anything that makes or ends handles of it. */
+static void
+count_handles(struct serve *s, uint32_t i)
+{
+    struct served *c = &s->c[i];
+    uint32_t used = c->handles->used;
+    if (used != c->n_handles)
+        stat_add(s->stats, STAT_handles, (uint64_t)used - c->n_handles);
+    c->n_handles = used;
 }
 
 int
@@ -83,6 +96,7 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
         serve_take_up(s, i);
     c->used = true;
     bit_set(s->active, i);
+    count_handles(s, i);
     stat_add(s->stats, STAT_clients, 1);
     return 0;
 }
@@ -123,6 +137,7 @@ serve_remove(struct serve *s, uint32_t id)
         return;
     s->ops->client_remove(s->tr, id);
     s->n_gone -= s->c[i].gone;
+    stat_add(s->stats, STAT_handles, -(uint64_t)s->c[i].n_handles);
     memset(&s->c[i], 0, sizeof s->c[i]);
     forget_turns(s, i);
     stat_add(s->stats, STAT_clients, (uint64_t)-1);
@@ -168,6 +183,7 @@ void
 serve_publish(struct serve *s, uint32_t i)
 {
     struct served *c = &s->c[i];
+    count_handles(s, i);
     if (c->evt.my_tail == c->evt_rung)
         return;
     ring_submit(&c->evt);

@@ -40,6 +40,7 @@ struct served {
     struct bell_ringer ringer; /* it waits for events */
     struct bell_ringer space;  /* it waits for room for requests */
     struct handle_table *handles;
+    uint32_t n_handles; /* of it, as counted in the statistics */
 };
 _Static_assert(SERVE_CLIENTS * 2 == CLIENTS_MAX, "half of the ids are tcp's");
 

@@ -10,6 +10,8 @@
 
 #include "base.h"
 
+/* Some are no counts of what happened but of what there is: clients, handles in use, sessions,
+ * frames_out (of its own transmit pool; ip: what it holds of any). */
 /* clang-format off */
 #define STATS_LIST(X) \
     /* the loop */ \
@@ -24,7 +26,7 @@
     X(ip_frag_rx) X(ip_frag_ok) X(ip_drop_frag_overlap) X(ip_drop_frag_timeout) \
     X(ip_drop_frag_limit) X(ip_drop_frag_bad) \
     /* ip, send */ \
-    X(ip_tx) X(ip_frag_tx) X(ip_drop_tx_bad) X(ip_drop_tx_noroute) X(ip_drop_tx_nobuf) \
+    X(ip_frames_out) X(ip_tx) X(ip_frag_tx) X(ip_drop_tx_bad) X(ip_drop_tx_noroute) X(ip_drop_tx_nobuf) \
     X(ip_drop_tx_toobig) X(ip_loopback) \
     /* arp */ \
     X(arp_rx) X(arp_tx) X(arp_drop_bad) X(arp_drop_queue) X(arp_failed) X(arp_conflict) \
@@ -40,11 +42,11 @@
     X(tcp_fast_retransmit) X(tcp_tail_probe) X(tcp_undo) X(tcp_ecn_reduced) X(tcp_mtu_reduced) X(tcp_mtu_raised) X(tcp_ooo) X(tcp_dup) X(tcp_drop_paws) X(tcp_drop_window) \
     X(tcp_drop_syn_backlog) X(tcp_drop_no_session) X(tcp_accepted) X(tcp_connected) \
     X(tcp_cookie_tx) X(tcp_cookie_rx) X(tcp_cookie_refused) X(tcp_cookie_drop) \
-    X(tcp_time_wait) X(tcp_orphans_killed) X(tcp_sessions) X(tcp_resumed) \
+    X(tcp_time_wait) X(tcp_orphans_killed) X(tcp_sessions) X(tcp_frames_out) X(tcp_resumed) \
     /* udp */ \
-    X(udp_drop_rcvbuf) X(udp_drop_tx_bad) X(udp_reject) X(udp_sessions) \
+    X(udp_drop_rcvbuf) X(udp_drop_tx_bad) X(udp_reject) X(udp_sessions) X(udp_frames_out) \
     /* clients */ \
-    X(clients) X(req_bad) X(req_bad_handle) X(events_lost)
+    X(clients) X(handles) X(req_bad) X(req_bad_handle) X(events_lost)
 /* clang-format on */
 
 enum stat_id {

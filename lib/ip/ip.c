@@ -94,6 +94,7 @@ ip_init(void *mem, const struct ip_config *c, const struct frames *f, struct pat
     path_init(ip);
     neigh_init(ip);
     arp_start(ip, now);
+    ip_count_frames(ip);
     return ip;
 }
 
@@ -140,6 +141,7 @@ ip_tx_release(struct ip *ip, struct ip_out *out, enum owner who, uint32_t addr)
 {
     if (who == OWNER_IP) {
         pool_return(&ip->iptx, addr, HELD_IP);
+        ip_count_frames(ip);
         return;
     }
     enum frame_part part = who == OWNER_TCP ? PART_TCPTX : PART_UDPTX;
@@ -164,6 +166,7 @@ ip_up_done(struct ip *ip, uint32_t addr, struct ip_out *out)
         uint8_t h = holder_of(&ip->uppool, addr);
         if (h >= HELD_UP && pool_return(&ip->uppool, addr, h)) {
             ip->up_held[h - HELD_UP]--;
+            ip_count_frames(ip);
             return;
         }
     }
@@ -177,6 +180,7 @@ ip_tx_done(struct ip *ip, uint32_t addr, struct ip_out *out)
     case PART_IPTX:
         if (!pool_return(&ip->iptx, addr, HELD_NIC))
             stat_inc(ip->stats, STAT_refused_frames);
+        ip_count_frames(ip);
         return true;
     case PART_TCPTX:
         ip_tx_release(ip, out, OWNER_TCP, addr);
@@ -204,12 +208,14 @@ ip_up_reset(struct ip *ip, enum ip_up up, struct ip_out *out)
     }
     pool_reclaim(&ip->uppool, (uint8_t)(HELD_UP + up));
     ip->up_held[up] = 0;
+    ip_count_frames(ip);
 }
 
 void
 ip_nic_reset(struct ip *ip)
 {
     pool_reclaim(&ip->iptx, HELD_NIC);
+    ip_count_frames(ip);
 }
 
 enum ip_state

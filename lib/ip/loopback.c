@@ -39,6 +39,7 @@ loopback_output(struct ip *ip, struct ip_out *out, enum ip_up up, const struct i
             first->l3 = frame + FRAME_L4 - IP4_HEADER;
         ip->up_held[up]++;
     }
+    ip_count_frames(ip);
     struct ip4_hdr whole = *h;
     whole.total_len = (uint16_t)(IP4_HEADER + total);
     ip4_emit(ip->f.base + first->l3, &whole);

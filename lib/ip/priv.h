@@ -234,6 +234,12 @@ ip_wake_at(struct ip *ip, ns_t t)
 {
     ip->next = min_u64(ip->next, t);
 }
+/* After ip took a frame, or let one go. */
+static inline void
+ip_count_frames(struct ip *ip)
+{
+    stat_set(ip->stats, STAT_ip_frames_out, ip_frames_held(ip));
+}
 static inline bool
 mac_eq(const uint8_t a[6], const uint8_t b[6])
 {

@@ -35,6 +35,7 @@ let_go(struct ip *ip, struct ip_out *out, struct reasm *r, enum reasm_state to)
         ip_rx_free(ip, out, r->f[i].addr);
     }
     ip->reasm_frames -= r->n;
+    ip_count_frames(ip);
     r->n = 0;
     r->state = (uint8_t)to;
 }
@@ -213,6 +214,7 @@ finish(struct ip *ip, struct ip_out *out, struct reasm *r, bool group, ns_t now)
         mark(ip, r->f[i].addr);
     }
     ip->reasm_frames -= n;
+    ip_count_frames(ip);
     r->n = 0;
     r->state = REASM_FREE;
     if (mixed || h.header_len + r->total > 65535) {
@@ -238,6 +240,7 @@ insert(struct ip *ip, struct reasm *r, unsigned at, struct frag f)
     r->n++;
     r->bytes += f.len;
     ip->reasm_frames++;
+    ip_count_frames(ip);
     mark(ip, f.addr);
 }
 

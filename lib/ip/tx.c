@@ -59,6 +59,7 @@ ip_frame_take(struct ip *ip, uint32_t reserve, uint32_t *addr)
     uint8_t *p = frames_rw(&ip->f, PART_BIT(PART_IPTX), *addr, FRAME_SIZE);
     if (p == NULL) /* the part is not mapped here */
         pool_return(&ip->iptx, *addr, HELD_IP);
+    ip_count_frames(ip);
     return p;
 }
 

@@ -370,6 +370,7 @@ tcp_step(struct tcp *t, const struct pkt *in, unsigned n, struct pkt *out, unsig
     step_output(t);
     t->out = NULL;
     tcp_flush(t); /* commit, then show the client; the caller sends only after this */
+    stat_set(t->stats, STAT_tcp_frames_out, t->pool.n - t->pool.n_free);
     return t->n_out;
 }
 

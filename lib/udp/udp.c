@@ -190,6 +190,7 @@ udp_step(struct udp *u, const struct pkt *in, unsigned n, struct pkt *out, unsig
     tx_step(u);
     sess_wake_touched(u);
     stat_set(u->stats, STAT_udp_sessions, udp_sessions(u));
+    stat_set(u->stats, STAT_udp_frames_out, u->pool.n - u->pool.n_free);
     return u->n_out;
 }
 

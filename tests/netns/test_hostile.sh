@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Protects: everybody else from a hostile client of a running stack. While it attacks, another
 # client's transfers come through with every byte compared, no process of the stack dies, and
-# afterwards descriptors, mappings, memory, sessions, clients and ports are what they were.
-# (Handles lie in their client's arena and go with it; frames are counted in test_ip_hostile and
-# fuzz_serve.)
+# afterwards descriptors, mappings, memory, sessions, clients, handles, frames and ports are what
+# they were. (Receive frames are counted in test_rogue.sh and test_ip_hostile.)
 #   BH_ATTACKS  only these (see tests/hostile/foe)
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
@@ -34,6 +33,10 @@ in_use() {
     done
     printf 'clients %s sessions %s\n' "$(ctl --json status | grep -c '"program"')" \
         "$(ctl sessions | grep -vc TIME-WAIT)"
+    ctl --json stats | tr ',{}' '\n' | grep -E '"(handles|[a-z]*_frames_out)": ' | sort
+}
+counted() { # the victim has some
+    grep '"handles": [1-9]' "$WORK/use" && grep '_frames_out": ' "$WORK/use"
 }
 resident() { # KiB that belong to no file, of all processes
     local pid
@@ -98,6 +101,7 @@ for c in $(compositions); do
     sleep 1
     pids=$(processes)
     in_use >"$WORK/use"
+    try "$c: handles and frames are counted" counted
     rss=$(resident)
     for a in ${BH_ATTACKS:-$("$FOE")}; do
         try "$c: $a" attack "$a"
