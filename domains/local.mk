@@ -26,7 +26,7 @@ endif
 # Clients' requests, in the domain of either transport or in the monolith.
 noinst_LTLIBRARIES += libserve.la
 libserve_la_SOURCES = \
-	domains/join.c domains/join.h domains/serve.c domains/serve.h domains/serve_call.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c \
+	domains/join.c domains/join.h domains/serve.c domains/serve.h domains/serve_call.c domains/serve_event.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c \
 	domains/serve_client.c domains/serve_client.h domains/transport.c domains/transport.h
 SERVE_LIBS = libserve.la $(DOMAIN_LIBS)
 

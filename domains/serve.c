@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * serve.c: clients come and go, and their requests are taken off their rings. What is told to
+ * them is in serve_event.c.
+ */
 #include "serve.h"
 
 #include <errno.h>
@@ -7,9 +11,7 @@
 #define REQUESTS_A_TURN 32u  /* of a client */
 #define REQUESTS_IN_ALL 64u  /* of all in one turn */
 #define REQUESTS_AT_LEAST 4u /* of a client that is served in it */
-#define EVENTS_A_TURN 64u    /* for a client */
-#define EVENTS_IN_ALL 128u
-#define QUIET_TURNS 64u /* turns without a request until a client is no longer polled */
+#define QUIET_TURNS 64u      /* turns without a request until a client is no longer polled */
 #define BLOCKED_RETRY (5 * NS_MS)
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
@@ -19,24 +21,13 @@ _Static_assert(sizeof(struct handle_entry) <= ARENA_HANDLE_BYTES &&
                    sizeof(struct handle_table) <= 16,
                "the arena has room for the handle table");
 
-static void
-bit_set(uint64_t *m, uint32_t i)
-{
-    m[i / 64] |= 1ull << (i % 64);
-}
-static void
-bit_clear(uint64_t *m, uint32_t i)
-{
-    m[i / 64] &= ~(1ull << (i % 64));
-}
-
 /* It is not looked at any more. */
 static void
 forget_turns(struct serve *s, uint32_t i)
 {
-    bit_clear(s->active, i);
-    bit_clear(s->blocked, i);
-    bit_clear(s->held, i);
+    serve_bit_clear(s->active, i);
+    serve_bit_clear(s->blocked, i);
+    serve_bit_clear(s->held, i);
 }
 
 void
@@ -52,17 +43,6 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->deaf_until = s->held_until = NS_NEVER;
     stat_set(stats, STAT_clients, 0); /* a predecessor's */
     stat_set(stats, STAT_handles, 0);
-}
-
-/* After anything that makes or ends handles of it. */
-static void
-count_handles(struct serve *s, uint32_t i)
-{
-    struct served *c = &s->c[i];
-    uint32_t used = c->handles->used;
-    if (used != c->n_handles)
-        stat_add(s->stats, STAT_handles, (uint64_t)used - c->n_handles);
-    c->n_handles = used;
 }
 
 int
@@ -95,8 +75,8 @@ serve_add(struct serve *s, uint32_t id, const struct arena_view *v,
     if (resume)
         serve_take_up(s, i);
     c->used = true;
-    bit_set(s->active, i);
-    count_handles(s, i);
+    serve_bit_set(s->active, i);
+    serve_count_handles(s, i);
     stat_add(s->stats, STAT_clients, 1);
     return 0;
 }
@@ -110,7 +90,7 @@ serve_gone(struct serve *s, uint32_t id, ns_t now)
     if (i >= SERVE_CLIENTS || !s->c[i].used || s->c[i].gone)
         return;
     /* What it asked for before it died counts: a close that follows data, above all. */
-    bit_set(s->active, i);
+    serve_bit_set(s->active, i);
     unsigned rounds = s->c[i].v.g.n_req / REQUESTS_A_TURN + 1;
     while (!s->c[i].poisoned && rounds-- > 0 && serve_some(s, i, REQUESTS_A_TURN, now) != 0)
         ;
@@ -152,11 +132,11 @@ serve_wake(struct serve *s, uint32_t id)
     bell_disarm(&s->c[i].sleeper);
     s->c[i].quiet_turns = 0;
     if (!serve_is_held(s, i))
-        bit_set(s->active, i);
+        serve_bit_set(s->active, i);
 }
 
-static void
-poison(struct serve *s, uint32_t i, const char *what)
+void
+serve_poison(struct serve *s, uint32_t i, const char *what)
 {
     struct served *c = &s->c[i];
     if (c->poisoned)
@@ -177,22 +157,6 @@ static bool
 must_not_be_lost(unsigned op)
 {
     return op == REQ_CLOSE || op == REQ_RELEASED;
-}
-
-void
-serve_publish(struct serve *s, uint32_t i)
-{
-    struct served *c = &s->c[i];
-    count_handles(s, i);
-    if (c->evt.my_tail == c->evt_rung)
-        return;
-    ring_submit(&c->evt);
-    c->evt_rung = c->evt.my_tail;
-    if (bell_due(&c->ringer)) {
-        bell_ring(&c->ringer);
-        pace_charge(&c->pace, PACE_BELL);
-        stat_inc(s->stats, STAT_bells_rung);
-    }
 }
 
 /* Serve what was taken off the ring. Most slots go back before: a client that finds its last
@@ -238,27 +202,27 @@ serve_some(struct serve *s, uint32_t i, unsigned most, ns_t now)
         serve_tell_given(s, i);
     uint32_t room = min_u32(ring_space(&c->evt, REQUESTS_A_TURN), most);
     if (room != 0 && !c->tell_given)
-        bit_clear(s->blocked, i);
+        serve_bit_clear(s->blocked, i);
     unsigned n = reqring_take_batch(&c->req, c->v.req, r, room);
     if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
-        poison(s, i, "impossible ring index");
+        serve_poison(s, i, "impossible ring index");
         return 0;
     }
     if (n == 0) {
         if (room == 0 && ring_avail(&c->req, 1) != 0)
-            bit_set(s->blocked, i); /* serve_deadline brings us back, not its bell */
+            serve_bit_set(s->blocked, i); /* serve_deadline brings us back, not its bell */
         if (++c->quiet_turns < QUIET_TURNS)
             return 0;
         bell_arm(&c->sleeper);
         if (ring_avail(&c->req, 1) == 0)
-            bit_clear(s->active, i);
+            serve_bit_clear(s->active, i);
         else
             bell_disarm(&c->sleeper);
         return 0;
     }
     c->quiet_turns = c->rung_for_nothing = 0;
     stat_client(s->stats, s->first + i, CLIENT_STAT_requests, n);
-    bit_set(s->active, i);
+    serve_bit_set(s->active, i);
     serve_batch(s, i, r, n, now);
     return n;
 }
@@ -274,8 +238,8 @@ serve_client(struct serve *s, uint32_t i, unsigned most, ns_t now)
     if (likely(c->pace.left >= 0))
         return serve_some(s, i, most, now);
     bell_disarm(&c->sleeper); /* it need not ring: we come back by ourselves */
-    bit_clear(s->active, i);
-    bit_set(s->held, i);
+    serve_bit_clear(s->active, i);
+    serve_bit_set(s->held, i);
     s->held_until = min_u64(s->held_until, pace_back(&c->pace));
     stat_inc(s->stats, STAT_clients_held);
     stat_client(s->stats, s->first + i, CLIENT_STAT_requests_held, 1);
@@ -295,29 +259,12 @@ release_held(struct serve *s, ns_t now)
             pace_refill(&s->c[i].pace, now);
             ns_t at = pace_back(&s->c[i].pace);
             if (at <= now) {
-                bit_clear(s->held, i);
+                serve_bit_clear(s->held, i);
                 serve_wake(s, s->first + i);
             } else {
                 s->held_until = min_u64(s->held_until, at);
             }
         }
-}
-
-/* The clients of a mask that has a bit for each, beginning with `from` and going round; *n: how
- * many. */
-static void
-in_turn(const uint64_t *a, const uint64_t *b, uint32_t from, uint8_t order[SERVE_CLIENTS],
-        unsigned *n)
-{
-    *n = 0;
-    for (uint32_t k = 0; k <= SERVE_CLIENTS / 64; k++) {
-        uint32_t w = (from / 64 + k) % (SERVE_CLIENTS / 64);
-        uint64_t low = (1ull << (from % 64)) - 1; /* those come last */
-        uint64_t m = a[w] | (b != NULL ? b[w] : 0);
-        m &= k == 0 ? ~low : k == SERVE_CLIENTS / 64 ? low : ~0ull;
-        for (; m != 0; m &= m - 1)
-            order[(*n)++] = (uint8_t)(w * 64 + (uint32_t)__builtin_ctzll(m));
-    }
 }
 
 bool
@@ -326,7 +273,7 @@ serve_requests(struct serve *s, ns_t now)
     uint8_t order[SERVE_CLIENTS];
     unsigned n, served = 0;
     release_held(s, now);
-    in_turn(s->active, s->blocked, s->turn, order, &n);
+    serve_in_turn(s->active, s->blocked, s->turn, order, &n);
     unsigned most = n <= 1 ? REQUESTS_A_TURN : max_u32(REQUESTS_IN_ALL / n, REQUESTS_AT_LEAST);
     for (unsigned k = 0; k < n && served < REQUESTS_IN_ALL; k++) {
         unsigned got = serve_client(s, order[k], min_u32(most, REQUESTS_A_TURN), now);
@@ -335,64 +282,6 @@ serve_requests(struct serve *s, ns_t now)
         served += got;
     }
     return served != 0;
-}
-
-/* Returns how many. */
-static unsigned
-client_events(struct serve *s, uint32_t i)
-{
-    struct served *c = &s->c[i];
-    struct sess_evt e;
-    unsigned n = 0;
-    bit_clear(s->blocked, i);
-    for (; n < EVENTS_A_TURN; n++) {
-        if (ring_space(&c->evt, 1) == 0) {
-            bit_set(s->blocked, i);
-            break;
-        }
-        if (!s->ops->next_event(s->tr, s->first + i, &e))
-            break;
-        if (n + 1 == EVENTS_A_TURN)
-            s->behind = true;
-        if (e.kind == EVT_ACCEPT) {
-            e.handle = serve_name_accepted(c, e.cookie, e.handle);
-            if (e.handle == HANDLE_NONE) {
-                serve_drop(s, e.cookie);
-                stat_inc(s->stats, STAT_events_lost);
-                stat_client(s->stats, s->first + i, CLIENT_STAT_drop_events, 1);
-                continue;
-            }
-        }
-        e.cookie = 0;
-        serve_tell(c, &e, e.kind == EVT_ACCEPT ? (uint32_t)e.value : SESS_NONE);
-    }
-    pace_earn(&c->pace, n);
-    if (ring_tx_poisoned(&c->evt)) {
-        poison(s, i, "impossible event ring index");
-        return n;
-    }
-    serve_publish(s, i);
-    return n;
-}
-
-void
-serve_events(struct serve *s)
-{
-    uint8_t order[SERVE_CLIENTS];
-    unsigned n, told = 0;
-    s->behind = false;
-    in_turn(s->ready + s->first / 64, NULL, s->shown, order, &n);
-    for (unsigned k = 0; k < n; k++) {
-        const struct served *c = &s->c[order[k]];
-        if (!c->used || c->gone || c->poisoned)
-            continue;
-        if (told >= EVENTS_IN_ALL) {
-            s->behind = true;
-            break;
-        }
-        told += client_events(s, order[k]);
-        s->shown = (order[k] + 1u) % SERVE_CLIENTS;
-    }
 }
 
 bool
@@ -408,11 +297,11 @@ serve_arm(struct serve *s)
                 bell_disarm(&c->sleeper);
                 waits = true;
             } else if (ring_rx_poisoned(&c->req) || ring_tx_poisoned(&c->evt)) {
-                poison(s, i, "impossible ring index");
+                serve_poison(s, i, "impossible ring index");
             } else {
                 if (ring_avail(&c->req, 1) != 0)
-                    bit_set(s->blocked, i);
-                bit_clear(s->active, i);
+                    serve_bit_set(s->blocked, i);
+                serve_bit_clear(s->active, i);
             }
         }
     return waits;

@@ -162,8 +162,29 @@ void serve_given_ended(struct serve *s, uint32_t i, uint32_t slot, uint64_t hand
 void serve_tell_given(struct serve *s, uint32_t i);
 void serve_given_take_up(struct serve *s, uint32_t i);
 
-/* serve.c: make visible what was written to the client's event ring, and wake it if it sleeps.
- */
+/* ---- serve_event.c, for serve.c ---- */
+
+/* Make visible what was written to the client's event ring, and wake it if it sleeps. */
 void serve_publish(struct serve *s, uint32_t i);
+/* After anything that makes or ends handles of it. */
+void serve_count_handles(struct serve *s, uint32_t i);
+/* The clients of a mask that has a bit for each, or of two, beginning with `from` and going
+ * round; *n: how many. */
+void serve_in_turn(const uint64_t *a, const uint64_t *b, uint32_t from,
+                   uint8_t order[SERVE_CLIENTS], unsigned *n);
+
+/* serve.c: it broke its rings, and is not served any more. */
+void serve_poison(struct serve *s, uint32_t i, const char *what);
+
+static inline void
+serve_bit_set(uint64_t *m, uint32_t i)
+{
+    m[i / 64] |= 1ull << (i % 64);
+}
+static inline void
+serve_bit_clear(uint64_t *m, uint32_t i)
+{
+    m[i / 64] &= ~(1ull << (i % 64));
+}
 
 #endif

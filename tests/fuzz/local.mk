@@ -41,7 +41,8 @@ tests_fuzz_fuzz_tcp_SOURCES = tests/fuzz/fuzz_tcp.c $(TCP_KIT) $(FUZZ_MAIN)
 tests_fuzz_fuzz_tcp_CPPFLAGS = $(AM_CPPFLAGS) -DKIT_SMALL
 tests_fuzz_fuzz_tcp_LDADD = $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_serve
-tests_fuzz_fuzz_serve_SOURCES = tests/fuzz/fuzz_serve.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_serve_SOURCES = tests/fuzz/fuzz_serve.c tests/fuzz/serve_world.c \
+	tests/fuzz/serve_world.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_serve_LDADD = libserve.la libipc.la $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_client
 tests_fuzz_fuzz_client_SOURCES = tests/fuzz/fuzz_client.c $(FUZZ_MAIN)
