@@ -226,6 +226,7 @@ children_die(struct tcp *t, struct tcb *l)
     uint32_t self = tcb_number(t, l);
     if (l->n_syn + l->n_accept == 0)
         return;
+    t->steps += t->store->high; /* all sessions are looked at */
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
         if (!c->used || c->parent != self || c->h.state == TCPS_CLOSED)

@@ -126,3 +126,18 @@ Test(tcp_listen, reuseport_and_address)
     for (uint16_t p = 1; p < 100; p++)
         cr_assert_eq(demux_listener(k.t, &own, KIT_PORT, &from, p), &k.t->tcb[s[1]]);
 }
+
+/* Who closes a listener pays for the search for what is in its queue, among all sessions. */
+Test(tcp_listen, closing_is_charged)
+{
+    struct conn c = conn_default();
+    kit_init(&k);
+    uint32_t slot, l = kit_listen(&k, KIT_PORT, 5, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        (void)kit_open(&k, 1, &slot);
+    conn_syn(&k, &c, 0);
+    kit_do(&k, l, REQ_CLOSE, 0);
+    cr_assert_geq(k.t->steps, 5);
+    kit_do(&k, kit_listen(&k, KIT_PORT + 1, 5, NULL), REQ_CLOSE, 0);
+    cr_assert_eq(k.t->steps, 0, "there is nothing to look for");
+}
