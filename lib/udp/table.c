@@ -185,6 +185,14 @@ table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t lport,
     return best;
 }
 
+/* As in tcp: a port is not shared with whoever else says SO_REUSEPORT. */
+static bool
+same_user(const struct udp *u, uint32_t a, uint32_t b)
+{
+    const struct client *ca = &u->clients.c[a], *cb = &u->clients.c[b];
+    return a == b || (ca->used && cb->used && ca->limits.uid == cb->limits.uid);
+}
+
 bool
 table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port)
 {
@@ -198,7 +206,8 @@ table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16
         u->steps++;
         bool overlap =
             ipaddr_is_any(local) || ipaddr_is_any(&n->local) || ipaddr_eq(local, &n->local);
-        bool shared = (a->reuseaddr && b->reuseaddr) || (a->reuseport && b->reuseport);
+        bool shared = (a->reuseaddr && b->reuseaddr) ||
+                      (a->reuseport && b->reuseport && same_user(u, a->client, b->client));
         if (overlap && !shared)
             return false;
     }

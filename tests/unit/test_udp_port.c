@@ -230,3 +230,17 @@ Test(udp_port, chosen)
         cr_assert(e.port == EPHEMERAL_FIRST || e.port == EPHEMERAL_LAST);
     }
 }
+
+/* A port is shared by SO_REUSEPORT with programs of the same user only: the datagrams of one
+ * would be another's. */
+Test(udp_port, shared_by_one_user)
+{
+    uint32_t slot, s[2] = {kit_open(&k, 0, &slot), kit_open(&k, 1, &slot)};
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(kit_set(&k, s[i], SOL_SOCKET, SO_REUSEPORT, 1), 0);
+    cr_assert_eq(kit_bind(&k, s[0], 0, 53), 0);
+    k.u->clients.c[1].limits.uid = 77;
+    cr_assert_eq(kit_bind(&k, s[1], 0, 53), EADDRINUSE);
+    k.u->clients.c[1].limits.uid = 0;
+    cr_assert_eq(kit_bind(&k, s[1], 0, 53), 0);
+}
