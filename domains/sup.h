@@ -143,6 +143,9 @@ struct sup_client {
                        */
 #define CLIENT_NO_ID UINT32_MAX
 
+/* What most of the traffic does, for sup_place.c. */
+enum place { PLACE_FREE, PLACE_RECEIVING, PLACE_SENDING };
+
 struct sup_conn; /* a connection of bulkheadctl, sup_control.c */
 
 struct sup {
@@ -167,7 +170,7 @@ struct sup {
     unsigned quiet;        /* looks in a row at which nobody had moved */
     ns_t placed_at;        /* the last look of sup_place.c, and nic's bytes then */
     uint64_t seen_rx, seen_tx;
-    bool sending;   /* most of them went out */
+    enum place place;
     bool linked;    /* every domain was up once and told of its peers */
     bool answering; /* ip says that the address is ours */
     bool ready;     /* and everybody is up: clients may come */
@@ -234,7 +237,7 @@ unsigned sup_socket_unread(int fd);
 bool sup_place_enough(const struct sup *s);
 /* The processor that dom is to start on; -1: any. */
 int32_t sup_place_first(const struct sup *s, unsigned dom);
-/* Move tcp and udp if the traffic's direction has changed. Costs next to nothing; call it
+/* Move domains if the traffic's direction has changed. Costs next to nothing; call it
  * often. */
 void sup_place_look(struct sup *s, ns_t now);
 

@@ -5,18 +5,19 @@
  * and ip share the last one that we may use: they touch the same headers one after the other,
  * and the scheduler would put either beside whoever keeps the other processor busy.
  *
- * With two, it depends on the direction of the traffic where a transport does best. What is
- * received goes up a chain of short turns, and whoever sends it keeps the other processor busy:
- * then tcp and udp belong beside ip. What is sent costs the kernel most, in nic: then they
- * belong anywhere else. So every LOOK the nic's counters are asked which way most bytes went; a
- * nic that lies there costs time and nothing else.
+ * With two, it depends on the traffic, so every LOOK the nic's counters are asked which way the
+ * bytes went. What is received goes up a chain of short turns while whoever sends it keeps the
+ * other processor busy: then all belong together. What is sent costs the kernel most, in nic:
+ * then tcp and udp belong anywhere else. Where questions and answers alternate, each wakes the
+ * next, and the scheduler brings all of them and the programs together, if it is let. A nic
+ * that lies in its counters costs time and nothing else.
  */
 #include "sup.h"
 
 #include <sched.h>
 
 #define LOOK (50 * NS_MS)
-#define LEAST 65536u /* bytes between two looks; below that it does not matter */
+#define LEAST 16384u /* bytes between two looks; with fewer nothing is moved */
 #define MOSTLY 4u    /* that many times as much one way as the other */
 
 /* The processors that we may use; false: that cannot be told. */
@@ -36,6 +37,24 @@ sup_place_enough(const struct sup *s)
     return ours(&set) && CPU_COUNT(&set) >= need;
 }
 
+/* Does dom belong on the last processor, of two or of a few? */
+static bool
+on_last(unsigned dom, enum place place, bool two)
+{
+    bool below = dom == DOM_NIC || dom == DOM_IP;
+    if (!two)
+        return below;
+    switch (place) {
+    case PLACE_FREE:
+        return false;
+    case PLACE_RECEIVING:
+        return true;
+    case PLACE_SENDING:
+        return below;
+    }
+    return false;
+}
+
 static int32_t
 last_of(const cpu_set_t *set)
 {
@@ -45,34 +64,27 @@ last_of(const cpu_set_t *set)
     return -1;
 }
 
-static bool
-is_transport(unsigned dom)
-{
-    return dom == DOM_TCP || dom == DOM_UDP;
-}
-
 int32_t
 sup_place_first(const struct sup *s, unsigned dom)
 {
     cpu_set_t set;
     if (s->conf.cpu[dom] != CPU_AUTO)
         return s->conf.cpu[dom];
-    if (dom == DOM_MONO || sup_place_enough(s) || !ours(&set))
+    if (sup_place_enough(s) || !ours(&set))
         return -1;
-    if (is_transport(dom) && (CPU_COUNT(&set) != 2 || s->sending))
-        return -1;
-    return last_of(&set);
+    return on_last(dom, s->place, CPU_COUNT(&set) == 2) ? last_of(&set) : -1;
 }
 
 static void
-move_transports(const struct sup *s, const cpu_set_t *set)
+move(const struct sup *s, const cpu_set_t *all)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET((unsigned)last_of(set), &one);
+    cpu_set_t last;
+    CPU_ZERO(&last);
+    CPU_SET((unsigned)last_of(all), &last);
     for (unsigned d = 0; d < DOM_COUNT; d++)
-        if (is_transport(d) && s->dom[d].life == LIFE_UP && s->conf.cpu[d] == CPU_AUTO)
-            (void)sched_setaffinity(s->dom[d].pid, sizeof *set, s->sending ? set : &one);
+        if (s->dom[d].life == LIFE_UP && s->conf.cpu[d] == CPU_AUTO)
+            (void)sched_setaffinity(s->dom[d].pid, sizeof *all,
+                                    on_last(d, s->place, true) ? &last : all);
 }
 
 void
@@ -87,10 +99,13 @@ sup_place_look(struct sup *s, ns_t now)
     s->placed_at = now;
     s->seen_rx = rx;
     s->seen_tx = tx;
-    bool sending = in + out < LEAST ? s->sending : out / MOSTLY > in;
-    if (sending == s->sending)
+    enum place place = in + out < LEAST    ? s->place
+                       : out / MOSTLY > in ? PLACE_SENDING
+                       : in / MOSTLY > out ? PLACE_RECEIVING
+                                           : PLACE_FREE;
+    if (place == s->place)
         return;
-    s->sending = sending;
+    s->place = place;
     if (!sup_place_enough(s) && ours(&set) && CPU_COUNT(&set) == 2)
-        move_transports(s, &set);
+        move(s, &set);
 }
