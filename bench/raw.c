@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "base/exit_codes.h"
+#include "bench/raw_tcp.h"
 #include "bench/rawport.h"
 #include "bench/tool.h"
 #include "bench/window.h"
@@ -21,7 +22,6 @@
 #define L4_AT (ETH_HEADER + IP4_HEADER)
 #define FRAME_MIN (L4_AT + UDP_HEADER)
 #define FRAME_MOST 1514u
-#define TCP_HEADERS (L4_AT + 32u) /* with time stamps: 1448 bytes of payload in 1514 */
 #define SLICE_MS 20
 
 struct raw {
@@ -30,16 +30,33 @@ struct raw {
     uint32_t frame;
     double seconds, wait, warmup;
     bool sleep, json;
+    bool tcp; /* send to a real TCP: raw_tcp.h */
     struct rawport p;
+    struct raw_tcp t;
     uint64_t frames, calls, bytes;
     double took, cpu;
 };
 
+static struct ipaddr
+address(const char *text)
+{
+    return ipaddr_v4_u32(ntohl(tool_address(text, 0).sin_addr.s_addr));
+}
+
+static struct ipaddr
+resolve(struct raw *r, uint8_t mac[6])
+{
+    struct ipaddr to = address(r->to);
+    if (!rawport_resolve(&r->p, &to, mac))
+        tool_die(EXIT_NETWORK, "%s answers no ARP on %s", r->to, r->interface);
+    return to;
+}
+
 static void
 make_frames(struct raw *r)
 {
-    struct ipaddr to = ipaddr_v4_u32(ntohl(tool_address(r->to, 0).sin_addr.s_addr));
     struct eth_hdr e = {.type = ETH_TYPE_IP4};
+    struct ipaddr to = resolve(r, e.dst);
     struct ip4_hdr h = {.src = r->p.addr,
                         .dst = to,
                         .total_len = (uint16_t)(r->frame - ETH_HEADER),
@@ -47,8 +64,6 @@ make_frames(struct raw *r)
                         .proto = WIRE_PROTO_UDP};
     struct udp_hdr u = {
         .sport = 40000, .dport = (uint16_t)r->port, .len = (uint16_t)(r->frame - L4_AT)};
-    if (!rawport_resolve(&r->p, &to, e.dst))
-        tool_die(EXIT_NETWORK, "%s answers no ARP on %s", r->to, r->interface);
     memcpy(e.src, r->p.netif.mac, 6);
     rawport_reclaim(&r->p);
     for (uint32_t i = 0; i < r->p.n_free; i++) {
@@ -100,6 +115,22 @@ transmit(struct raw *r)
 }
 
 static void
+transmit_tcp(struct raw *r)
+{
+    r->t = (struct raw_tcp){.port = &r->p,
+                            .dport = (uint16_t)r->port,
+                            .frame = r->frame,
+                            .sleep = r->sleep,
+                            .window = {.wait = 1, .warmup = r->warmup, .length = r->seconds}};
+    r->t.to = resolve(r, r->t.mac);
+    raw_tcp_transmit(&r->t);
+    r->took = window_end(&r->t.window, &r->cpu);
+    r->frames = r->t.window.n / (r->frame - RAW_TCP_HEADERS);
+    r->bytes = r->frames * r->frame;
+    r->calls = r->t.kicks;
+}
+
+static void
 receive(struct raw *r)
 {
     struct window w = {.wait = r->wait, .warmup = r->warmup, .length = r->seconds};
@@ -121,19 +152,32 @@ receive(struct raw *r)
     r->calls = w.calls;
 }
 
+/* What only a TCP has. */
+static void
+report_tcp(const struct raw *r)
+{
+    const struct raw_tcp *t = &r->t;
+    double batch = t->reads ? (double)t->acks / (double)t->reads : 0;
+    printf(r->json ? ", \"kicks\": %llu, \"acknowledgments\": %llu, "
+                     "\"acknowledgment_batch\": %.2f, \"acknowledged_bytes\": %llu"
+                   : "%llu kicks; %llu acknowledgments, %.2f at once; %llu bytes in all\n",
+           (unsigned long long)t->kicks, (unsigned long long)t->acks, batch,
+           (unsigned long long)t->bytes);
+}
+
 static void
 report(const struct raw *r)
 {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     double fps = (double)r->frames / r->took, mean = (double)r->bytes / (double)r->frames;
-    double payload = mean > TCP_HEADERS ? mean - TCP_HEADERS : 0;
+    double payload = mean > RAW_TCP_HEADERS ? mean - RAW_TCP_HEADERS : 0;
     double batch = r->calls ? (double)r->frames / (double)r->calls : 0;
     if (r->json)
         printf("{\"what\": \"%s\", \"wait\": \"%s\", \"frame_bytes\": %.1f, \"frames\": %llu, "
                "\"seconds\": %.6f, \"frames_per_second\": %.0f, "
                "\"tcp_payload_bits_per_second\": %.0f, \"mean_batch\": %.2f, "
-               "\"cpu_seconds\": %.6f, \"sleeps\": %ld}\n",
+               "\"cpu_seconds\": %.6f, \"sleeps\": %ld",
                r->to ? "transmit" : "receive", r->sleep ? "poll" : "spin", mean,
                (unsigned long long)r->frames, r->took, fps, fps * payload * 8, batch, r->cpu,
                u.ru_nvcsw);
@@ -143,31 +187,39 @@ report(const struct raw *r)
             "a batch, %.3f s of CPU\n",
             r->to ? "sent" : "received", (unsigned long long)r->frames, mean, r->took, fps,
             fps * payload * 8 / 1e6, batch, r->cpu);
+    if (r->tcp)
+        report_tcp(r);
+    if (r->json)
+        printf("}\n");
 }
 
 static const char usage_text[] =
     "usage: bulkhead-raw --interface IF --address A --transmit HOST [options]\n"
     "       bulkhead-raw --interface IF --address A --receive [options]\n"
+    "       bulkhead-raw --interface IF --address A --transmit HOST --tcp [options]\n"
     "  --address A   the address it speaks for: free, and not the kernel's\n"
-    "  --port N      UDP port to send to (default 5003)\n"
-    "  --frame N     bytes of a frame, 42 to 1514 (default 1514)\n"
+    "  --tcp         one connection to a TCP there: full segments, as fast as they are\n"
+    "                acknowledged; no congestion control, and a loss is the end\n"
+    "  --port N      port to send to, of UDP or TCP (default 5003)\n"
+    "  --frame N     bytes of a frame, 42 to 1514 (default 1514); --tcp: 67 at least\n"
     "  --sleep       wait in poll(2) where there is nothing to do; otherwise look again\n"
-    "  --seconds S   how long to send; the receiver's window (default 5)\n"
+    "  --seconds S   how long to send; the window of --receive and --tcp (default 5)\n"
     "  --wait S      --receive: how long to wait for the first frame (default 10)\n"
-    "  --warmup S    --receive: what is not counted at the beginning (default 0.2)\n"
+    "  --warmup S    --receive, --tcp: what is not counted at the beginning (default 0.2)\n"
     "  --json        one JSON object\n"
     "Needs root.\n";
 
 static void
 parse(struct raw *r, int argc, char **argv)
 {
-    enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, PORT, FRAME, SLEEP, SECONDS };
+    enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, TCP, PORT, FRAME, SLEEP, SECONDS };
     enum { WAIT = SECONDS + 1, WARMUP, JSON, HELP };
     static const struct option opts[] = {
         {"interface", required_argument, NULL, INTERFACE},
         {"address", required_argument, NULL, ADDRESS},
         {"transmit", required_argument, NULL, TRANSMIT},
         {"receive", no_argument, NULL, RECEIVE},
+        {"tcp", no_argument, NULL, TCP},
         {"port", required_argument, NULL, PORT},
         {"frame", required_argument, NULL, FRAME},
         {"sleep", no_argument, NULL, SLEEP},
@@ -192,6 +244,9 @@ parse(struct raw *r, int argc, char **argv)
             break;
         case RECEIVE:
             rx = true;
+            break;
+        case TCP:
+            r->tcp = true;
             break;
         case PORT:
             r->port = (unsigned)tool_number("--port", optarg, 1, 65535);
@@ -220,7 +275,8 @@ parse(struct raw *r, int argc, char **argv)
             tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL))
+    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL) ||
+        (r->tcp && (rx || r->frame <= RAW_TCP_HEADERS)))
         tool_usage(usage_text, EXIT_USAGE);
 }
 
@@ -231,9 +287,11 @@ main(int argc, char **argv)
         .port = 5003, .frame = 1514, .seconds = 5, .wait = 10, .warmup = 0.2};
     tool_name = "bulkhead-raw";
     parse(&r, argc, argv);
-    struct ipaddr own = ipaddr_v4_u32(ntohl(tool_address(r.address, 0).sin_addr.s_addr));
+    struct ipaddr own = address(r.address);
     rawport_open(&r.p, r.interface, &own);
-    if (r.to)
+    if (r.tcp)
+        transmit_tcp(&r);
+    else if (r.to)
         transmit(&r);
     else
         receive(&r);

@@ -133,11 +133,13 @@ rawport_receive(struct rawport *p, struct fdesc *f)
     unsigned n = xsk_rx_peek(p->xsk, f, BATCH_MAX);
     struct arp_pkt a;
     for (unsigned i = 0; i < n; i++) {
-        /* Only frames of an ARP's length are looked into: the others' bytes stay where they
-         * are. */
+        /* Only frames of an ARP's length are looked into here: the others' bytes stay where
+         * they are. */
         if (unlikely(f[i].len == ARP_FRAME) &&
             arp_parse(&a, p->frames.base + f[i].addr + ETH_HEADER, ARP_BYTES) == WIRE_OK)
             heard_arp(p, &a);
+        if (p->hear != NULL)
+            p->hear(p->hear_arg, p->frames.base + f[i].addr, f[i].len);
         f[i].addr -= f[i].addr % FRAME_SIZE;
     }
     if (n != 0)

@@ -22,6 +22,9 @@ struct rawport {
     uint8_t heard_mac[6];
     uint32_t free[RAWPORT_FRAMES]; /* transmit frames that the kernel does not have */
     uint32_t n_free;
+    /* Shown every frame that comes, ARP's too; NULL: nobody looks into them. */
+    void (*hear)(void *arg, const uint8_t *frame, size_t len);
+    void *hear_arg;
 };
 
 /* Take over what comes to addr. Exits with a message when it cannot. */

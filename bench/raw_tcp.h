@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * raw_tcp.h: what any TCP on AF_XDP has to do to send in bulk to a real TCP, and nothing else:
+ * full segments within the peer's window, its acknowledgments read. No congestion control and
+ * no retransmission: what is lost ends it.
+ */
+#ifndef BENCH_RAW_TCP_H
+#define BENCH_RAW_TCP_H
+
+#include "bench/rawport.h"
+#include "bench/window.h"
+
+#define RAW_TCP_HEADERS (14u + 20u + 32u) /* Ethernet, IP, TCP with time stamps */
+
+struct raw_tcp {
+    /* from the caller, the rest is zero */
+    struct rawport *port;
+    struct ipaddr to;
+    uint8_t mac[6]; /* whose station this is */
+    uint16_t dport;
+    uint32_t frame; /* bytes of one that is full; more than RAW_TCP_HEADERS */
+    bool sleep;
+    struct window window; /* of acknowledged bytes; without wait */
+
+    /* what it was */
+    uint64_t bytes; /* acknowledged in all */
+    /* In the window: calls to send, acknowledgments, times that some were there. */
+    uint64_t kicks, acks, reads;
+
+    /* raw_tcp.c's own */
+    /* Offsets in the stream: to send, acknowledged, of the window's end. */
+    uint64_t next, acked, edge;
+    uint32_t iss, rcv_nxt, ts_ecr, constant_sum;
+    uint16_t sport;
+    uint8_t wscale;
+    bool open, reset, ended; /* heard: SYN, RST, FIN */
+    uint8_t below[14 + 20];  /* the headers below TCP of a full frame */
+    double progress;         /* when something was acknowledged last */
+};
+
+/* One connection, from SYN to FIN. Exits with a message: EXIT_NETWORK when the peer refuses or
+ * ends it, EXIT_OTHER when something was lost. */
+void raw_tcp_transmit(struct raw_tcp *t);
+
+#endif
