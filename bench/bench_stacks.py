@@ -123,21 +123,25 @@ class Stacks(Net):
         """The servers that the measurements talk to: bulk and echo, on both ends."""
         names = list(self.lanes) if names is None else names
         for name in names:
-            for end, ns, via, a in (("stack", self.ns, self.lanes[name].via, self.addr(name)),
-                                    ("peer", self.peer, "kernel", self.addr(name, True))):
-                self.server[name, end, "bulk"] = self.start(
-                    ns, name, self.tool("bulkhead-ttcp"), "--receive", "--json", "--via", via,
-                    "--port", str(BULK_PORT), "--address", a)
-                if end == "stack":
-                    self.server[name, end, "echo"] = self.start(
-                        ns, name, self.tool("bulkhead-protolat"), "--serve", "--tcp", "--udp",
-                        "--via", via, "--port", str(ECHO_PORT), "--address", a,
-                        *self.lanes[name].echo)
+            for end in ("stack", "peer"):
+                self.server[name, end, "bulk"] = self.receiver(name, end, BULK_PORT)
+            self.server[name, "stack", "echo"] = self.start(
+                self.ns, name, self.tool("bulkhead-protolat"), "--serve", "--tcp", "--udp",
+                "--via", self.lanes[name].via, "--port", str(ECHO_PORT), "--address",
+                self.addr(name), *self.lanes[name].echo)
         for (name, end, what), p in self.server.items():
             if name in names:
                 self.wait_server("%s/%s/%s" % (name, end, what), p,
                                  self.addr(name, end == "peer"),
                                  BULK_PORT if what == "bulk" else ECHO_PORT)
+
+    def receiver(self, name, end, port):
+        """What takes bulk transfers at an end of a lane; the peer is the kernel."""
+        peer = end == "peer"
+        return self.start(self.peer if peer else self.ns, name, self.tool("bulkhead-ttcp"),
+                          "--receive", "--json", "--via",
+                          "kernel" if peer else self.lanes[name].via, "--port", str(port),
+                          "--address", self.addr(name, peer))
 
     def wait_server(self, name, p, host, port):
         end = time.monotonic() + 15

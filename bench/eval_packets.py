@@ -38,7 +38,7 @@ def addresses(lab, lane):
 class Raw(Section):
     name = "raw"
     title = "Raw AF_XDP"
-    programs = ("bulkhead-raw",)
+    programs = ("bulkhead-raw", "bulkhead-ttcp")
     serves = False
     asked = ("What the interface and this machine leave to any stack on AF_XDP: the same sockets, "
              "rings and frames with nothing above them.")
@@ -46,8 +46,15 @@ class Raw(Section):
            "<i>To the stack</i>: from one AF_XDP socket to another, the receiver looking without "
            "sleeping; from a generator on AF_PACKET instead; or the receiver sleeping in "
            "<code>poll</code>. <i>From the stack</i>: from an AF_XDP "
-           "socket to the peer's kernel, which drops them at a UDP socket. In packets, TCP is "
-           "compared by its data segments alone, though acknowledgments are packets too.")
+           "socket to the peer's kernel. As UDP it drops them at a socket filter: a cheap sink, "
+           "before any TCP would see them; that is what the interface leaves. On a veth pair the "
+           "peer receives inside the sender's <code>sendto</code>, so what its TCP costs more than "
+           "a sink slows every sender down. <i>To a TCP peer</i> therefore is one connection to "
+           "the program and buffers of the section on bulk: ready-made segments within its "
+           "window, its acknowledgments read, no congestion control, nothing sent again, "
+           "asleep where there is nothing to do. That is the limit of any TCP on AF_XDP. In "
+           "packets, TCP is compared by its data segments alone, though acknowledgments are "
+           "packets too.")
 
     def lanes(self):
         return ("bare",)
@@ -62,6 +69,8 @@ class Raw(Section):
                     if v != "raw-generated" or lab.have("bulkhead-pps")]
             if lab.have("bulkhead-pps"):
                 out.append(("send" + tag, "raw", lambda f=frame: self.send(lab, f)))
+            if frame == 1514:
+                out.append(("send", "raw-tcp", lambda f=frame: self.send_tcp(lab, f)))
         return out
 
     def commands(self, lab, to, frame, seconds, address):
@@ -96,6 +105,20 @@ class Raw(Section):
             (lab.ns, self.commands(lab, to, frame, seconds, one)), seconds)
         return {"packets_per_second": r["packets_per_second"],
                 "sent_per_second": s.get("frames_per_second")}
+
+    def send_tcp(self, lab, frame):
+        one, _ = addresses(lab, "bare")
+        to = lab.addr("bare", True)
+        rx = lab.receiver("bare", "peer", RAW_PORT)
+        try:
+            lab.wait_server("bare/peer/bulk", rx, to, RAW_PORT)
+            r = lab.run(lab.ns, "bare", *self.commands(lab, to, frame, lab.pick(1.0, 0.4, 0.3),
+                                                       one), "--tcp", "--sleep")
+        finally:
+            lab.forget(rx)
+        return {"packets_per_second": r["frames_per_second"],
+                "batch": r["acknowledgment_batch"],
+                "cpu_seconds": r["cpu_seconds"] / r["seconds"]}
 
     def render(self, page):
         if not page.data.tests(self.name):

@@ -4,7 +4,8 @@
 NAMES = {"factored": "factored", "monolithic": "monolithic", "kernel": "kernel, offloads off",
          "kernel-on": "kernel, offloads on", "nginx": "nginx on the kernel, offloads off",
          "nginx-on": "nginx on the kernel, offloads on", "segments": "factored, taking segments",
-         "raw": "raw AF_XDP", "raw-sleep": "raw AF_XDP, sleeping",
+         "raw": "raw AF_XDP", "raw-tcp": "raw AF_XDP, to a TCP peer",
+         "raw-sleep": "raw AF_XDP, sleeping",
          "raw-generated": "raw AF_XDP, from AF_PACKET"}
 COMPARED = (("factored", "monolithic"), ("factored", "kernel"), ("monolithic", "kernel"),
             ("factored", "kernel-on"), ("segments", "kernel-on"))

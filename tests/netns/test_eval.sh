@@ -115,6 +115,9 @@ try "nothing in them failed" result \
     "not [x for x in r['remarks'] if ' failed: ' in x] and
      {x['section'] for x in s} == set(r['settings']['sections']) - set(r['left_out']) and
      all(' is no ' in why for why in r['left_out'].values())"
+try "raw AF_XDP has sent to a sink and to a TCP" result \
+    "{x['variant'] for x in s if x['section'] == 'raw' and x['test'] == 'send' and
+      x['values']['packets_per_second'] > 0} == {'raw', 'raw-tcp'}"
 try "the pages of all sections are whole" page
 try "a section that lacks a program is left out, by name" says 0 "section http is left out: there is no wrk" \
     env PATH="$WORK/bin" /bin/bash -c '

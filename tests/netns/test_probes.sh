@@ -56,6 +56,34 @@ raw_transmit() { # options
     run tx in_a timeout 30 "$raw" --interface $IF --address $STACK --transmit $PEER --seconds 1 --json "$@" || return 1
     some frames && wait $rx && out=$WORK/rx && some packets_per_second 1000 || { note "$(cat "$WORK/rx.err")"; return 1; }
 }
+raw_tcp() { # options: the receiver has every byte that it acknowledged, and none besides
+    bg_b "$(tool bulkhead-ttcp)" --receive --via kernel --address $PEER --port 5003 --json
+    local rx=$bg_pid log=$WORK/log.$bg_n
+    wait_b 5003 &&
+        run tx in_a timeout 30 "$raw" --interface $IF --address $STACK --transmit $PEER --tcp --seconds 0.5 --json "$@" &&
+        some frames_per_second 1000 && some kicks && some acknowledgment_batch 1 &&
+        until_ok 5 grep -q bytes "$log" && [ "$(json_get "$out" acknowledged_bytes)" = "$(json_get "$log" bytes)" ]
+    local rc=$?
+    [ $rc -eq 0 ] || note "$(cat "$log" "$out" "$out.err")"
+    end_bg "$rx"
+    return $rc
+}
+raw_tcp_ends() { # exit code, words, more options
+    local code=$1 words=$2
+    shift 2
+    in_a timeout 30 "$raw" --interface $IF --address $STACK --transmit $PEER --tcp --json "$@" >"$WORK/said" 2>&1
+    local rc=$?
+    [ $rc -eq "$code" ] && grep -q "$words" "$WORK/said" || { note "$rc: $(cat "$WORK/said")"; return 1; }
+}
+raw_tcp_stuck() { # a receiver that takes nothing: as if its acknowledgments were lost
+    bg_b "$(tool bulkhead-ttcp)" --receive --via kernel --address $PEER --port 5003 --json
+    local rx=$bg_pid
+    wait_b 5003 && kill -STOP "$rx" && raw_tcp_ends 1 'nothing was acknowledged'
+    local rc=$?
+    kill -CONT "$rx"
+    end_bg "$rx"
+    return $rc
+}
 
 scale=$(tool bulkhead-scale)
 few=
@@ -101,6 +129,12 @@ for how in "" --sleep; do
     try "raw AF_XDP receives ($how)" raw_receive $how
     try "raw AF_XDP transmits ($how)" raw_transmit $how
 done
+for how in "" "--sleep --frame 600"; do
+    try "raw AF_XDP sends to a TCP ($how)" raw_tcp $how
+done
+try "raw AF_XDP: a TCP that refuses" raw_tcp_ends 12 'refuses the connection'
+try "raw AF_XDP: a TCP that acknowledges nothing more" raw_tcp_stuck
+try "raw AF_XDP: a frame too small for a segment" raw_tcp_ends 2 usage --frame 66
 stages=$(tool bulkhead-stages)
 for how in separate one none; do
     try "4 stages, processes: $how" run stages timeout 30 "$stages" --stages 4 --processes $how --seconds 0.2 --json

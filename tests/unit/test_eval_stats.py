@@ -99,6 +99,9 @@ class Table(unittest.TestCase):
                 out.append(sample("bulk", "receive", v, n, mbit_per_second=mbit,
                                   cpu_s_per_gib=cpu, packets_per_second=mbit * 80))
             out.append(sample("raw", "receive", "raw", n, packets_per_second=1e6))
+            out.append(sample("bulk", "send", "factored", n, packets_per_second=9e5))
+            out.append(sample("raw", "send", "raw", n, packets_per_second=2e6))
+            out.append(sample("raw", "send", "raw-tcp", n, packets_per_second=1e6))
         return out
 
     def test_rows(self):
@@ -109,6 +112,14 @@ class Table(unittest.TestCase):
         self.assertEqual((bulk["must_holds"], bulk["aim_holds"]), ("yes", "no"))
         raw = table["TCP bulk in packets, to the stack: factored / raw AF_XDP"]
         self.assertEqual(raw["must_holds"], "no")
+        # From the stack the bound is on what a raw sender gets through to a TCP; the one with a
+        # sink at its peer is reported.
+        sink = table["TCP bulk in packets, from the stack: factored / raw AF_XDP"]
+        self.assertAlmostEqual(sink["value"]["median"], 0.45)
+        self.assertIsNone(sink["must_holds"])
+        peer = table["TCP bulk in packets, from the stack: factored / raw AF_XDP to a TCP peer"]
+        self.assertAlmostEqual(peer["value"]["median"], 0.9)
+        self.assertEqual((peer["must_holds"], peer["aim_holds"]), ("yes", "no"))
         cpu = table["CPU time a GiB at saturation: factored / monolithic, to the stack"]
         self.assertEqual((cpu["must_holds"], cpu["aim_holds"]), ("yes", "no"))
 
@@ -123,7 +134,7 @@ class Table(unittest.TestCase):
         self.assertEqual(d.variants("bulk"), ["factored", "monolithic", "kernel"])
         self.assertIsNone(d.stat("bulk", "receive", "kernel", "mbit_per_second"))
         self.assertIsNone(d.stat("bulk", "send", "factored", "mbit_per_second"))
-        self.assertEqual(d.tests("raw"), ["receive"])
+        self.assertEqual(d.tests("raw"), ["receive", "send"])
 
 
 class Wrk(unittest.TestCase):
