@@ -62,10 +62,9 @@ class Latency(Section):
             lab.unplace()
 
     def render(self, page):
-        tests = page.data.tests(self.name)
+        tests = self.introduced(page)
         if not tests:
             return
-        page.text(self.how)
         for mode, title in MODES.items():
             mine = [t for t in tests if t.endswith("/" + mode)]
             if not mine:

@@ -57,10 +57,9 @@ class Paths(Section):
         return out
 
     def render(self, page):
-        tests = page.data.tests(self.name)
+        tests = self.introduced(page)
         if not tests:
             return
-        page.text(self.how)
         page.table(self.name, [(t, k, "%s: %s" % (t, label), unit) for t in tests
                                for k, label, unit in
                                (("mbit_per_second", "payload", "Mbit/s"),
@@ -106,10 +105,9 @@ class Placement(Section):
             lab.unplace()
 
     def render(self, page):
-        tests = page.data.tests(self.name)
+        tests = self.introduced(page)
         if not tests:
             return
-        page.text(self.how)
         titles = {"receive": "to the stack", "send": "from the stack"}
         page.table(self.name, [(t, k, "%s, %s: %s" % (titles[t.split("/")[0]], t.split("/")[1],
                                                       label), unit) for t in tests

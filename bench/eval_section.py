@@ -36,6 +36,13 @@ class Section:
     def finish(self, lab):
         """Once, after the last round; may return something for the JSON."""
 
+    def introduced(self, page):
+        """The tests that were measured; if there are any, how is said on the page."""
+        tests = page.data.tests(self.name)
+        if tests:
+            page.text(self.how)
+        return tests
+
     def render(self, page):
         """page: eval_page.Page"""
 
