@@ -16,7 +16,14 @@
 /* A transmit frame's transport header starts here: room in front for AF_XDP
  * metadata, Ethernet, and an IP header of either family with options. */
 #define FRAME_L4 128u
-#define FRAME_MAX_CHAIN 48u /* frames in one chained packet: 64 KiB and some */
+#define FRAME_ROOM (FRAME_SIZE - FRAME_L4) /* bytes behind it; a multiple of 8 */
+#define FRAME_MAX_CHAIN 48u                /* frames in one chained packet: 64 KiB and some */
+/* Bytes of IP packet that one frame takes, received or sent: in front of what it received the
+ * kernel leaves 256 (XDP_PACKET_HEADROOM), and Ethernet's header is 14. A larger one is in
+ * several frames, and this is the largest: */
+#define FRAME_MTU (FRAME_SIZE - 256u - 14u)
+#define FRAME_MTU_MAX 9216u
+#define FRAME_MAX_PACKET 17u /* frames of one on the wire: the kernel has no more */
 
 enum frame_part {
     PART_RX,    /* receive pool: the NIC writes, everybody above reads */
@@ -55,6 +62,23 @@ frames_part(const struct frames *f, uint32_t addr)
         if (addr - f->off[p] < f->size[p])
             return (enum frame_part)p;
     return PART_COUNT;
+}
+
+/* Frames for total bytes behind FRAME_L4, cut into packets of `each` and a last one. */
+static inline uint32_t
+frames_for(uint32_t total, uint32_t each)
+{
+    uint32_t a = (each + FRAME_ROOM - 1) / FRAME_ROOM;
+    return total / each * a + (total % each + FRAME_ROOM - 1) / FRAME_ROOM;
+}
+
+/* Of these, the bytes of the frame that begins at `at`. */
+static inline uint32_t
+frames_piece(uint32_t at, uint32_t total, uint32_t each)
+{
+    uint32_t left = total - at, here = each - at % each;
+    here = here < left ? here : left;
+    return here < FRAME_ROOM ? here : FRAME_ROOM;
 }
 
 /* len bytes at addr for reading; NULL unless they lie inside one frame of a part

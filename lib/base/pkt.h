@@ -19,8 +19,9 @@ enum fdesc_flag {
 };
 
 /* Between nic and ip: one Ethernet packet, in several frames if the driver takes more than one
- * holds, or a bare frame address (fill, done). What is sent in several frames is segmented on
- * its way out: each frame behind the first holds the payload of one segment. */
+ * holds, or a bare frame address (fill, done). What is sent in several frames AF_XDP sends as
+ * one packet; with AF_PACKET it is segmented on its way out: each frame behind the first holds
+ * the payload of one segment. */
 struct fdesc {
     uint32_t addr; /* frame space */
     uint16_t len;  /* bytes; 0 where only the frame counts */
@@ -43,6 +44,8 @@ enum pkt_flag {
     PKT_CSUM = 16,  /* first of a packet: as FDESC_CSUM */
     PKT_WHOLE = 32, /* down: the chain is one segment, to be cut where its frames end as late as
                      * possible; not a fragment each */
+    PKT_JOIN = 64,  /* down, with PKT_MORE: the next descriptor goes on with the same fragment;
+                     * what a frame has no room for, where the MTU is larger than one */
 };
 
 /* Between ip and tcp or udp, either way. One cache line. */

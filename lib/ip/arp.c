@@ -22,7 +22,7 @@ arp_send(struct ip *ip, struct ip_out *out, const struct arp_pkt *a, const uint8
     eth_emit(p, &e);
     arp_emit(p + ETH_HEADER, a);
     stat_inc(ip->stats, STAT_arp_tx);
-    ip_nic_send(ip, out, OWNER_IP, d, now);
+    ip_nic_send(ip, out, OWNER_IP, &d, 1, now);
 }
 
 void

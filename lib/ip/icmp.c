@@ -27,7 +27,7 @@ echo_reply(struct ip *ip, struct ip_out *out, const struct ip4_hdr *in, struct i
 {
     struct part part[OWN_CHAIN_MAX];
     uint32_t room = ip->cfg.mtu - IP4_HEADER, step = total <= room ? room : room & ~7u;
-    uint32_t n = (total + step - 1) / step;
+    uint32_t n = frames_for(total, step), at = 0;
     if (n > OWN_CHAIN_MAX || ip->iptx.n_free < n + ip->iptx_reserve) {
         drop(ip, STAT_ip_drop_tx_nobuf);
         return;
@@ -35,15 +35,16 @@ echo_reply(struct ip *ip, struct ip_out *out, const struct ip4_hdr *in, struct i
     icmp.type = ICMP_ECHO_REPLY;
     icmp_emit(ip->scratch, &icmp, csum_bytes(ip->scratch + ICMP_HEADER, total - ICMP_HEADER));
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t addr, len = min_u32(step, total - i * step);
+        uint32_t addr, len = frames_piece(at, total, step);
         uint8_t *p = ip_frame_take(ip, 0, &addr);
         if (p == NULL) { /* not mapped */
             while (i-- > 0)
                 ip_tx_release(ip, out, OWNER_IP, part[i].addr);
             return;
         }
-        memcpy(p + FRAME_L4, ip->scratch + i * step, len);
-        part[i] = (struct part){addr + FRAME_L4, len};
+        memcpy(p + FRAME_L4, ip->scratch + at, len);
+        at += len;
+        part[i] = (struct part){addr + FRAME_L4, (uint16_t)len, at < total && at % step != 0};
     }
     struct ip4_hdr h = {
         .src = ip->cfg.addr,
@@ -53,7 +54,7 @@ echo_reply(struct ip *ip, struct ip_out *out, const struct ip4_hdr *in, struct i
         .proto = WIRE_PROTO_ICMP,
     };
     stat_inc(ip->stats, STAT_icmp_echo);
-    ip_transmit(ip, out, OWNER_IP, 0, &h, part, n, 0, now);
+    ip_transmit(ip, out, OWNER_IP, 0, &h, part, n, false, now);
 }
 
 /* ---- path MTU ---- */

@@ -74,9 +74,9 @@ icmp_error(struct ip *ip, struct ip_out *out, uint8_t type, uint8_t code, const 
         .ttl = 64,
         .proto = WIRE_PROTO_ICMP,
     };
-    struct part part = {addr + FRAME_L4, (uint32_t)(ICMP_HEADER + len)};
+    struct part part = {addr + FRAME_L4, (uint16_t)(ICMP_HEADER + len), false};
     stat_inc(ip->stats, STAT_icmp_err_tx);
-    ip_transmit(ip, out, OWNER_IP, 0, &h, &part, 1, 0, now);
+    ip_transmit(ip, out, OWNER_IP, 0, &h, &part, 1, false, now);
 }
 
 void

@@ -66,7 +66,7 @@ split_parts(struct part *part, const struct rx *rx, const struct ip4_hdr *h)
         return 0;
     do {
         uint32_t here = min_u32(rx->frame[n].len - skip, left);
-        part[n] = (struct part){rx->frame[n].addr + skip, here};
+        part[n] = (struct part){.addr = rx->frame[n].addr + skip, .len = (uint16_t)here};
         left -= here;
         skip = 0;
     } while (++n < rx->n && left > 0);
@@ -94,23 +94,21 @@ ip4_input(struct ip *ip, struct ip_out *out, const struct rx *rx, ns_t now)
         return drop(ip, STAT_ip_drop_source);
     if (unlikely(h.source_routed))
         return drop(ip, STAT_ip_drop_options);
-    uint32_t l3 = rx->addr + ETH_HEADER;
-    if (unlikely(h.mf || h.frag_off != 0))
-        return rx->n == 1 ? reasm_input(ip, out, &h, l3, group, now)
-                          : drop(ip, STAT_ip_drop_frag_bad);
     struct part part[FRAME_MAX_CHAIN];
     struct dgram g = {
         .h = &h,
         .part = part,
         .n = split_parts(part, rx, &h),
         .total = (uint32_t)h.total_len - h.header_len,
-        .l3 = l3,
+        .l3 = rx->addr + ETH_HEADER,
         .group = group,
         .csum_done = ip->cfg.segments && (rx->frame[0].flags & FDESC_CSUM),
     };
     if (g.n == 0)
         return drop(ip, STAT_ip_drop_short);
-    enum rx_fate fate = ip_deliver(ip, out, &g, now);
+    bool fragment = h.mf || h.frag_off != 0;
+    enum rx_fate fate =
+        unlikely(fragment) ? reasm_input(ip, out, &g, now) : ip_deliver(ip, out, &g, now);
     for (unsigned i = g.n; i < rx->n && fate == RX_KEPT; i++)
         ip_rx_free(ip, out, rx->frame[i].addr); /* nothing but padding in there */
     return fate;
@@ -165,12 +163,14 @@ up_nearly_full(const struct ip_out *out)
     return false;
 }
 
-/* The packet that begins at rx[0]: how many of n descriptors it has. */
+/* The packet that begins at rx[0]: how many of n descriptors it has. A nic is not believed that
+ * it has several where no packet is larger than a frame. */
 static unsigned
 packet_frames(const struct ip *ip, const struct fdesc *rx, unsigned n)
 {
+    bool several = ip->cfg.segments || ip->cfg.mtu > FRAME_MTU;
     unsigned k = 1;
-    while (ip->cfg.segments && (rx[k - 1].flags & FDESC_MORE) && k < n && k < FRAME_MAX_CHAIN)
+    while ((rx[k - 1].flags & FDESC_MORE) && several && k < n && k < FRAME_MAX_CHAIN)
         k++;
     return k;
 }

@@ -5,7 +5,6 @@
 #include "priv.h"
 
 #define MTU_MIN 576u
-#define MTU_MAX 1920u
 
 static uint32_t
 part_frames(const struct frames *f, enum frame_part p)
@@ -73,7 +72,7 @@ ip_init(void *mem, const struct ip_config *c, const struct frames *f, struct pat
     ip->stats = stats;
     ip->cfg = *c;
     ip->cfg.prefix = min_u32(c->prefix, 32);
-    ip->cfg.mtu = (uint16_t)max_u32(min_u32(c->mtu, MTU_MAX), MTU_MIN);
+    ip->cfg.mtu = (uint16_t)max_u32(min_u32(c->mtu, FRAME_MTU_MAX), MTU_MIN);
     ip->mask = ip->cfg.prefix == 0 ? 0 : UINT32_MAX << (32 - ip->cfg.prefix);
     ip->next = NS_NEVER;
     ip->rng = c->seed;

@@ -27,7 +27,7 @@ struct ip_config {
     uint32_t prefix;       /* bits, 0 to 32 */
     struct ipaddr gateway; /* none: connected network only */
     uint8_t mac[6];
-    uint16_t mtu;                   /* bytes of IP packet, 576 to 1920 here */
+    uint16_t mtu;                   /* bytes of IP packet, 576 to FRAME_MTU_MAX here */
     bool segments;                  /* the driver takes and gives segments of up to 64 KiB, and
                                      * checksums that are not there */
     uint64_t seed;                  /* randomness: IP identification, ARP jitter, ICMP rates */
@@ -71,13 +71,14 @@ unsigned ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_o
 
 /* n descriptors from a transport (PKT_DATA chains, PKT_REJECT), untrusted: a chain is
  * one datagram; each descriptor of a chain is one fragment, so all but the last carry
- * a multiple of 8 bytes and fit the MTU. With ip_config.segments, one that is PKT_WHOLE is
- * a TCP segment to be cut later, and PKT_CSUM says that its checksum is not finished. addr is
- * the transport header, at least 64 bytes into its frame; of PKT_REJECT it is the quote, in a
- * frame of the sender's own. Source must be the stack's address. Destination the stack itself:
- * copied to PART_UP frames and handed up in the same call. Neighbour unknown: queued (bounded)
- * until ARP answers. Returns how many were taken; takes no further than the nic capacity
- * allows. */
+ * a multiple of 8 bytes and fit the MTU. With an MTU above FRAME_MTU a fragment may be in
+ * FRAME_MAX_PACKET frames, joined by PKT_JOIN. With ip_config.segments, one that is PKT_WHOLE
+ * is a TCP segment to be cut later, and PKT_CSUM says that its checksum is not finished. addr
+ * is the transport header, at least 64 bytes into its frame; of PKT_REJECT it is the quote, in
+ * a frame of the sender's own. Source must be the stack's address. Destination the stack
+ * itself: copied to PART_UP frames and handed up in the same call. Neighbour unknown: queued
+ * (bounded) until ARP answers. Returns how many were taken; takes no further than the nic
+ * capacity allows. */
 unsigned ip_output(struct ip *ip, enum ip_up from, const struct pkt *pkt, unsigned n,
                    struct ip_out *out, ns_t now);
 

@@ -316,16 +316,17 @@ flush(struct ip *ip, struct ip_out *out, struct neigh *n, ns_t now)
     static const uint32_t tx =
         PART_BIT(PART_IPTX) | PART_BIT(PART_TCPTX) | PART_BIT(PART_UDPTX);
     struct wait_slot w;
-    bool goes_on = false; /* with a packet whose header is in an earlier frame */
-    while (dequeue(ip, n, &w)) {
-        uint8_t *p = frames_rw(&ip->f, tx, w.frame.addr, w.frame.len);
-        struct eth_hdr e = {.type = ETH_TYPE_IP4};
-        memcpy(e.dst, n->mac, 6);
-        memcpy(e.src, ip->cfg.mac, 6);
-        if (!goes_on)
-            eth_emit(p, &e);
-        goes_on = w.frame.flags & FDESC_MORE;
-        ip_nic_send(ip, out, (enum owner)w.who, w.frame, now);
+    struct fdesc d[FRAME_MAX_CHAIN]; /* of one packet, whose header is in the first */
+    struct eth_hdr e = {.type = ETH_TYPE_IP4};
+    memcpy(e.dst, n->mac, 6);
+    memcpy(e.src, ip->cfg.mac, 6);
+    for (unsigned k = 0; dequeue(ip, n, &w);) {
+        d[k++] = w.frame;
+        if ((w.frame.flags & FDESC_MORE) && k < ARRAY_LEN(d))
+            continue;
+        eth_emit(frames_rw(&ip->f, tx, d->addr, d->len), &e);
+        ip_nic_send(ip, out, (enum owner)w.who, d, k, now);
+        k = 0;
     }
 }
 

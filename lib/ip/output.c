@@ -45,13 +45,21 @@ copy_chain(struct pkt *p, const struct pkt *in, unsigned n, bool *whole)
 
 enum verdict { FINE, BAD, TOO_BIG };
 
-/* Every descriptor of a chain by itself, and what they make together. */
+/* May a packet on the wire be in several frames? */
+static bool
+packets_join(const struct ip *ip)
+{
+    return ip->cfg.mtu > FRAME_MTU && !ip->cfg.segments;
+}
+
+/* Every descriptor of a chain by itself, and what they make together: a fragment each, or
+ * several where they are joined. */
 static enum verdict
 check_chain(const struct ip *ip, enum ip_up from, const struct pkt *p, unsigned n,
             struct part *part)
 {
     const struct transport *t = &TRANSPORT[from];
-    uint32_t total = 0;
+    uint32_t total = 0, fragment = 0, joined = 0;
     bool big = false, whole = p->flags & PKT_WHOLE;
     /* Only where somebody will do what is left to do, and that is TCP. */
     if ((p->flags & (PKT_WHOLE | PKT_CSUM)) &&
@@ -60,14 +68,21 @@ check_chain(const struct ip *ip, enum ip_up from, const struct pkt *p, unsigned 
     for (unsigned i = 0; i < n; i++) {
         uint32_t len = p[i].len;
         if (p[i].kind != PKT_DATA || len < (i == 0 ? t->header : 1u) ||
-            p[i].addr % FRAME_SIZE < TX_HEADROOM ||
+            p[i].addr % FRAME_SIZE < TX_HEADROOM || len > FRAME_ROOM ||
             frames_rw(&ip->f, PART_BIT(t->part), p[i].addr, len) == NULL)
             return BAD;
-        if (i + 1 < n && len % 8 != 0 && !whole)
+        bool join = p[i].flags & PKT_JOIN;
+        joined = join ? joined + 1 : 0;
+        if (join && (i + 1 == n || whole || joined == FRAME_MAX_PACKET || !packets_join(ip)))
             return BAD;
-        big |= len + IP4_HEADER > ip->cfg.mtu;
         total += len;
-        part[i] = (struct part){p[i].addr, len};
+        fragment += len;
+        big |= fragment + IP4_HEADER > ip->cfg.mtu;
+        if (i + 1 < n && !join && fragment % 8 != 0 && !whole)
+            return BAD;
+        if (!join)
+            fragment = 0;
+        part[i] = (struct part){p[i].addr, (uint16_t)len, join || (whole && i + 1 < n)};
     }
     return big || total > DATAGRAM_MAX ? TOO_BIG : FINE;
 }
@@ -106,7 +121,8 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
         loopback_output(ip, out, from, &h, part, n);
         give_back(ip, out, from, p, n);
     } else {
-        ip_transmit(ip, out, (enum owner)from, p->client, &h, part, n, p->flags, now);
+        ip_transmit(ip, out, (enum owner)from, p->client, &h, part, n, p->flags & PKT_CSUM,
+                    now);
     }
 }
 

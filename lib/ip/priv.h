@@ -199,7 +199,8 @@ struct ip {
 /* One frame's share of a datagram: bytes at addr. */
 struct part {
     uint32_t addr;
-    uint32_t len;
+    uint16_t len;
+    bool join; /* to send: the next one goes out in the same packet */
 };
 
 /* A received datagram, whole: n parts in PART_RX. */
@@ -258,19 +259,19 @@ void ip_tx_release(struct ip *ip, struct ip_out *out, enum owner who, uint32_t a
 /* ---- tx.c ---- */
 /* Room towards the NIC for n frames right now, nothing waiting before them? */
 bool ip_nic_room(const struct ip *ip, const struct ip_out *out, uint32_t n);
-/* Send an Ethernet frame, or keep it until there is room. */
-void ip_nic_send(struct ip *ip, struct ip_out *out, enum owner who, struct fdesc d, ns_t now);
+/* Send an Ethernet packet of n frames, or keep it until there is room: it is never cut. */
+void ip_nic_send(struct ip *ip, struct ip_out *out, enum owner who, const struct fdesc *d,
+                 unsigned n, ns_t now);
 /* Send what was kept. */
 void ip_nic_drain(struct ip *ip, struct ip_out *out, ns_t now);
 /* A frame of our own; NULL if there is none but `reserve`. addr: its first byte. */
 uint8_t *ip_frame_take(struct ip *ip, uint32_t reserve, uint32_t *addr);
-/* Send the datagram h (src, dst, tos, ttl, proto, df are used) that stands in n parts,
- * one fragment each, with L2L3 bytes writable in front; or, as flags say, in one packet
- * (PKT_WHOLE), with an unfinished checksum (PKT_CSUM). client: as in struct pkt, and as
- * little to be believed. Every frame is accounted for: sent, waiting, or released. */
+/* Send the datagram h (src, dst, tos, ttl, proto, df are used) that stands in n parts, one
+ * fragment each unless they are joined, with L2L3 bytes writable in front. csum: its
+ * transport's checksum is not finished. client: as in struct pkt, and as little to be believed.
+ * Every frame is accounted for: sent, waiting, or released. */
 void ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
-                 struct ip4_hdr *h, const struct part *part, unsigned n, unsigned flags,
-                 ns_t now);
+                 struct ip4_hdr *h, const struct part *part, unsigned n, bool csum, ns_t now);
 
 /* ---- neigh.c ---- */
 void neigh_init(struct ip *ip);
@@ -303,8 +304,8 @@ void arp_request(struct ip *ip, struct ip_out *out, const struct ipaddr *target,
                  const uint8_t *to, ns_t now);
 
 /* ---- reasm.c ---- */
-enum rx_fate reasm_input(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h,
-                         uint32_t l3, bool group, ns_t now);
+/* A fragment: g as if it were a datagram of its own. */
+enum rx_fate reasm_input(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now);
 void reasm_timer(struct ip *ip, struct ip_out *out, ns_t now);
 bool reasm_holds(const struct ip *ip, uint32_t addr);
 

@@ -171,24 +171,37 @@ frag_ok(const struct ip4_hdr *h, uint32_t len)
 
 enum place { PLACE_OK, PLACE_REPEATED, PLACE_OVERLAP };
 
-/* Where a fragment goes among the others, which are in order and apart. */
-static enum place
-find_place(const struct ip *ip, const struct reasm *r, const struct frag *f, bool last,
-           unsigned *at)
+/* The same bytes as the frames from r->f[i] on, which begin where it does? It comes in the same
+ * pieces: who sends both fills frames in the same way. */
+static bool
+is_repeated(const struct ip *ip, const struct reasm *r, unsigned i, const struct dgram *g)
 {
-    uint32_t end = f->off + (uint32_t)f->len;
+    for (unsigned k = 0; k < g->n; k++, i++) {
+        uint32_t len = g->part[k].len;
+        if (i == r->n || r->f[i].len != len)
+            return false;
+        const uint8_t *a = frames_ro(&ip->f, PART_BIT(PART_RX), r->f[i].addr, len);
+        const uint8_t *b = frames_ro(&ip->f, PART_BIT(PART_RX), g->part[k].addr, len);
+        if (a == NULL || b == NULL || memcmp(a, b, len) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Where a fragment goes among the others, whose frames are in order and apart. */
+static enum place
+find_place(const struct ip *ip, const struct reasm *r, const struct dgram *g, unsigned *at)
+{
+    uint32_t off = g->h->frag_off, end = off + g->total;
+    bool last = !g->h->mf;
     unsigned i = 0;
-    while (i < r->n && r->f[i].off < f->off)
+    while (i < r->n && r->f[i].off < off)
         i++;
     *at = i;
     bool was_last = r->total != 0 && end == r->total;
-    if (i < r->n && r->f[i].off == f->off && r->f[i].len == f->len && was_last == last) {
-        const uint8_t *a = frames_ro(&ip->f, PART_BIT(PART_RX), r->f[i].addr, f->len);
-        const uint8_t *b = frames_ro(&ip->f, PART_BIT(PART_RX), f->addr, f->len);
-        return a != NULL && b != NULL && memcmp(a, b, f->len) == 0 ? PLACE_REPEATED
-                                                                   : PLACE_OVERLAP;
-    }
-    if (i > 0 && r->f[i - 1].off + (uint32_t)r->f[i - 1].len > f->off)
+    if (i < r->n && r->f[i].off == off && was_last == last && is_repeated(ip, r, i, g))
+        return PLACE_REPEATED;
+    if (i > 0 && r->f[i - 1].off + (uint32_t)r->f[i - 1].len > off)
         return PLACE_OVERLAP;
     if (i < r->n && end > r->f[i].off)
         return PLACE_OVERLAP;
@@ -210,7 +223,7 @@ finish(struct ip *ip, struct ip_out *out, struct reasm *r, bool group, ns_t now)
     if (ce)
         h.tos |= ECN_CE;
     for (unsigned i = 0; i < n; i++) {
-        part[i] = (struct part){r->f[i].addr, r->f[i].len};
+        part[i] = (struct part){.addr = r->f[i].addr, .len = r->f[i].len};
         mark(ip, r->f[i].addr);
     }
     ip->reasm_frames -= n;
@@ -233,15 +246,20 @@ finish(struct ip *ip, struct ip_out *out, struct reasm *r, bool group, ns_t now)
 }
 
 static void
-insert(struct ip *ip, struct reasm *r, unsigned at, struct frag f)
+insert(struct ip *ip, struct reasm *r, unsigned at, const struct dgram *g)
 {
-    memmove(&r->f[at + 1], &r->f[at], (r->n - at) * sizeof r->f[0]);
-    r->f[at] = f;
-    r->n++;
-    r->bytes += f.len;
-    ip->reasm_frames++;
+    uint32_t off = g->h->frag_off;
+    memmove(&r->f[at + g->n], &r->f[at], (r->n - at) * sizeof r->f[0]);
+    for (unsigned i = 0; i < g->n; i++) {
+        const struct part *q = &g->part[i];
+        r->f[at + i] = (struct frag){.addr = q->addr, .off = (uint16_t)off, .len = q->len};
+        off += q->len;
+        mark(ip, q->addr);
+    }
+    r->n = (uint8_t)(r->n + g->n);
+    r->bytes += g->total;
+    ip->reasm_frames += g->n;
     ip_count_frames(ip);
-    mark(ip, f.addr);
 }
 
 static enum rx_fate
@@ -252,26 +270,23 @@ drop(struct ip *ip, enum stat_id why)
 }
 
 enum rx_fate
-reasm_input(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h, uint32_t l3, bool group,
-            ns_t now)
+reasm_input(struct ip *ip, struct ip_out *out, const struct dgram *g, ns_t now)
 {
-    struct frag f = {.addr = l3 + h->header_len,
-                     .off = h->frag_off,
-                     .len = (uint16_t)(h->total_len - h->header_len)};
+    const struct ip4_hdr *h = g->h;
     unsigned at;
     stat_inc(ip->stats, STAT_ip_frag_rx);
-    if (!frag_ok(h, f.len))
+    if (!frag_ok(h, g->total))
         return drop(ip, STAT_ip_drop_frag_bad);
-    if (ip->reasm_frames >= ip->reasm_max)
+    for (unsigned i = 0; i < g->n && ip->reasm_frames + g->n > ip->reasm_max; i++)
         evict(ip, out, true);
-    if (ip->reasm_frames >= ip->reasm_max)
+    if (ip->reasm_frames + g->n > ip->reasm_max)
         return drop(ip, STAT_ip_drop_frag_limit);
     struct reasm *r = find(ip, h);
     if (r == NULL && (r = open_slot(ip, out, h, now)) == NULL)
         return drop(ip, STAT_ip_drop_frag_limit);
     if (r->state == REASM_DEAD)
         return drop(ip, STAT_ip_drop_frag_overlap);
-    switch (find_place(ip, r, &f, !h->mf, &at)) {
+    switch (find_place(ip, r, g, &at)) {
     case PLACE_REPEATED:
         return RX_FREE;
     case PLACE_OVERLAP:
@@ -280,20 +295,20 @@ reasm_input(struct ip *ip, struct ip_out *out, const struct ip4_hdr *h, uint32_t
     case PLACE_OK:
         break;
     }
-    if (r->n == FRAME_MAX_CHAIN) {
+    if (r->n + g->n > FRAME_MAX_CHAIN) {
         let_go(ip, out, r, REASM_DEAD);
         return drop(ip, STAT_ip_drop_frag_limit);
     }
-    insert(ip, r, at, f);
+    insert(ip, r, at, g);
     r->ecn |= (uint8_t)(1u << (h->tos & ECN_MASK));
-    if (f.off == 0) {
+    if (h->frag_off == 0) {
         r->first = *h;
-        r->l3 = l3;
+        r->l3 = g->l3;
     }
     if (!h->mf)
-        r->total = f.off + (uint32_t)f.len;
+        r->total = h->frag_off + g->total;
     if (r->total != 0 && r->bytes == r->total)
-        return finish(ip, out, r, group, now);
+        return finish(ip, out, r, g->group, now);
     return RX_KEPT;
 }
 

@@ -22,29 +22,46 @@ nic_push(struct ip *ip, struct ip_out *out, enum owner who, struct fdesc d)
 }
 
 void
-ip_nic_send(struct ip *ip, struct ip_out *out, enum owner who, struct fdesc d, ns_t now)
+ip_nic_send(struct ip *ip, struct ip_out *out, enum owner who, const struct fdesc *d,
+            unsigned n, ns_t now)
 {
-    if (ip_nic_room(ip, out, 1)) {
-        nic_push(ip, out, who, d);
-    } else if (ip->txq_n < ip->txq_cap) {
-        uint32_t i = (ip->txq_head + ip->txq_n++) % ip->txq_cap;
-        ip->txq[i] = (struct txq_slot){.frame = d, .who = who};
+    if (likely(ip_nic_room(ip, out, n))) {
+        for (unsigned i = 0; i < n; i++)
+            nic_push(ip, out, who, d[i]);
+    } else if (ip->txq_cap - ip->txq_n >= n) {
+        for (unsigned i = 0; i < n; i++)
+            ip->txq[(ip->txq_head + ip->txq_n++) % ip->txq_cap] =
+                (struct txq_slot){.frame = d[i], .who = who};
         ip_wake_at(ip, now + RETRY_NIC);
     } else {
         stat_inc(ip->stats, STAT_ip_drop_tx_nobuf);
-        ip_tx_release(ip, out, who, d.addr);
+        for (unsigned i = 0; i < n; i++)
+            ip_tx_release(ip, out, who, d[i].addr);
     }
+}
+
+/* The frames of the packet that has waited longest; 0: none waits. */
+static uint32_t
+txq_packet(const struct ip *ip)
+{
+    uint32_t n = 0;
+    bool more = true;
+    for (; n < ip->txq_n && more; n++)
+        more = ip->txq[(ip->txq_head + n) % ip->txq_cap].frame.flags & FDESC_MORE;
+    return n;
 }
 
 void
 ip_nic_drain(struct ip *ip, struct ip_out *out, ns_t now)
 {
-    while (ip->txq_n != 0 && out->n_nic < out->cap_nic) {
-        const struct txq_slot *s = &ip->txq[ip->txq_head];
-        nic_push(ip, out, (enum owner)s->who, s->frame);
-        ip->txq_head = (ip->txq_head + 1) % ip->txq_cap;
-        ip->txq_n--;
-    }
+    uint32_t n;
+    while ((n = txq_packet(ip)) != 0 && out->cap_nic - out->n_nic >= n)
+        for (; n > 0; n--) {
+            const struct txq_slot *s = &ip->txq[ip->txq_head];
+            nic_push(ip, out, (enum owner)s->who, s->frame);
+            ip->txq_head = (ip->txq_head + 1) % ip->txq_cap;
+            ip->txq_n--;
+        }
     if (ip->txq_n != 0)
         ip_wake_at(ip, now + RETRY_NIC);
 }
@@ -122,36 +139,44 @@ unreachable(struct ip *ip, enum owner who, const struct ip4_hdr *h, const struct
     return up_icmp_about(h, l4, err, code, 0);
 }
 
-/* One packet of n frames. */
-static void
-put_whole(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *part, unsigned n,
-          const uint8_t mac[6], struct fdesc *frames)
-{
-    uint32_t total = 0;
-    for (unsigned i = 0; i < n; i++) {
-        frames[i] = (struct fdesc){.addr = part[i].addr, .len = (uint16_t)part[i].len};
-        frames[i].flags = i + 1 < n ? FDESC_MORE : 0;
-        total += part[i].len;
-    }
-    h->id = (uint16_t)ip_rand(ip); /* each that is cut from it gets the next one */
-    uint16_t more = frames[0].flags;
-    frames[0] = put_headers(ip, who, h, part, total, mac);
-    frames[0].flags = more;
-}
-
-/* Fragments 0..n-1: headers written, frames[] filled in. */
-static void
+/* Headers in front of each fragment, and frames[] filled in: those of one fragment are one
+ * packet of Ethernet. Returns the number of fragments. */
+static unsigned
 put_all(struct ip *ip, enum owner who, struct ip4_hdr *h, const struct part *part, unsigned n,
         const uint8_t mac[6], struct fdesc *frames)
 {
     uint32_t off = 0;
-    h->df = h->df && n == 1;
-    h->id = h->df ? (uint16_t)ip_rand(ip) : ip_identify(ip, &h->dst, h->proto);
-    for (unsigned i = 0; i < n; i++) {
+    unsigned fragments = 0;
+    for (unsigned i = 0, next; i < n; i = next, fragments++) {
+        uint32_t total = part[i].len;
+        for (next = i + 1; part[next - 1].join; next++) {
+            frames[next] = (struct fdesc){.addr = part[next].addr, .len = part[next].len};
+            frames[next].flags = part[next].join ? FDESC_MORE : 0;
+            total += part[next].len;
+        }
+        h->mf = next < n;
+        if (i == 0) {
+            h->df = h->df && !h->mf;
+            /* Where it is cut further down, each gets the next one. */
+            h->id = h->df ? (uint16_t)ip_rand(ip) : ip_identify(ip, &h->dst, h->proto);
+        }
         h->frag_off = (uint16_t)off;
-        h->mf = i + 1 < n;
-        frames[i] = put_headers(ip, who, h, &part[i], part[i].len, mac);
-        off += part[i].len;
+        frames[i] = put_headers(ip, who, h, &part[i], total, mac);
+        frames[i].flags = part[i].join ? FDESC_MORE : 0;
+        off += total;
+    }
+    return fragments;
+}
+
+/* The packets of a datagram, one by one. */
+static void
+send_all(struct ip *ip, struct ip_out *out, enum owner who, const struct fdesc *frames,
+         unsigned n, ns_t now)
+{
+    for (unsigned i = 0, next; i < n; i = next) {
+        for (next = i + 1; frames[next - 1].flags & FDESC_MORE; next++)
+            ;
+        ip_nic_send(ip, out, who, frames + i, next - i, now);
     }
 }
 
@@ -175,7 +200,7 @@ no_queue(struct ip *ip, struct ip_out *out, enum owner who, const struct part *p
 
 void
 ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
-            struct ip4_hdr *h, const struct part *part, unsigned n, unsigned flags, ns_t now)
+            struct ip4_hdr *h, const struct part *part, unsigned n, bool csum, ns_t now)
 {
     uint16_t holder = neigh_holder(who, client);
     struct fdesc frames[OWN_CHAIN_MAX];
@@ -200,14 +225,10 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
         }
         memcpy(mac, nb->mac, 6);
     }
-    if (flags & PKT_WHOLE)
-        put_whole(ip, who, h, part, n, mac, frames);
-    else
-        put_all(ip, who, h, part, n, mac, frames);
-    frames[0].flags |= flags & PKT_CSUM ? FDESC_CSUM : 0;
+    unsigned fragments = put_all(ip, who, h, part, n, mac, frames);
+    frames[0].flags |= csum ? FDESC_CSUM : 0;
     if (nb == NULL || nb->state != NEIGH_INCOMPLETE) {
-        for (unsigned i = 0; i < n; i++)
-            ip_nic_send(ip, out, who, frames[i], now);
+        send_all(ip, out, who, frames, n, now);
     } else {
         struct wait_slot w = {.icmp = unreachable(ip, who, h, part, EHOSTUNREACH, 1),
                               .holder = holder,
@@ -218,6 +239,6 @@ ip_transmit(struct ip *ip, struct ip_out *out, enum owner who, uint32_t client,
         }
     }
     stat_inc(ip->stats, STAT_ip_tx);
-    if (n > 1 && !(flags & PKT_WHOLE))
-        stat_add(ip->stats, STAT_ip_frag_tx, n);
+    if (fragments > 1)
+        stat_add(ip->stats, STAT_ip_frag_tx, fragments);
 }

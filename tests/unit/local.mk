@@ -94,6 +94,10 @@ tests_unit_test_ip_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ip_output
 tests_unit_test_ip_output_SOURCES = tests/unit/test_ip_output.c $(IP_KIT)
 tests_unit_test_ip_output_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_ip_jumbo
+tests_unit_test_ip_jumbo_SOURCES = tests/unit/test_ip_jumbo.c $(IP_KIT)
+tests_unit_test_ip_jumbo_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_ip_segments
 tests_unit_test_ip_segments_SOURCES = tests/unit/test_ip_segments.c $(IP_KIT)
 tests_unit_test_ip_segments_LDADD = $(UNIT_LIBS)

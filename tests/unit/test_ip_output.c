@@ -235,7 +235,8 @@ Test(ip_output, hostile_transport)
         for (unsigned proto = 0; proto < 256; proto++) {
             struct pkt p = kit_pkt(k, (enum ip_up)from, PEER, 40, 0x45);
             p.proto = (uint8_t)proto;
-            p.flags = (uint8_t)(proto & ~(PKT_MORE | PKT_CSUM | PKT_WHOLE)); /* refused */
+            p.flags =
+                (uint8_t)(proto & ~(PKT_MORE | PKT_CSUM | PKT_WHOLE | PKT_JOIN)); /* refused */
             p.sport = p.dport = (uint16_t)proto;
             p.l3 = p.aux = 0xffff;
             p.l3_len = 0xffff;

@@ -106,7 +106,8 @@ Test(ip_segments, received_wrong)
     n = big(k, d, WIRE_PROTO_UDP);
     struct frame head = {.len = L2L3};
     memcpy(head.b, k->mem + d[0].addr, L2L3);
-    head.b[ETH_HEADER + 6] = 0x20; /* more fragments */
+    head.b[ETH_HEADER + 6] = 0x20;                             /* more fragments, and no */
+    put_be16(head.b + ETH_HEADER + 2, IP4_HEADER + BIG - 100); /* multiple of eight */
     mk_fix(&head);
     memcpy(k->mem + d[0].addr, head.b, L2L3);
     kit_mark(k);
