@@ -222,7 +222,7 @@ output_session(struct tcp *t, struct tcb *c)
 {
     if (c->rst_due) {
         if (t->out == NULL || t->n_out == t->cap_out || t->pool.n_free == 0) {
-            t->starved = true; /* or the owner would call again at once, for nothing */
+            t->starved = 1; /* or the owner would call again at once, for nothing */
             return false;
         }
         output_control(t, c, TCP_RST | TCP_ACK);

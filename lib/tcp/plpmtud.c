@@ -19,7 +19,9 @@ uint32_t
 mss_limit(const struct tcp *t, const struct tcb *c)
 {
     uint32_t path = path_mtu(t->path, &c->raddr) - IP4_HEADER - TCP_HEADER;
-    uint32_t mss = min_u32(min_u32(c->h.peer_mss, path), SEG_PAYLOAD);
+    /* What is cut further down is cut where frames end. */
+    uint32_t mss =
+        min_u32(min_u32(c->h.peer_mss, path), t->cfg.segments ? SEG_ONE : SEG_PAYLOAD);
     if (c->opt.maxseg != 0)
         mss = min_u32(mss, c->opt.maxseg);
     return c->h.bits & H_TS ? mss - 12 : mss; /* RFC 6691: options take room in each segment */

@@ -2,7 +2,9 @@
  *
  * segment.c: building one segment: header, options, payload and checksum (RFC 9293 3.1), and
  * the receive window that it announces (3.8.6.2.2). Payload is copied out of the client's FIFO
- * with its checksum in one pass; the frame's header room is ip's.
+ * with its checksum in one pass; the frame's header room is ip's. What a frame has no room for,
+ * where the MTU is that large, goes on in others: these are the same segment (PKT_JOIN). Where
+ * somebody further down cuts them, each frame behind the first is a segment more (PKT_WHOLE).
  */
 #include "priv.h"
 
@@ -18,7 +20,7 @@ segment_begin(struct tcp *t, struct pkt **desc)
 {
     uint32_t addr;
     if (t->out == NULL || t->n_out == t->cap_out || !pool_take(&t->pool, HELD_BY_IP, &addr)) {
-        t->starved = true;
+        t->starved = max_u32(t->starved, 1);
         return NULL;
     }
     *desc = &t->out[t->n_out++];
@@ -29,6 +31,19 @@ segment_begin(struct tcp *t, struct pkt **desc)
         .flags = PKT_DF,
     };
     return t->frames.base + addr + FRAME_L4;
+}
+
+/* Frames and descriptors for all of a segment? */
+static bool
+segment_room(struct tcp *t, uint32_t len)
+{
+    if (likely(len <= SEG_ONE))
+        return true;
+    uint32_t n = 1 + (len - SEG_ONE + FRAME_ROOM - 1) / FRAME_ROOM;
+    if (n <= t->cap_out - t->n_out && n <= t->pool.n_free)
+        return true;
+    t->starved = n;
+    return false;
 }
 
 /* Does somebody further down finish checksums, and cut what is too long? Not for what never
@@ -72,25 +87,44 @@ read_payload(struct tcp *t, const struct tcb *c, uint64_t seq, uint8_t *to, uint
     return 0;
 }
 
-/* The frames behind the first, of `cut` bytes each: output_most has made sure that there are
- * enough. */
-static void
-segment_rest(struct tcp *t, const struct tcb *c, struct pkt *first, uint64_t seq, uint32_t len,
-             uint32_t cut)
+/* The frames behind the first, of `cut` bytes each, an even number: output_most or segment_room
+ * has made sure that there are enough. join: PKT_JOIN or nothing. Returns their sum. */
+static uint32_t
+segment_rest(struct tcp *t, const struct tcb *c, struct pkt *last, uint64_t seq, uint32_t len,
+             uint32_t cut, uint8_t join)
 {
-    struct pkt *last = first;
+    uint32_t sum = 0;
     for (uint32_t at = 0; at < len; at += cut) {
         struct pkt *p;
         uint8_t *frame = segment_begin(t, &p);
         if (frame == NULL) /* never */
-            return;
+            break;
         p->len = (uint16_t)min_u32(cut, len - at);
-        (void)read_payload(t, c, seq + at, frame, p->len);
-        last->flags |= PKT_MORE;
+        sum = csum_add(sum, read_payload(t, c, seq + at, frame, p->len));
+        last->flags |= PKT_MORE | join;
         last = p;
-        t->credit -= TURN_PACKET;
     }
-    first->flags |= PKT_WHOLE;
+    return sum;
+}
+
+/* All of the payload: of n segments, or of one that may be longer than a frame. */
+static uint32_t
+segment_text(struct tcp *t, const struct tcb *c, struct pkt *p, uint8_t *frame, uint64_t seq,
+             uint32_t len, uint32_t cut, uint32_t n)
+{
+    uint32_t hlen = p->len;
+    uint32_t first = n > 1 ? cut : min_u32(len, FRAME_ROOM - hlen);
+    uint32_t sum = read_payload(t, c, seq, frame + hlen, first);
+    p->len = (uint16_t)(hlen + first);
+    if (n > 1) {
+        p->flags |= PKT_WHOLE;
+        t->credit -= (int32_t)((n - 1) * TURN_PACKET);
+        (void)segment_rest(t, c, p, seq + first, len - first, cut, 0);
+    } else if (first < len) {
+        sum = csum_add(sum,
+                       segment_rest(t, c, p, seq + first, len - first, FRAME_ROOM, PKT_JOIN));
+    }
+    return sum;
 }
 
 /* The header is repeated in front of each of them: what is said once goes alone. */
@@ -105,7 +139,7 @@ output_most(struct tcp *t, const struct tcb *c, uint32_t mss)
 {
     const struct account *a = tcb_account(t, c);
     if (!left_to_others(t, &c->laddr, &c->raddr) || says_once(c) || t->credit <= 0 ||
-        (a != NULL && account_is_paced(a)))
+        mss > SEG_ONE || (a != NULL && account_is_paced(a)))
         return mss;
     uint32_t n = min_u32(FRAME_MAX_CHAIN, SEGMENT_MAX / mss);
     n = min_u32(n, min_u32(t->cap_out - t->n_out, t->pool.n_free));
@@ -212,9 +246,9 @@ bool
 output_text(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint32_t cut,
             uint8_t flags)
 {
-    uint32_t n = max_u32((len + cut - 1) / cut, 1), first = min_u32(len, cut);
+    uint32_t n = max_u32((len + cut - 1) / cut, 1);
     struct pkt *p;
-    uint8_t *frame = segment_begin(t, &p);
+    uint8_t *frame = n > 1 || segment_room(t, len) ? segment_begin(t, &p) : NULL;
     if (frame == NULL)
         return false;
     struct tcp_hdr h = {
@@ -242,12 +276,10 @@ output_text(struct tcp *t, struct tcb *c, uint64_t seq, uint32_t len, uint32_t c
         h.ts_ecr = flags & TCP_ACK ? c->h.ts_recent : 0;
     }
     size_t hlen = tcp_emit(frame, &h);
-    uint32_t sum = len != 0 ? read_payload(t, c, seq, frame + hlen, first) : 0;
+    p->len = (uint16_t)hlen;
+    uint32_t sum = len != 0 ? segment_text(t, c, p, frame, seq, len, cut, n) : 0;
     p->ttl = c->opt.ttl;
     p->client = c->link.client + 1;
-    p->len = (uint16_t)(hlen + first);
-    if (n > 1)
-        segment_rest(t, c, p, seq + first, len - first, cut);
     segment_end(t, p, frame, hlen, len, sum, &c->laddr, &c->raddr);
     stat_add(t->stats, STAT_seg_tx, n);
     stat_add(t->stats, STAT_bytes_tx, len);

@@ -65,8 +65,9 @@ enum tcp_state {
 #define KEEP_CNT 9u
 #define MSS_DEFAULT 536u /* RFC 9293 3.7.1 */
 #define MSS_MIN 88u      /* below it headers outweigh data (as Linux's TCP_MIN_SND_MSS + 40) */
-/* Payload that fits a transmit frame, whatever the path and the peer say. */
-#define SEG_PAYLOAD (FRAME_SIZE - FRAME_L4 - TCP_HEADER_MAX)
+/* The most that a segment has, whatever the path and the peer say. */
+#define SEG_PAYLOAD (FRAME_MTU_MAX - IP4_HEADER - TCP_HEADER)
+#define SEG_ONE (FRAME_ROOM - TCP_HEADER_MAX) /* that surely fits one frame */
 #define WSCALE 9u /* what a FIFO holds, shifted by it, fits 16 bits */
 /* What rounding to the window scale may promise too much. */
 #define WINDOW_SLACK (1u << WSCALE)
@@ -338,7 +339,7 @@ struct tcp {
     /* the step's output */
     struct pkt *out;
     unsigned n_out, cap_out;
-    bool starved; /* no frame or no room in the last step */
+    uint32_t starved; /* frames that were missing in the last step, or their descriptors */
     ns_t now;
     uint8_t bounce[65536 + 64];
 };

@@ -283,7 +283,7 @@ void
 tcp_ip_reset(struct tcp *t)
 {
     (void)pool_reclaim(&t->pool, HELD_BY_IP);
-    t->starved = false;
+    t->starved = 0;
 }
 
 bool
@@ -293,7 +293,7 @@ tcp_tx_done(struct tcp *t, uint32_t addr)
         stat_inc(t->stats, STAT_refused_frames);
         return false;
     }
-    t->starved = false;
+    t->starved = 0;
     return true;
 }
 
@@ -364,7 +364,7 @@ tcp_step(struct tcp *t, const struct pkt *in, unsigned n, struct pkt *out, unsig
     t->out = out;
     t->n_out = 0;
     t->cap_out = cap;
-    t->starved = false;
+    t->starved = 0;
     step_input(t, in, n);
     step_timers(t);
     step_output(t);
@@ -377,7 +377,7 @@ tcp_step(struct tcp *t, const struct pkt *in, unsigned n, struct pkt *out, unsig
 ns_t
 tcp_deadline(const struct tcp *t)
 {
-    if (!turns_none(&t->work) && !(t->starved && t->pool.n_free == 0))
+    if (!turns_none(&t->work) && t->starved <= t->pool.n_free)
         return 0;
     return wheel_deadline(&t->wheel);
 }

@@ -42,6 +42,10 @@ tests_unit_test_tcp_account_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_udp_given
 tests_unit_test_udp_given_SOURCES = tests/unit/test_udp_given.c tests/unit/udp_test.h $(UDP_KIT)
 tests_unit_test_udp_given_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_tcp_jumbo
+tests_unit_test_tcp_jumbo_SOURCES = tests/unit/test_tcp_jumbo.c $(TCP_KIT)
+tests_unit_test_tcp_jumbo_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_tcp_segments
 tests_unit_test_tcp_segments_SOURCES = tests/unit/test_tcp_segments.c $(TCP_KIT)
 tests_unit_test_tcp_segments_LDADD = $(UNIT_LIBS)

@@ -262,6 +262,34 @@ give_back(struct kit *k, const struct pkt *p, unsigned n)
             k->bad++;
 }
 
+/* A segment that is longer than a frame: one packet, whose sum so far is that of its first
+ * frame.
+ */
+static bool
+join(struct kit *k, const struct pkt *p, unsigned n, uint32_t total, uint32_t sum)
+{
+    uint8_t text[FRAME_MTU_MAX];
+    struct tcp_hdr h;
+    uint32_t at = p->len;
+    if (total > sizeof text || n < 2 || n > FRAME_MAX_PACKET || p->aux != total ||
+        (p->flags & (PKT_WHOLE | PKT_CSUM)))
+        return false;
+    memcpy(text, k->frames.base + p->addr, p->len);
+    for (unsigned i = 1; i < n; at += p[i++].len) {
+        const uint8_t *f = k->frames.base + p[i].addr;
+        sum = at % 2 ? csum_add_odd(sum, csum_bytes(f, p[i].len))
+                     : csum_add(sum, csum_bytes(f, p[i].len));
+        memcpy(text + at, f, p[i].len);
+        if (p[i].len > FRAME_ROOM || !!(p[i].flags & PKT_JOIN) != (i + 1 < n))
+            return false;
+    }
+    if (csum_fold(sum) != 0xffff || tcp_parse(&h, text, total) != WIRE_OK)
+        return false;
+    keep(k, p, text + h.header_len, total - h.header_len, h);
+    k->joined = max_u32(k->joined, n);
+    return true;
+}
+
 /* One segment in n frames, as ip sees it; what it is cut into is what the peer gets: the header
  * of each is the first's, with what belongs to the end of it on the last alone. */
 static bool
@@ -280,6 +308,8 @@ cut(struct kit *k, const struct pkt *p, unsigned n)
     uint32_t sum = p->flags & PKT_CSUM ? 0 : csum_add(pseudo, csum_bytes(f, p->len));
     uint16_t field;
     memcpy(&field, f + 16, sizeof field);
+    if (p->flags & PKT_JOIN)
+        return join(k, p, n, total, sum);
     bool fine = p->flags & PKT_CSUM ? k->cfg.segments && field == csum_fold(pseudo)
                                     : n == 1 && csum_fold(sum) == 0xffff;
     if (!fine || p->aux != total || (n > 1) != !!(p->flags & PKT_WHOLE) ||

@@ -18,12 +18,14 @@
 #define KIT_FRAMES 128u
 #define KIT_RX_FRAMES 64u
 #define KIT_QUEUE 512u
+#define KIT_SEGMENT FRAME_MTU_MAX
 #else /* the fuzz target begins anew often */
 #define KIT_TX_PAGES 4u
 #define KIT_RX_PAGES 10u
 #define KIT_FRAMES 24u
 #define KIT_RX_FRAMES 50u
 #define KIT_QUEUE 32u
+#define KIT_SEGMENT FRAME_MTU_MAX
 #endif
 #define KIT_CAP 64u
 
@@ -38,7 +40,7 @@ struct out_seg {
     struct tcp_hdr h;
     struct pkt p;
     uint32_t len;
-    uint8_t data[FRAME_SIZE];
+    uint8_t data[KIT_SEGMENT];
 };
 
 struct kit {
@@ -55,8 +57,9 @@ struct kit {
     bool hold; /* ip keeps the frames it gets, in held */
     uint32_t held[KIT_FRAMES];
     unsigned n_held;
-    unsigned whole; /* the most frames that a segment had */
-    unsigned bad;   /* output that was not a well-formed segment */
+    unsigned whole;  /* the most frames that a segment had that is cut further down */
+    unsigned joined; /* likewise of one that is not */
+    unsigned bad;    /* output that was not a well-formed segment */
     struct out_seg q[KIT_QUEUE];
     unsigned q_head, q_tail;
     uint32_t listener; /* the last one that kit_listen made */

@@ -129,7 +129,7 @@ Test(tcp_open, segment_fits_frame)
     kit_write(&k, &c, 60000);
     const struct out_seg *o;
     for (unsigned n = 0; (o = kit_take(&k)) != NULL; n++)
-        cr_assert_leq(o->p.len, FRAME_SIZE - FRAME_L4);
+        cr_assert_leq(o->p.len, FRAME_ROOM);
     cr_assert_eq(k.bad, 0);
 }
 
