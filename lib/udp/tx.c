@@ -7,9 +7,6 @@
 
 #include "udp_int.h"
 
-/* Payload bytes of one fragment: fits the frame behind FRAME_L4. */
-#define FRAGMENT_MAX ((FRAME_SIZE - FRAME_L4) & ~7u)
-
 /* A datagram about to be sent. */
 struct send {
     struct dgram_head h;
@@ -17,8 +14,9 @@ struct send {
     uint16_t sport, dport;
     uint8_t flags;     /* of the descriptors */
     uint32_t total;    /* UDP header and payload */
-    uint32_t fragment; /* bytes of it in each frame but the last */
+    uint32_t fragment; /* bytes of it in each packet but the last */
     uint32_t n;        /* frames */
+    uint32_t packets;  /* that they make on the wire */
 };
 
 enum tx_turn { TX_EMPTY, TX_DONE, TX_BLOCKED, TX_HELD };
@@ -199,17 +197,22 @@ drop_queue(struct udp *u, uint32_t sess, struct client *c)
 static int
 plan_fragments(const struct udp *u, const struct udp_sess *s, struct send *m)
 {
-    uint32_t device = min_u32(max_u32(u->path->mtu, 576), 65535);
+    uint32_t device = min_u32(max_u32(u->path->mtu, 576), FRAME_MTU_MAX);
     uint32_t mtu = s->mtu_disc == IP_PMTUDISC_PROBE ? device : path_mtu(u->path, &m->dst);
-    bool whole = m->total <= mtu - IP4_HEADER && m->total <= FRAGMENT_MAX;
+    mtu = min_u32(mtu, FRAME_MTU_MAX);
+    bool whole = m->total <= mtu - IP4_HEADER;
     if (s->mtu_disc >= IP_PMTUDISC_DO && !whole)
         return EMSGSIZE;
     m->flags = whole && s->mtu_disc != IP_PMTUDISC_DONT ? PKT_DF : 0;
-    m->fragment = min_u32((mtu - IP4_HEADER) & ~7u, FRAGMENT_MAX);
-    /* A chain has a bounded length; past that, let the routers cut further. */
-    if ((m->total + m->fragment - 1) / m->fragment > FRAME_MAX_CHAIN)
-        m->fragment = min_u32((device - IP4_HEADER) & ~7u, FRAGMENT_MAX);
-    m->n = whole ? 1 : (m->total + m->fragment - 1) / m->fragment;
+    m->fragment = whole ? m->total : (mtu - IP4_HEADER) & ~7u;
+    m->n = m->total <= FRAME_ROOM && whole ? 1 : frames_for(m->total, m->fragment);
+    /* A chain has a bounded length; past that, let the routers cut further, and have frames
+     * that are full. */
+    if (m->n > FRAME_MAX_CHAIN) {
+        m->fragment = min_u32((device - IP4_HEADER) & ~7u, FRAME_ROOM);
+        m->n = frames_for(m->total, m->fragment);
+    }
+    m->packets = m->n == 1 ? 1 : (m->total + m->fragment - 1) / m->fragment;
     return m->n > FRAME_MAX_CHAIN ? EMSGSIZE : 0;
 }
 
@@ -251,8 +254,9 @@ emit(struct udp *u, const struct udp_sess *s, const struct client *c, const stru
 {
     uint32_t sum = csum_pseudo(&m->src, &m->dst, WIRE_PROTO_UDP, m->total);
     for (uint32_t i = 0, off = 0; i < m->n; i++) {
-        uint32_t len = i + 1 < m->n ? m->fragment : m->total - off;
+        uint32_t len = m->n == 1 ? m->total : frames_piece(off, m->total, m->fragment);
         uint32_t skip = i == 0 ? UDP_HEADER : 0;
+        bool more = i + 1 < m->n, join = more && (off + len) % m->fragment != 0;
         /* Every piece but the last is even, so the sums just add up. */
         sum = csum_add(
             sum, fifo_tx_read_csum(&c->v, s->slot, at, frame[i] + FRAME_L4 + skip, len - skip));
@@ -263,7 +267,7 @@ emit(struct udp *u, const struct udp_sess *s, const struct client *c, const stru
             .len = (uint16_t)len,
             .kind = PKT_DATA,
             .proto = WIRE_PROTO_UDP,
-            .flags = (uint8_t)(m->flags | (i + 1 < m->n ? PKT_MORE : 0)),
+            .flags = (uint8_t)(m->flags | (more ? PKT_MORE : 0) | (join ? PKT_JOIN : 0)),
             .tos = m->h.tos ? m->h.tos : s->tos,
             .ttl = m->h.ttl ? m->h.ttl : s->ttl,
             .aux = m->total,
@@ -342,9 +346,9 @@ tx_record(struct udp *u, uint32_t sess)
         }
         emit(u, s, c, &m, head + sizeof m.h, frame, addr);
         s->n_tx += m.h.len;
-        client_sent(&u->clients, c, m.n, m.total + m.n * IP4_HEADER);
+        client_sent(&u->clients, c, m.packets, m.total + m.packets * IP4_HEADER);
         if (account_is_paced(a)) /* it is in time: the next one is not, maybe */
-            (void)account_book(a, m.n, m.total + m.n * IP4_HEADER, u->now);
+            (void)account_book(a, m.packets, m.total + m.packets * IP4_HEADER, u->now);
         stat_inc(u->stats, STAT_seg_tx);
         stat_add(u->stats, STAT_bytes_tx, m.h.len);
     } else {

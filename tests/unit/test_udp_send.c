@@ -40,6 +40,33 @@ Test(udp_send, send)
     }
 }
 
+/* Protects an MTU larger than a frame: one packet of several frames up to it, fragments of
+ * several frames beyond, checksums over all; and a datagram that would have too many frames in
+ * fragments of that size. */
+Test(udp_send, jumbo)
+{
+    static const struct {
+        uint32_t mtu, size, fragments, frames;
+    } of[] = {{9000, 1912, 1, 1},   {9000, 1913, 1, 2},    {9000, 8972, 1, 5},
+              {9000, 8971, 1, 5},   {9000, 8973, 2, 6},    {9000, 20001, 3, 12},
+              {9000, 65507, 8, 37}, {1941, 1912, 1, 1},    {1941, 1913, 1, 2},
+              {2000, 1972, 1, 2},   {2000, 30000, 16, 31}, {2000, 65507, 35, 35},
+              {9216, 9188, 1, 5}};
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+        k.path.mtu = of[i].mtu;
+        kit_send(&k, 0, slot, KIT_PEER, 4000, data, of[i].size);
+        cr_assert_eq(kit_op(&k, sess, REQ_SEND), 0);
+        kit_step(&k, NULL, 0);
+        cr_assert_eq(kit_gather(&k, 0, back, sizeof back), of[i].size + 8, "%zu", i);
+        cr_assert_eq(memcmp(back + 8, data, of[i].size), 0);
+        cr_assert_eq(k.n_fragments, of[i].fragments, "%zu: %u", i, k.n_fragments);
+        cr_assert_eq(k.n_out, of[i].frames, "%zu: %u", i, k.n_out);
+        cr_assert_eq((k.out[0].flags & PKT_DF) != 0, of[i].fragments == 1);
+        cr_assert(kit_done(&k));
+    }
+}
+
 /* Protects the checksum that comes out as 0, which on the wire would say "none" (RFC 768). */
 Test(udp_send, send_checksum_zero)
 {

@@ -241,15 +241,20 @@ kit_done(struct kit *k)
 uint32_t
 kit_gather(struct kit *k, unsigned i, uint8_t *buf, uint32_t max)
 {
-    uint32_t at = 0;
+    uint32_t at = 0, fragment = 0;
     const struct pkt *first = &k->out[i];
+    k->n_fragments = 0;
     for (; i < k->n_out; i++) {
         const struct pkt *p = &k->out[i];
         const uint8_t *f = frames_ro(&k->frames, PART_BIT(PART_UDPTX), p->addr, p->len);
-        bool more = (p->flags & PKT_MORE) != 0;
+        bool more = (p->flags & PKT_MORE) != 0, join = (p->flags & PKT_JOIN) != 0;
+        fragment += p->len;
         if (f == NULL || p->addr % FRAME_SIZE != FRAME_L4 || p->len > max - at ||
-            (more && p->len % 8 != 0) || p->len > k->path.mtu - 20)
+            (more && !join && fragment % 8 != 0) || fragment > k->path.mtu - 20 ||
+            (join && !more))
             return 0;
+        fragment = join ? fragment : 0;
+        k->n_fragments += !join;
         memcpy(buf + at, f, p->len);
         at += p->len;
         if (!more)

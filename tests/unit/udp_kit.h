@@ -35,7 +35,8 @@ struct kit {
     ns_t now;
     struct pkt out[KIT_CAP];
     unsigned n_out;
-    uint32_t rx_next; /* receive frame to use next */
+    unsigned n_fragments; /* of what kit_gather put together */
+    uint32_t rx_next;     /* receive frame to use next */
 };
 
 /* Begins from nothing; ends the process if memory runs out. */
