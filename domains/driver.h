@@ -21,7 +21,7 @@ struct driver_ops {
     /* Empty receive frames; returns how many were dealt with, fitted or refused. */
     unsigned (*fill)(struct driver *, const struct fdesc *f, unsigned n, unsigned *refused);
     unsigned (*fill_space)(struct driver *);
-    /* Frames to send, each of which driver_tx_ok accepts; returns how many fitted. */
+    /* Frames to send, of packets that driver_tx_packet accepts; returns how many fitted. */
     unsigned (*tx)(struct driver *, const struct fdesc *f, unsigned n);
     unsigned (*tx_space)(struct driver *);
     /* Whoever queued the last frames is gone: a packet whose end is missing gets none. */
@@ -72,6 +72,15 @@ struct driver {
  * confinement. Ends the domain with a message on failure. */
 struct driver *driver_open(struct domain *d);
 
+/* The frames that one packet may have, received or sent. */
+static inline unsigned
+driver_chain(const struct ctl_config *c)
+{
+    return c->driver == DRIVER_PACKET ? FRAME_MAX_CHAIN
+           : c->mtu > FRAME_MTU       ? FRAME_MAX_PACKET
+                                      : 1;
+}
+
 /* Would the driver complete this frame? It has to lie inside one frame of a transmit part. f
  * may come from a hostile peer. */
 static inline bool
@@ -80,6 +89,20 @@ driver_tx_ok(const struct frames *all, const struct fdesc *f)
     enum frame_part p = frames_part(all, f->addr);
     return p != PART_RX && p < PARTS_UMEM && f->len != 0 &&
            f->len <= FRAME_SIZE - f->addr % FRAME_SIZE;
+}
+
+/* And the packet of `*k` frames, at most n, that begins at f: all of it there, none of its
+ * frames bad, no more than `chain`? The kernel would wait for the end of one that has none. */
+static inline bool
+driver_tx_packet(const struct frames *all, unsigned chain, const struct fdesc *f, unsigned n,
+                 unsigned *k)
+{
+    bool ok = driver_tx_ok(all, f);
+    unsigned i = 1;
+    while (unlikely(f[i - 1].flags & FDESC_MORE) && i < n && i < FRAME_MAX_CHAIN)
+        ok &= driver_tx_ok(all, &f[i++]);
+    *k = i;
+    return ok && i <= chain && !(f[i - 1].flags & FDESC_MORE);
 }
 
 #endif

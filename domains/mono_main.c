@@ -205,7 +205,7 @@ components(struct mono *m, struct domain *d)
     m->at_nic = domain_need(n_all);
     join_init(&m->join, ip, t, u, domain_need(n_all * sizeof(uint32_t)),
               domain_need(n_all * sizeof(uint32_t)), domain_need(n_all * sizeof(uint32_t)));
-    if (d->cfg.driver == DRIVER_PACKET)
+    if (driver_chain(&d->cfg) > 1)
         m->join.batch = JOIN_OUT;
     if (window_open(2 * CLIENTS_MAX) != 0)
         domain_fatal("no room for clients");
@@ -256,7 +256,7 @@ main(int argc, char **argv)
     domain_setup(&d, argc, argv);
     m.d = &d;
     m.drv = driver_open(&d);
-    m.batch = d.cfg.driver == DRIVER_PACKET ? BATCH_MAX + FRAME_MAX_CHAIN : BATCH_MAX;
+    m.batch = driver_chain(&d.cfg) > 1 ? BATCH_MAX + FRAME_MAX_CHAIN : BATCH_MAX;
     components(&m, &d);
     take_up_frames(&m, &d);
     if (domain_watch_edge(&d, d.nic_fd, m.drv) != 0)

@@ -22,17 +22,19 @@
 #include "ipc/region.h"
 #include "xsk.h"
 
-/* The kernel leaves this much free before a received frame (XDP_PACKET_HEADROOM). */
-#define RX_HEADROOM 256u
-#define ETH_HEADER 14u
 #define MTU_MIN 576u
-#define MTU_MAX (FRAME_SIZE - RX_HEADROOM - ETH_HEADER)
 #define SEND_BUFFER (16 << 20) /* bytes of frames on their way out, in the kernel's count */
 
 #ifndef XDP_MAX_TX_SKB_BUDGET /* Linux 6.17: frames that one kick sends; was 32 */
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
 #define TX_BUDGET 256u
+
+#ifndef XDP_USE_SG /* Linux 6.6: packets of several frames */
+#define XDP_USE_SG (1 << 4)
+#endif
+
+#define PROGRAM "bulkhead_xdp"
 
 struct bpf {
     struct bpf_object *object;
@@ -105,11 +107,6 @@ probe(struct netif *n, int sock, char *err, size_t err_len)
     if (!query(sock, SIOCGIFMTU, n->name, &r))
         return netif_refuse(EXIT_OTHER, err, err_len, "%s: %s", n->name, strerror(errno));
     n->mtu = (unsigned)r.ifr_mtu;
-    if (n->mtu < MTU_MIN || n->mtu > MTU_MAX)
-        return netif_refuse(EXIT_OTHER, err, err_len,
-                            "%s has an MTU of %u, usable are %u to %u; set it with: "
-                            "ip link set %s mtu 1500",
-                            n->name, n->mtu, MTU_MIN, MTU_MAX, n->name);
     n->is_veth = ethtool(sock, n->name, &driver) &&
                  strncmp(driver.driver, "veth", sizeof driver.driver) == 0;
     n->n_queues = 1; /* a driver that does not know the question has one */
@@ -117,6 +114,18 @@ probe(struct netif *n, int sock, char *err, size_t err_len)
         n->n_queues = max_u32(1, channels.rx_count + channels.combined_count);
     n->can_combine = channels.combined_count > 0;
     return 0;
+}
+
+int
+netif_mtu(const struct netif *n, unsigned most, char *err, size_t err_len)
+{
+    if (n->mtu >= MTU_MIN && n->mtu <= most)
+        return 0;
+    return netif_refuse(EXIT_OTHER, err, err_len,
+                        "%s has an MTU of %u, usable are %u to %u; set it with: "
+                        "ip link set %s mtu %u",
+                        n->name, n->mtu, MTU_MIN, most, n->name,
+                        n->mtu > most && most >= 9000 ? 9000 : 1500);
 }
 
 int
@@ -183,15 +192,40 @@ make_umem(int fd, const struct frames *f, const int part_fd[PARTS_UMEM], size_t 
     return NULL;
 }
 
+/* Packets in several frames cost a little with each packet: only where there are any. */
 static bool
-bind_queue(int fd, unsigned ifindex)
+is_jumbo(const struct netif *n)
+{
+    return n->mtu > FRAME_MTU;
+}
+
+static bool
+bind_queue(const struct netif *n)
 {
     /* No word about copy or zero-copy: the kernel takes the better one that there is. */
-    struct sockaddr_xdp to = {.sxdp_family = AF_XDP,
-                              .sxdp_flags = XDP_USE_NEED_WAKEUP,
-                              .sxdp_ifindex = ifindex,
-                              .sxdp_queue_id = 0};
-    return bind(fd, (struct sockaddr *)&to, sizeof to) == 0;
+    struct sockaddr_xdp to = {
+        .sxdp_family = AF_XDP,
+        .sxdp_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (is_jumbo(n) ? XDP_USE_SG : 0)),
+        .sxdp_ifindex = n->index,
+        .sxdp_queue_id = 0};
+    return bind(n->fd, (struct sockaddr *)&to, sizeof to) == 0;
+}
+
+static int
+cannot_bind(const struct netif *n, int e, char *err, size_t err_len)
+{
+    if (e == EBUSY)
+        return netif_refuse(EXIT_BUSY, err, err_len,
+                            "%s: another program has an AF_XDP socket on it (%s)", n->name,
+                            strerror(e));
+    if (is_jumbo(n) && (e == EINVAL || e == EOPNOTSUPP))
+        return netif_refuse(EXIT_OTHER, err, err_len,
+                            "%s has an MTU of %u, and this kernel or driver takes no AF_XDP "
+                            "packet of several frames (Linux has it since 6.6); set it with: "
+                            "ip link set %s mtu 1500",
+                            n->name, n->mtu, n->name);
+    return netif_refuse(EXIT_OTHER, err, err_len, "%s: cannot bind an AF_XDP socket: %s",
+                        n->name, strerror(e));
 }
 
 static int
@@ -213,19 +247,13 @@ make_socket(struct netif *n, const struct frames *f, const int part_fd[PARTS_UME
     bool ok = set_ring(n->fd, XDP_UMEM_FILL_RING, ring) &&
               set_ring(n->fd, XDP_UMEM_COMPLETION_RING, ring) &&
               set_ring(n->fd, XDP_RX_RING, ring) && set_ring(n->fd, XDP_TX_RING, ring) &&
-              bind_queue(n->fd, n->index);
+              bind_queue(n);
     int saved = errno;
     /* Both only make sending smoother; an older kernel lacks the second. */
     (void)setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
     (void)setsockopt(n->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof budget);
     munmap(umem, bytes); /* the supervisor maps no packet memory */
-    if (!ok)
-        return netif_refuse(saved == EBUSY ? EXIT_BUSY : EXIT_OTHER, err, err_len,
-                            saved == EBUSY
-                                ? "%s: another program has an AF_XDP socket on it (%s)"
-                                : "%s: cannot bind an AF_XDP socket: %s",
-                            n->name, strerror(saved));
-    return 0;
+    return ok ? 0 : cannot_bind(n, saved, err, err_len);
 }
 
 /* ---- program ---- */
@@ -268,6 +296,10 @@ load_program(struct netif *n, const struct ipaddr *addr)
     if (n->bpf->object == NULL)
         return -errno;
     int err = set_address(n->bpf->object, addr);
+    /* It looks at the headers alone, which are in the first piece of a packet. */
+    struct bpf_program *p = bpf_object__find_program_by_name(n->bpf->object, PROGRAM);
+    if (err == 0 && is_jumbo(n) && p != NULL)
+        err = bpf_program__set_flags(p, BPF_F_XDP_HAS_FRAGS);
     if (err == 0)
         err = bpf_object__load(n->bpf->object);
     if (err != 0)
@@ -279,7 +311,7 @@ load_program(struct netif *n, const struct ipaddr *addr)
 static int
 attach_program(struct netif *n)
 {
-    struct bpf_program *p = bpf_object__find_program_by_name(n->bpf->object, "bulkhead_xdp");
+    struct bpf_program *p = bpf_object__find_program_by_name(n->bpf->object, PROGRAM);
     if (p == NULL)
         return -ENOENT;
     n->bpf->link = bpf_program__attach_xdp(p, (int)n->index);
@@ -296,6 +328,8 @@ netif_open(struct netif *n, const struct frames *f, const int part_fd[PARTS_UMEM
     (void)setrlimit(RLIMIT_MEMLOCK, &no_limit);
 
     int code = netif_one_queue(n, err, err_len);
+    if (code == 0)
+        code = netif_mtu(n, FRAME_MTU_MAX, err, err_len);
     if (code != 0)
         return code;
     n->bpf = calloc(1, sizeof *n->bpf);

@@ -24,6 +24,10 @@ struct netif {
  * exit_codes.h with a message for the user in err. */
 must_check int netif_probe(struct netif *n, const char *name, char *err, size_t err_len);
 
+/* Does the driver take packets as large as the interface's MTU, `most` bytes? Returns as
+ * netif_probe. */
+must_check int netif_mtu(const struct netif *n, unsigned most, char *err, size_t err_len);
+
 /* AF_XDP hears one receive queue: is there only one? Returns as netif_probe. */
 must_check int netif_one_queue(const struct netif *n, char *err, size_t err_len);
 

@@ -90,6 +90,9 @@ netif_open_packet(struct netif *n, const struct ipaddr *addr, char *err, size_t 
     const struct sockaddr_ll to = {.sll_family = AF_PACKET,
                                    .sll_protocol = htons(ETH_P_ALL),
                                    .sll_ifindex = (int)n->index};
+    int code = netif_mtu(n, FRAME_MTU, err, err_len);
+    if (code != 0)
+        return code;
     if (forwards(n->name))
         return netif_refuse(
             EXIT_OTHER, err, err_len,

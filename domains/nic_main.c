@@ -23,6 +23,7 @@
 struct nic {
     struct driver *drv;
     unsigned batch; /* frames that a turn moves each way */
+    unsigned chain; /* that a packet may have */
     struct domain_peer *ip;
     ns_t now; /* of the last turn */
     bool ip_seen;
@@ -65,17 +66,23 @@ static unsigned
 take_tx(struct domain *d, struct nic *n)
 {
     struct link *l = &n->ip->link;
-    struct fdesc f[TURN_FRAMES];
+    struct fdesc f[TURN_FRAMES + FRAME_MAX_CHAIN];
     uint64_t bytes = 0, packets = 0;
     unsigned ok = 0;
 
     unsigned got = fring_take_batch(&l->rx[TX], l->rx_slots[TX], f, n->batch);
-    for (unsigned i = 0; i < got; i++) {
-        if (!driver_tx_ok(&d->frames, &f[i]))
-            continue;
-        bytes += f[i].len;
-        packets += !(f[i].flags & FDESC_MORE);
-        f[ok++] = f[i];
+    while (got != 0 && (f[got - 1].flags & FDESC_MORE) && got < ARRAY_LEN(f) &&
+           fring_take(&l->rx[TX], l->rx_slots[TX], &f[got]))
+        got++;
+    for (unsigned i = 0, end; i < got; i = end) {
+        unsigned k;
+        bool fine = driver_tx_packet(&d->frames, n->chain, &f[i], got - i, &k);
+        end = i + k;
+        packets += fine;
+        for (; fine && i < end; i++) {
+            bytes += f[i].len;
+            f[ok++] = f[i];
+        }
     }
     unsigned sent = n->drv->ops->tx(n->drv, f, ok);
     stat_add(d->stats, STAT_nic_tx, packets);
@@ -229,7 +236,8 @@ main(int argc, char **argv)
     if (n.ip == NULL || n.ip->kind != LINK_NIC || n.ip->side != LINK_A)
         domain_fatal("nic needs a link to ip");
     n.drv = driver_open(&d);
-    n.batch = d.cfg.driver == DRIVER_PACKET ? TURN_FRAMES : BATCH_MAX;
+    n.chain = driver_chain(&d.cfg);
+    n.batch = n.chain > 1 ? TURN_FRAMES : BATCH_MAX;
     send_leftovers(n.drv);
     /* By edge: while ip is away, frames stay in the ring and must not keep us awake. */
     if (domain_watch_edge(&d, d.nic_fd, NULL) != 0)

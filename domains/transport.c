@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "transport.h"
 
+#include "driver.h"
 #include "guard.h"
 #include "ipc/link.h"
 #include "serve_client.h"
@@ -127,7 +128,7 @@ transport_run(struct domain *d, const struct transport_kind *k, struct transport
     };
     t.kind = k;
     t.tr = tr;
-    t.batch = d->cfg.driver == DRIVER_PACKET ? STEP_OUT : BATCH_MAX;
+    t.batch = driver_chain(&d->cfg) > 1 ? STEP_OUT : BATCH_MAX;
     t.ip = domain_peer_of(d, DOM_IP);
     if (t.ip == NULL)
         domain_fatal("no link to ip was handed over");

@@ -116,16 +116,26 @@ is_held(const struct xsk *x, uint32_t addr)
 
 /* ---- receive ---- */
 
+#ifndef XDP_PKT_CONTD /* Linux 6.6: the packet goes on in the next descriptor */
+#define XDP_PKT_CONTD (1 << 0)
+#endif
+_Static_assert(XDP_PKT_CONTD == FDESC_MORE, "copied as it is");
+
 unsigned
 xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max)
 {
     uint32_t n = min_u32(ready(&x->rx, max), max);
+    /* No half packet: the kernel publishes whole ones, so the rest of it is there next time. */
+    while (n > 0 && (packet_slot(x, &x->rx, x->rx.mine + n - 1)->options & XDP_PKT_CONTD))
+        n--;
     if (n == 0)
         return 0;
     journal_begin(x->map, NICMAP_RX, x->rx.mine, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct xdp_desc *d = packet_slot(x, &x->rx, x->rx.mine + i);
-        out[i] = (struct fdesc){.addr = (uint32_t)d->addr, .len = (uint16_t)d->len};
+        out[i] = (struct fdesc){.addr = (uint32_t)d->addr,
+                                .len = (uint16_t)d->len,
+                                .flags = (uint16_t)(d->options & XDP_PKT_CONTD)};
     }
     return n;
 }
@@ -198,9 +208,11 @@ unsigned
 xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n)
 {
     n = min_u32(n, room(&x->tx, x->size, n));
+    while (n > 0 && (f[n - 1].flags & FDESC_MORE))
+        n--; /* the kernel would wait for the end */
     for (uint32_t i = 0; i < n; i++)
-        *packet_slot(x, &x->tx, x->tx.mine + i) =
-            (struct xdp_desc){.addr = f[i].addr, .len = f[i].len};
+        *packet_slot(x, &x->tx, x->tx.mine + i) = (struct xdp_desc){
+            .addr = f[i].addr, .len = f[i].len, .options = f[i].flags & FDESC_MORE};
     x->tx.mine += n;
     store(x->tx.producer, x->tx.mine);
     return n;

@@ -31,8 +31,8 @@ xsk_ring_for(const struct frames *f, uint32_t configured)
  * predecessor died in a step. Uses malloc and mmap: before confinement. */
 must_check struct xsk *xsk_open(int fd, uint32_t ring_size, struct nicmap *map);
 
-/* Received frames, at most max. The kernel gets the slots back at xsk_rx_done, which the
- * caller calls after it has published them (all, or the first n). */
+/* Received frames, at most max, of whole packets. The kernel gets the slots back at
+ * xsk_rx_done, which the caller calls after it has published them (all, or the first n). */
 must_check unsigned xsk_rx_peek(struct xsk *x, struct fdesc *out, unsigned max);
 void xsk_rx_done(struct xsk *x, unsigned n);
 /* Empty receive frames for the kernel; returns how many were dealt with, fitted or refused.
@@ -41,7 +41,8 @@ void xsk_rx_done(struct xsk *x, unsigned n);
 must_check unsigned xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n,
                              unsigned *refused);
 unsigned xsk_fill_space(struct xsk *x);
-/* Frames to send, each of which driver_tx_ok accepts; returns how many fitted. */
+/* Frames to send, of whole packets, each of which driver_tx_ok accepts; returns how many
+ * fitted: the ring has room for all that there are. */
 must_check unsigned xsk_tx(struct xsk *x, const struct fdesc *f, unsigned n);
 unsigned xsk_tx_space(struct xsk *x);
 /* Frames that were sent. */

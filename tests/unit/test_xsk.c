@@ -399,3 +399,94 @@ Test(xsk, tx_ok)
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
         cr_expect_not(driver_tx_ok(&all, &bad[i]), "bad %u", i);
 }
+
+/* ---- packets of several frames ---- */
+
+/* Protects: a packet is never handed up by halves, and the journal knows of whole ones only. */
+Test(xsk, receive_chains)
+{
+    static struct world w;
+    const unsigned of[] = {3, 1, 5}; /* frames of each packet */
+    struct fdesc f[SIZE];
+    unsigned refused = 0;
+    new_world(&w);
+    struct xsk x = open_world(&w);
+    for (unsigned i = 0; i < 9; i++)
+        f[i] = (struct fdesc){.addr = i * FRAME_SIZE};
+    cr_assert_eq(xsk_fill(&x, f, 9, &refused), 9);
+    uint32_t at = w.rx.producer;
+    kernel_receives(&w, 9);
+    for (unsigned p = 0; p < ARRAY_LEN(of); p++)
+        for (unsigned i = 0; i < of[p]; i++)
+            w.rx.packet[at++ % SIZE].options = i + 1 < of[p]; /* XDP_PKT_CONTD */
+    cr_expect_eq(xsk_rx_peek(&x, f, 2), 0);
+    cr_expect_eq(map_of(&w)->op, NICMAP_IDLE);
+    const unsigned max[] = {3, 5, 5}, want[] = {3, 1, 5};
+    for (unsigned p = 0; p < ARRAY_LEN(of); p++) {
+        unsigned n = xsk_rx_peek(&x, f, max[p]);
+        const char *why;
+        cr_assert_eq(n, want[p], "%u: %u", p, n);
+        for (unsigned i = 0; i < n; i++)
+            cr_expect_eq(f[i].flags, i + 1 < n ? FDESC_MORE : 0);
+        xsk_rx_done(&x, n);
+        cr_expect(exact(&w, &why), "%s", why);
+    }
+    cr_expect_not(xsk_rx_pending(&x));
+}
+
+/* Protects: what is sent as one packet is one to the kernel, which gets no half of one. */
+Test(xsk, transmit_chains)
+{
+    static struct world w;
+    struct fdesc f[SIZE + 2];
+    new_world(&w);
+    struct xsk x = open_world(&w);
+    for (unsigned i = 0; i < ARRAY_LEN(f); i++)
+        f[i] = (struct fdesc){40 * FRAME_SIZE, 100, i % 5 != 4 ? FDESC_MORE : 0};
+    cr_expect_eq(xsk_tx(&x, f, 5), 5);
+    for (unsigned i = 0; i < 5; i++)
+        cr_expect_eq(w.tx.packet[(START + i) % SIZE].options, i < 4);
+    cr_expect_eq(w.tx.producer, START + 5);
+    cr_expect_eq(xsk_tx(&x, f, ARRAY_LEN(f)), 10, "one whole packet less than fits");
+    cr_expect_eq(w.tx.producer, START + 15);
+}
+
+/* Protects: a hostile ip's chain that has no end, a bad frame in it, or more frames than the
+ * kernel takes never gets to the kernel, and what comes behind it does. */
+Test(xsk, tx_packet)
+{
+    struct frames all;
+    const uint32_t n[PART_COUNT] = {4, 64, 2, 2, 2};
+    struct fdesc f[60];
+    unsigned k;
+    frames_layout(&all, n);
+    for (unsigned i = 0; i < ARRAY_LEN(f); i++)
+        f[i] = (struct fdesc){all.off[PART_IPTX] + i * FRAME_SIZE, 100, FDESC_MORE};
+    cr_expect_not(driver_tx_packet(&all, 17, f, 5, &k)); /* no end */
+    cr_expect_eq(k, 5);
+    f[4].flags = 0;
+    cr_expect(driver_tx_packet(&all, 17, f, 20, &k));
+    cr_expect_eq(k, 5);
+    cr_expect_not(driver_tx_packet(&all, 1, f, 20, &k)); /* where a packet is a frame */
+    cr_expect_eq(k, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        struct fdesc was = f[i];
+        f[i].addr = all.off[PART_RX];
+        cr_expect_not(driver_tx_packet(&all, 17, f, 20, &k));
+        cr_expect_eq(k, 5);
+        f[i] = was;
+        f[i].len = 0;
+        cr_expect_not(driver_tx_packet(&all, 17, f, 20, &k));
+        f[i] = was;
+    }
+    f[4].flags = FDESC_MORE;
+    f[16].flags = 0;
+    cr_expect(driver_tx_packet(&all, 17, f, 20, &k));
+    f[16].flags = FDESC_MORE;
+    f[17].flags = 0;
+    cr_expect_not(driver_tx_packet(&all, 17, f, 20, &k));
+    cr_expect_eq(k, 18);
+    f[17].flags = FDESC_MORE;
+    cr_expect_not(driver_tx_packet(&all, FRAME_MAX_CHAIN, f, 60, &k));
+    cr_expect_eq(k, FRAME_MAX_CHAIN);
+}
