@@ -2,7 +2,7 @@
 # skip, saying so, without it. To add one: NETNS_TESTS += tests/netns/test_x.sh
 NETNS_TESTS = \
 	tests/netns/test_bulk.sh tests/netns/test_checksum.sh tests/netns/test_driver.sh tests/netns/test_host.sh \
-	tests/netns/test_hand_over.sh tests/netns/test_http.sh tests/netns/test_misuse.sh tests/netns/test_path.sh \
+	tests/netns/test_hand_over.sh tests/netns/test_http.sh tests/netns/test_jumbo.sh tests/netns/test_misuse.sh tests/netns/test_path.sh \
 	tests/netns/test_ping.sh tests/netns/test_place.sh tests/netns/test_policy.sh tests/netns/test_probes.sh tests/netns/test_restart.sh tests/netns/test_udp.sh \
 	tests/netns/test_wire.sh
 dist_noinst_DATA += tests/netns/lib.sh
