@@ -80,13 +80,13 @@ ip -n "$A" link add many numrxqueues 2 numtxqueues 2 type veth peer name many2
 ip -n "$A" link set many up
 in_a ethtool -L many rx 2 tx 2 >/dev/null 2>&1
 ip -n "$A" link add off type veth peer name off2
-ip -n "$A" link add large mtu 9000 type veth peer name large2
+ip -n "$A" link add large mtu 9300 type veth peer name large2
 ip -n "$A" link set large up
 refused "one that is in use" 11 "$IF" $IF
 refused "one that is not there" 5 "there are: lo" nosuch
 refused "one that is down" 5 "ip link set off up" off
 refused "one that is not Ethernet" 5 "not an Ethernet interface" lo
-refused "one with an MTU beyond a frame" 1 "ip link set large mtu 1500" large
+refused "one with an MTU beyond all frames" 1 "ip link set large mtu 9000" large
 if command -v ethtool >/dev/null; then
     refused "one with two receive queues" 6 "ethtool -L many rx 1" many
 else

@@ -79,7 +79,7 @@ words_restore(const struct words *w, uint32_t n)
 static void
 last_step(struct stack *s, enum crash_point at, ns_t now)
 {
-    struct fdesc rx[BATCH_MAX];
+    struct fdesc rx[BATCH_MAX + FRAME_MAX_CHAIN];
     struct pkt out[BATCH_MAX];
     unsigned n = s->cfg.batch;
     size_t bytes = tcp_store_size(&s->tcp_cfg, &s->frames);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "wire/wire.h"
+
 #define TURN_CLIENT_RING(v) atomic_load_explicit(&(v).c_head->tail, memory_order_acquire)
 #define TURN_SERVER_RING(v) atomic_load_explicit(&(v).d_head->head, memory_order_acquire)
 
@@ -190,25 +192,36 @@ has_request(const struct stack *s, enum stack_up up, uint32_t i)
 
 /* ---- the NIC ---- */
 
+/* As the kernel leaves headroom in a frame, or does without where one takes all there is. */
+#define HEADROOM 256u
+
 void
 stack_receive(struct stack *s, const uint8_t *frame, uint32_t len)
 {
-    if (s->n_filled == 0) {
+    bool one = s->cfg.mtu <= FRAME_MTU;
+    uint32_t head = one && len > FRAME_SIZE - HEADROOM ? 0 : HEADROOM, room = FRAME_SIZE - head;
+    uint32_t n = (len + room - 1) / room;
+    if (s->n_filled < n || (one && n > 1)) {
         s->n_no_frame++;
         return;
     }
-    uint32_t addr = s->filled[--s->n_filled];
-    s->holder[addr / FRAME_SIZE] = NIC_FULL;
-    addr += len <= FRAME_SIZE - 256 ? 256 : 0; /* as the kernel leaves headroom */
-    memcpy(s->frames.base + addr, frame, min_u32(len, FRAME_SIZE));
-    s->rx[s->n_rx++] = (struct fdesc){.addr = addr, .len = (uint16_t)len};
+    for (uint32_t at = 0; at < len; at += room) {
+        uint32_t addr = s->filled[--s->n_filled], here = min_u32(room, len - at);
+        s->holder[addr / FRAME_SIZE] = NIC_FULL;
+        memcpy(s->frames.base + addr + head, frame + at, here);
+        s->rx[s->n_rx++] = (struct fdesc){.addr = addr + head,
+                                          .len = (uint16_t)here,
+                                          .flags = at + here < len ? FDESC_MORE : 0};
+    }
 }
 
-/* Received frames for ip, at most *n. */
+/* Received frames for ip, at most *n but for the end of a packet, which is never cut. */
 void
 stack_take_rx(struct stack *s, struct fdesc *f, unsigned *n)
 {
     *n = min_u32(*n, s->n_rx);
+    while (*n > 0 && (s->rx[*n - 1].flags & FDESC_MORE))
+        ++*n;
     for (unsigned i = 0; i < *n; i++) {
         f[i] = s->rx[i];
         s->holder[f[i].addr / FRAME_SIZE] = WITH_IP;
@@ -236,19 +249,31 @@ stack_give_freed(struct stack *s)
 static void
 send_frames(struct stack *s, ns_t now)
 {
+    uint8_t packet[WIRE_FRAME_MAX];
+    uint32_t len = 0;
     for (uint32_t i = 0; i < s->join.out.n_nic; i++) {
         struct fdesc f = s->join.nic[i];
         enum frame_part part = frames_part(&s->frames, f.addr);
         if (part == PART_RX || part >= PART_UP || f.len > FRAME_SIZE - f.addr % FRAME_SIZE ||
-            s->holder[f.addr / FRAME_SIZE] != WITH_IP || s->n_tx == STACK_TX_MAX) {
+            s->holder[f.addr / FRAME_SIZE] != WITH_IP || s->n_tx == STACK_TX_MAX ||
+            f.len > sizeof packet - len) {
             broken(s, "ip sends a frame that it does not have");
             continue;
         }
         s->holder[f.addr / FRAME_SIZE] = NIC_TX;
         ns_t done = now + (s->cfg.tx_time == 0 ? 0 : rng_next(&s->rng) % s->cfg.tx_time);
         s->tx[s->n_tx++] = (struct stack_tx){.addr = f.addr, .done = done};
-        wire_send(s->out, s->frames.base + f.addr, f.len, now);
+        memcpy(packet + len, s->frames.base + f.addr, f.len);
+        len += f.len;
+        if (f.flags & FDESC_MORE)
+            continue;
+        if (len > ETH_HEADER + s->cfg.mtu)
+            broken(s, "ip sends more than the MTU");
+        wire_send(s->out, packet, len, now);
+        len = 0;
     }
+    if (len != 0)
+        broken(s, "ip sends half a packet");
     s->join.out.n_nic = 0;
 }
 
@@ -290,7 +315,7 @@ stack_nic_forget(struct stack *s, uint32_t parts)
 bool
 stack_turn(struct stack *s, ns_t now)
 {
-    struct fdesc rx[BATCH_MAX];
+    struct fdesc rx[BATCH_MAX + FRAME_MAX_CHAIN];
     unsigned n = s->cfg.batch;
     s->turns++;
     s->started = false;

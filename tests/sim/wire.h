@@ -12,7 +12,7 @@
 
 #include "rng.h"
 
-#define WIRE_FRAME_MAX 2048u
+#define WIRE_FRAME_MAX 9300u
 
 struct wire_profile {
     uint32_t loss, dup, corrupt; /* of a million frames */
