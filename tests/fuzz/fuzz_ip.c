@@ -47,7 +47,9 @@ start(unsigned how)
         .prefix = 24,
         .gateway = ipaddr_v4_u32(0x0a000001),
         .mac = {2, 0, 0, 0, 0, 2},
-        .mtu = how & 1 ? 576 : 1500,
+        .mtu = how & 16  ? 9000
+               : how & 1 ? 576
+                         : 1500,
         .seed = 1,
         .probes = how & 2 ? 2 : 0,
         .segments = how & 8,
@@ -82,9 +84,17 @@ look(void)
 {
     const uint32_t umem = (1u << PARTS_UMEM) - 1, read = PART_BIT(PART_RX) | PART_BIT(PART_UP);
     expect(w.out.n_nic <= CAP && w.out.n_freed <= N_RX);
-    for (uint32_t i = 0; i < w.out.n_nic; i++)
-        expect(frames_ro(&w.f, umem & ~PART_BIT(PART_RX), w.nic[i].addr, w.nic[i].len) &&
-               w.nic[i].len >= ETH_HEADER + IP4_HEADER);
+    uint32_t len = 0; /* of the packet so far */
+    bool ends = true;
+    for (uint32_t i = 0; i < w.out.n_nic; i++) {
+        const struct fdesc *d = &w.nic[i];
+        expect(frames_ro(&w.f, umem & ~PART_BIT(PART_RX), d->addr, d->len));
+        expect(!ends || d->len >= ETH_HEADER + IP4_HEADER);
+        len = ends ? d->len : len + d->len;
+        ends = !(d->flags & FDESC_MORE);
+        expect(w.ip->cfg.segments || len <= ETH_HEADER + w.ip->cfg.mtu);
+    }
+    expect(ends); /* no packet is cut */
     for (unsigned u = 0; u < IP_UPS; u++) {
         expect(w.out.n_up[u] <= w.out.cap_up[u] && w.out.n_done[u] <= N_TX);
         for (uint32_t i = 0; i < w.out.n_up[u]; i++) {
@@ -180,14 +190,16 @@ from_above(struct input *in, enum ip_up up, unsigned how)
     uint32_t to = dst[take(in, 1) % ARRAY_LEN(dst)], len = take(in, 2);
     unsigned n = 1 + how * how * 4;
     uint8_t extra = len & 0x8000 ? PKT_WHOLE | PKT_CSUM : 0; /* as tcp has it, or nearly */
-    len &= 0x7fff;
+    bool join = len & 0x4000;
+    len &= 0x3fff;
     for (unsigned i = 0; i < n; i++) {
         enum frame_part part = up == IP_UP_TCP ? PART_TCPTX : PART_UDPTX;
         p[i] = (struct pkt){
             .addr = w.f.off[part] + w.next_tx++ % N_TX * FRAME_SIZE + FRAME_L4,
             .len = (uint16_t)len,
             .kind = PKT_DATA,
-            .flags = (uint8_t)((i + 1 < n ? PKT_MORE : PKT_DF) | (i == 0 ? extra : 0)),
+            .flags = (uint8_t)((i + 1 < n ? PKT_MORE : PKT_DF) | (i == 0 ? extra : 0) |
+                               (join && i % 5 != 4 ? PKT_JOIN : 0)),
             .src = ipaddr_v4_u32(0x0a000002),
             .dst = ipaddr_v4_u32(to),
         };

@@ -319,6 +319,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     kit_prepare(&k);
     k.cfg.segments = size & 1; /* cut further down, or not */
+    if (!k.cfg.segments && (size & 2))
+        k.path.mtu = 9000;
     kit_start(&k);
     synack = (struct out_seg){0};
     while (in.left > 0) {

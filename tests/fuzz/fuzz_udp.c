@@ -40,6 +40,7 @@ check(struct kit *k)
         expect(p->addr % FRAME_SIZE == FRAME_L4 && p->len <= FRAME_SIZE - FRAME_L4);
         expect(p->kind == PKT_DATA || p->kind == PKT_REJECT);
         expect(!(p->flags & PKT_MORE) || (i + 1 < k->n_out && p->len % 8 == 0));
+        expect(!(p->flags & PKT_JOIN) || (p->flags & PKT_MORE));
     }
     expect(udp_validate(k->u));
 }
@@ -196,6 +197,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct kit k;
     struct input in = {data, size};
     kit_up(&k);
+    k.path.mtu = size & 1 ? 9000 : 1500;
     while (in.left > 0) {
         switch (take(&in, 1) % 6) {
         case 0:
