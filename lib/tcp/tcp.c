@@ -236,12 +236,15 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
     if (err != 0)
         return err;
     struct client *cl = clients_get(t->clients, client);
+    /* All are counted before one ends: a listener takes its children along. */
+    for (uint32_t i = 0; i < t->store->high; i++) {
+        const struct tcb *c = &t->tcb[i];
+        if (c->used && c->link.client == client)
+            client_count(t->clients, cl, 1, c->h.state == TCPS_SYN_RCVD);
+    }
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
-        if (!c->used || c->link.client != client)
-            continue;
-        client_count(t->clients, cl, 1, c->h.state == TCPS_SYN_RCVD);
-        if (c->link.slot == SESS_NONE)
+        if (!c->used || c->link.client != client || c->link.slot == SESS_NONE)
             continue;
         struct slot_domain *d = c->link.slot < v->g.n_slots ? &v->d_slot[c->link.slot] : NULL;
         if (d == NULL || !(get(d->state) & SLOT_OPEN)) {

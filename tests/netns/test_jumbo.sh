@@ -149,7 +149,7 @@ for c in $(compositions); do
     stack_start "$c" --config "$WORK/few.conf" --checksum strict || { ok 1 "$c: starts with few frames"; continue; }
     app "$LAT" --serve --udp --port 5002 --via bulkhead
     wait_a 5002
-    for d in $([ "$c" = factored ] && echo nic ip udp tcp || echo mono); do
+    for d in $([ "$c" = factored ] && long "nic tcp" "nic ip udp tcp" || echo mono); do
         try "$c: $d dies while it receives" hit_in "$d" in_to $((8 * BYTES))
         try "$c: $d dies while it sends" hit_in "$d" out_of $((8 * BYTES))
         try "$c: $d dies among datagrams" hit_in "$d" chatter
