@@ -6,7 +6,7 @@ import eval_plot
 from bench_proc import read
 from eval_page import Page, esc, number
 from eval_stats import LEVEL, RESAMPLES, SEED, Data
-from eval_table import INSTEAD, SAY, bound
+from eval_table import INSTEAD, SAY, bound, why_not
 
 VERDICT = {"yes": "holds", "likely": "holds, not surely", "unlikely": "does not hold, not surely",
            "no": "does not hold", None: "–"}
@@ -62,6 +62,12 @@ def first_page(page, result):
               "percentile bootstrap of that median, %d resamples, seed %d; with fewer than three "
               "rounds lowest and highest stand in its place. <i>Not surely</i>: the interval "
               "reaches over the bound." % (100 * LEVEL, RESAMPLES, SEED), "small")
+    short = why_not(result["table"])
+    if short:
+        page.head("Where a bound is not reached", 2)
+        page.text("What stands in the way, as far as is known, and what was tried "
+                  "(<code>bench/PROFILES.md</code> has the measurements).")
+        page.plain(["what", ""], [[esc(what), esc(text)] for what, text in short])
     if result["remarks"]:
         page.head("Remarks", 2)
         page.raw("<ul>%s</ul>" % "".join("<li>%s</li>" % esc(r) for r in result["remarks"]))
@@ -84,6 +90,10 @@ def markdown(result):
         out.append("| %s | %s | %s | %s | %s |" % (
             r["what"], bound(r["must"]), bound(r["aim"]) if r["aim"] else "", text,
             VERDICT[r["must_holds"]] if r["must_holds"] else ""))
+    short = why_not(result["table"])
+    if short:
+        out += ["", "Where a bound is not reached:", ""]
+        out += ["* *%s.* %s" % pair for pair in short]
     return "\n".join(out) + "\n"
 
 

@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "bench"))
 from eval_http import parse
 from eval_stats import Data, holds, interval, quantile, ratio, summary
-from eval_table import evaluate, rows
+from eval_table import LIMITS, evaluate, rows, why_not
 
 
 def sample(section, test, variant, n, **values):
@@ -122,6 +122,18 @@ class Table(unittest.TestCase):
         self.assertEqual((peer["must_holds"], peer["aim_holds"]), ("yes", "no"))
         cpu = table["CPU time a GiB at saturation: factored / monolithic, to the stack"]
         self.assertEqual((cpu["must_holds"], cpu["aim_holds"]), ("yes", "no"))
+
+    def test_a_bound_missed_is_explained(self):
+        # Whatever has a bound and can be missed has its text, or is known to hold; names that no
+        # row has would be texts about nothing.
+        names = [r["what"] for r in rows()]
+        for prefix, text in LIMITS:
+            self.assertTrue(text.endswith("."))
+            self.assertTrue([n for n in names if n.startswith(prefix)], prefix)
+        missed = [{"what": n, "must_holds": "no"} for n in names]
+        self.assertEqual(len(why_not(missed)), sum(n.startswith(p) for n in names for p, _ in LIMITS))
+        self.assertEqual(why_not([{"what": n, "must_holds": v} for n in names
+                                  for v in ("yes", "likely", None)]), [])
 
     def test_what_is_missing_is_not_judged(self):
         for r in evaluate([]):
