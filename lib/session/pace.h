@@ -43,9 +43,7 @@ pace_refill(struct pace *p, ns_t now)
         return;
     uint64_t got = (now - p->at) / PACE_SHARE;
     p->at += got * PACE_SHARE;
-    p->left = (int64_t)min_u64((uint64_t)PACE_SAVED, got) + p->left;
-    if (p->left > PACE_SAVED)
-        p->left = PACE_SAVED;
+    p->left += (int64_t)min_u64((uint64_t)(PACE_SAVED - p->left), got); /* left <= PACE_SAVED */
 }
 
 static inline void

@@ -312,3 +312,19 @@ Test(serve_fair, asks_too_much_and_dies)
     cr_assert_geq(tr.n[1] - before, 32u);
     cr_assert(!serve_is_held(&s, 1));
 }
+
+/* A debt is paid back with the client's share of the time, however often anybody looks: a large
+ * one is no reason to be shut out for hours. */
+Test(serve_fair, a_debt_is_paid_back)
+{
+    for (unsigned looks = 1; looks <= 1000; looks *= 10) {
+        struct pace p = {.left = -(int64_t)(10 * NS_MS), .at = NS_S};
+        ns_t back = pace_back(&p), wait = back - NS_S;
+        cr_assert_leq(wait, 10 * NS_MS * PACE_SHARE + (ns_t)PACE_BACK * PACE_SHARE);
+        for (unsigned i = 1; i <= looks; i++)
+            pace_refill(&p, NS_S + wait * i / looks);
+        cr_assert_geq(p.left, PACE_BACK - (int64_t)looks, "after %u looks", looks);
+        pace_refill(&p, NS_S + 3600 * NS_S);
+        cr_assert_eq(p.left, PACE_SAVED, "and no more is saved than that");
+    }
+}
