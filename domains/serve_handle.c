@@ -123,8 +123,8 @@ end_session(void *ctx, uint32_t sess, uint64_t given)
     }
     struct sess_req r = {.op = REQ_REVOKE};
     struct sess_evt none = {0};
-    (void)e->s->ops->request(e->s->tr, sess, &r, &none, e->now);
-    pace_charge(&e->s->c[e->i].pace, PACE_DEAR);
+    uint32_t steps = e->s->ops->request(e->s->tr, sess, &r, &none, e->now);
+    pace_charge(&e->s->c[e->i].pace, PACE_DEAR + PACE_STEP * steps);
 }
 
 void

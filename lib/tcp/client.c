@@ -86,7 +86,7 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
         e->port = c->rport;
         if (c->parent != SESS_NONE)
             t->tcb[c->parent].n_untold--;
-        c->parent = SESS_NONE;
+        child_unlink(t, c);
         c->h.bits |= H_ANNOUNCED;
         tcb_dirty(t, c);
     }
@@ -114,7 +114,7 @@ tcp_tell_again(struct transport *tr, uint32_t sess)
         struct tcb *l = demux_listener_of(t, c);
         if (l == NULL)
             return false;
-        c->parent = tcb_number(t, l);
+        child_link(t, l, c);
         l->n_untold++;
         l->n_accept++;
     }

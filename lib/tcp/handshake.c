@@ -103,7 +103,7 @@ listen_new(struct tcp *t, struct tcb *l, const struct seg *s)
     c->rport = s->h.sport;
     c->opt = l->opt;
     c->grant = l->grant;
-    c->parent = tcb_number(t, l);
+    child_link(t, l, c);
     c->link.client = l->link.client;
     client_count(t->clients, tcb_client(t, l), 1, 0);
     c->h.bits = H_PASSIVE;

@@ -180,9 +180,10 @@ take_children(struct tcp *t, struct tcb *l)
     if (l->h.state != TCPS_LISTEN || l->n_syn + l->n_accept == 0)
         return;
     uint64_t left = CHILDREN_BYTES;
-    for (uint32_t i = 0; i < t->store->high; i++)
-        if (t->tcb[i].used && t->tcb[i].parent == tcb_number(t, l))
-            take_child(t, l, &t->tcb[i], &left);
+    for (uint32_t i = l->child, next; i != SESS_NONE; i = next) {
+        next = t->tcb[i].sib_next; /* one that cannot come ends */
+        take_child(t, l, &t->tcb[i], &left);
+    }
 }
 
 int

@@ -22,6 +22,9 @@ void tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s);
 /* The session is over with this errno (0: an orderly end). Frees it if nobody is left to be
  * told; the pointer must not be used afterwards. */
 void tcb_die(struct tcp *t, struct tcb *c, int err);
+/* c waits to be told of by its listener l; does so no more. */
+void child_link(struct tcp *t, struct tcb *l, struct tcb *c);
+void child_unlink(struct tcp *t, struct tcb *c);
 /* The program gave it up, and our FIN is acknowledged or moot: tell EVT_FREED, count orphans,
  * free it when it is CLOSED. */
 void tcb_settle(struct tcp *t, struct tcb *c);

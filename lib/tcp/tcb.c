@@ -76,6 +76,7 @@ tcb_soft_reset(struct tcp *t, struct tcb *c)
     c->first_lost = RUN_NONE;
     c->hash_next = c->bound_next = c->bound_prev = SESS_NONE;
     c->work_next = c->tw_next = c->tw_prev = SESS_NONE;
+    c->child = c->sib_next = c->sib_prev = SESS_NONE;
     c->hashed = c->working = c->dirty = c->on_tw = false;
     c->wheel = (struct wheel_node){0};
     c->link.queued = false;
@@ -219,18 +220,41 @@ tcb_set_state(struct tcp *t, struct tcb *c, enum tcp_state s)
     tcb_dirty(t, c);
 }
 
+void
+child_link(struct tcp *t, struct tcb *l, struct tcb *c)
+{
+    c->parent = tcb_number(t, l);
+    c->sib_prev = SESS_NONE;
+    c->sib_next = l->child;
+    if (l->child != SESS_NONE)
+        t->tcb[l->child].sib_prev = tcb_number(t, c);
+    l->child = tcb_number(t, c);
+}
+
+void
+child_unlink(struct tcp *t, struct tcb *c)
+{
+    if (c->parent == SESS_NONE)
+        return;
+    if (c->sib_prev != SESS_NONE)
+        t->tcb[c->sib_prev].sib_next = c->sib_next;
+    else if (t->tcb[c->parent].child == tcb_number(t, c))
+        t->tcb[c->parent].child = c->sib_next;
+    if (c->sib_next != SESS_NONE)
+        t->tcb[c->sib_next].sib_prev = c->sib_prev;
+    c->parent = c->sib_next = c->sib_prev = SESS_NONE;
+}
+
 /* What nobody was told of ends with its listener: its peer gets a RST, now or when it sends. */
 static void
 children_die(struct tcp *t, struct tcb *l)
 {
-    uint32_t self = tcb_number(t, l);
-    if (l->n_syn + l->n_accept == 0)
-        return;
-    t->steps += t->store->high; /* all sessions are looked at */
-    for (uint32_t i = 0; i < t->store->high; i++) {
+    for (uint32_t i; (i = l->child) != SESS_NONE; t->steps++) {
         struct tcb *c = &t->tcb[i];
-        if (!c->used || c->parent != self || c->h.state == TCPS_CLOSED)
+        if (c->h.state == TCPS_CLOSED) {
+            child_unlink(t, c);
             continue;
+        }
         c->rst_due = c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT;
         if (c->rst_due)
             work_add(t, c);
@@ -262,7 +286,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
             client_slot_give(cl, c->link.slot);
         c->link.slot = SESS_NONE;
     }
-    c->parent = SESS_NONE;
+    child_unlink(t, c);
     sent_forget(t, c);
     reasm_forget(t, c);
     demux_remove(t, c);

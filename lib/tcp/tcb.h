@@ -250,6 +250,7 @@ struct tcb {
     uint32_t dirty_at;        /* its place in the list of changed sessions */
     uint32_t n_syn, n_accept; /* listener: half-open, and established but not accepted */
     uint32_t n_untold;        /* of n_accept, those whose EVT_ACCEPT waits */
+    uint32_t child, sib_next, sib_prev; /* listener: its first child; a child: its neighbours */
     uint32_t backlog;
     uint8_t ca; /* enum tcp_ca */
     uint8_t dupacks;

@@ -156,6 +156,7 @@ sessions_take_up(struct tcp *t)
         if (!c->used || c->parent == SESS_NONE)
             continue;
         struct tcb *l = &t->tcb[c->parent];
+        child_link(t, l, c);
         l->n_syn += c->h.state == TCPS_SYN_RCVD;
         l->n_untold += c->h.state >= TCPS_ESTABLISHED;
         l->n_accept += c->h.state >= TCPS_ESTABLISHED;
@@ -261,6 +262,7 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         if (c->h.state == TCPS_CLOSED && (c->h.bits & (H_PASSIVE | H_ANNOUNCED)) == H_PASSIVE) {
             client_slot_give(cl, c->link.slot); /* the client was never told of it */
             c->link.slot = SESS_NONE;
+            tcb_dirty(t, c);
             continue;
         }
         c->link.posted = 0; /* whoever waits is told again: a wake-up too many is harmless */

@@ -79,6 +79,22 @@ lookup_valid(const struct tcp *t)
     return in_table == hashed;
 }
 
+/* Every child is in its listener's list, once, and nobody else. */
+static bool
+children_valid(const struct tcp *t)
+{
+    uint32_t have = 0, listed_there = 0;
+    for (uint32_t i = 0; i < t->store->high; i++)
+        have += t->tcb[i].used && t->tcb[i].parent != SESS_NONE;
+    for (uint32_t l = 0; l < t->store->high; l++)
+        for (uint32_t i = t->tcb[l].used ? t->tcb[l].child : SESS_NONE, before = SESS_NONE;
+             i != SESS_NONE; before = i, i = t->tcb[i].sib_next)
+            if (!t->tcb[i].used || t->tcb[i].parent != l || t->tcb[i].sib_prev != before ||
+                ++listed_there > have)
+                return false;
+    return listed_there == have;
+}
+
 static bool
 counts_valid(const struct tcp *t)
 {
@@ -163,5 +179,5 @@ tcp_validate(const struct tcp *t)
         if (t->clients->c[i].used && !client_valid(t, i))
             return false;
     return accounts_valid(t) && work_valid(t) && time_wait_valid(t) && lookup_valid(t) &&
-           counts_valid(t);
+           counts_valid(t) && children_valid(t);
 }
