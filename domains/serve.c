@@ -11,7 +11,9 @@
 #define REQUESTS_A_TURN 32u  /* of a client */
 #define REQUESTS_IN_ALL 64u  /* of all in one turn */
 #define REQUESTS_AT_LEAST 4u /* of a client that is served in it */
-#define QUIET_TURNS 64u      /* turns without a request until a client is no longer polled */
+#define GONE_DEBT                                                                              \
+    ((int64_t)(20 * NS_MS)) /* that much of what a dead client asked for is served */
+#define QUIET_TURNS 64u     /* turns without a request until a client is no longer polled */
 #define BLOCKED_RETRY (5 * NS_MS)
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
@@ -92,7 +94,8 @@ serve_gone(struct serve *s, uint32_t id, ns_t now)
     /* What it asked for before it died counts: a close that follows data, above all. */
     serve_bit_set(s->active, i);
     unsigned rounds = s->c[i].v.g.n_req / REQUESTS_A_TURN + 1;
-    while (!s->c[i].poisoned && rounds-- > 0 && serve_some(s, i, REQUESTS_A_TURN, now) != 0)
+    while (!s->c[i].poisoned && s->c[i].pace.left > -GONE_DEBT && rounds-- > 0 &&
+           serve_some(s, i, REQUESTS_A_TURN, now) != 0)
         ;
     s->c[i].gone = true;
     s->n_gone++;
