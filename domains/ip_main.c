@@ -86,11 +86,11 @@ upper_of(struct ip_domain *s, uint32_t addr)
 }
 
 static void
-send_nic(struct ip_domain *s, const struct fdesc *f)
+send_nic(struct ip_domain *s, const struct fdesc *f, bool room)
 {
     struct link *l = &s->nic->link;
-    struct fdesc *slot = l->up ? fring_reserve(&l->tx[TX], l->tx_slots[TX]) : NULL;
-    if (slot == NULL) { /* no nic: as if the wire had lost it */
+    struct fdesc *slot = room ? fring_reserve(&l->tx[TX], l->tx_slots[TX]) : NULL;
+    if (slot == NULL) { /* no nic, or no room: as if the wire had lost it */
         (void)ip_tx_done(s->ip, f->addr, &s->out);
         return;
     }
@@ -99,6 +99,21 @@ send_nic(struct ip_domain *s, const struct fdesc *f)
     struct upper *u = upper_of(s, f->addr);
     if (u != NULL)
         u->at_nic++;
+}
+
+/* A packet goes as a whole or not at all: what is cut off would be glued to the next one. */
+static void
+send_packets(struct ip_domain *s)
+{
+    struct link *l = &s->nic->link;
+    const struct fdesc *f = s->out.nic;
+    for (uint32_t i = 0, end; i < s->out.n_nic;) {
+        for (end = i + 1; (f[end - 1].flags & FDESC_MORE) && end < s->out.n_nic;)
+            end++;
+        bool room = l->up && ring_space(&l->tx[TX], end - i) >= end - i;
+        for (; i < end; i++)
+            send_nic(s, &f[i], room);
+    }
 }
 
 /* The nic has done with a frame, or will never be. */
@@ -121,8 +136,7 @@ back_from_nic(struct ip_domain *s, uint32_t addr)
 static void
 out_flush(struct ip_domain *s)
 {
-    for (uint32_t i = 0; i < s->out.n_nic; i++)
-        send_nic(s, &s->out.nic[i]);
+    send_packets(s);
     for (unsigned u = 0; u < IP_UPS; u++) {
         struct link *l = &s->up[u].peer->link;
         for (uint32_t i = 0; i < s->out.n_up[u]; i++) {
