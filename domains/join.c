@@ -47,7 +47,8 @@ transport_round(struct join *j, enum ip_up u, ns_t now)
     struct pkt out[JOIN_OUT];
     struct pkt *in = j->out.up[u];
     unsigned n_in = j->out.n_up[u];
-    unsigned cap = min_u32(j->batch, (j->out.cap_nic - j->out.n_nic) / 2);
+    unsigned cap =
+        ip_waits_nic(j->ip) ? 0 : min_u32(j->batch, (j->out.cap_nic - j->out.n_nic) / 2);
     unsigned n = u == IP_UP_TCP ? tcp_step(j->tcp, in, n_in, out, cap, now)
                                 : udp_step(j->udp, in, n_in, out, cap, now);
     for (unsigned i = 0; i < n_in; i++)

@@ -202,10 +202,13 @@ is_jumbo(const struct netif *n)
 static bool
 bind_queue(const struct netif *n)
 {
-    /* No word about copy or zero-copy: the kernel takes the better one that there is. */
+    /* The kernel takes the better one of copy and zero-copy. But how many frames a card takes
+     * for one packet without copying is its own matter, and what is beyond is another packet to
+     * it. */
     struct sockaddr_xdp to = {
         .sxdp_family = AF_XDP,
-        .sxdp_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (is_jumbo(n) ? XDP_USE_SG : 0)),
+        .sxdp_flags =
+            (uint16_t)(XDP_USE_NEED_WAKEUP | (is_jumbo(n) ? XDP_USE_SG | XDP_COPY : 0)),
         .sxdp_ifindex = n->index,
         .sxdp_queue_id = 0};
     return bind(n->fd, (struct sockaddr *)&to, sizeof to) == 0;

@@ -23,7 +23,9 @@
  * several frames, and this is the largest: */
 #define FRAME_MTU (FRAME_SIZE - 256u - 14u)
 #define FRAME_MTU_MAX 9216u
-#define FRAME_MAX_PACKET 17u /* frames of one on the wire: the kernel has no more */
+/* Frames of one sent on the wire: all that the largest needs, and no more. A kernel or a card
+ * that takes fewer would take the rest for another packet, whose headers a transport wrote. */
+#define FRAME_MAX_PACKET ((FRAME_MTU_MAX + FRAME_ROOM - 1) / FRAME_ROOM)
 
 enum frame_part {
     PART_RX,    /* receive pool: the NIC writes, everybody above reads */

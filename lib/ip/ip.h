@@ -69,6 +69,9 @@ struct ip *ip_init(void *mem, const struct ip_config *c, const struct frames *f,
 unsigned ip_input(struct ip *ip, const struct fdesc *rx, unsigned n, struct ip_out *out,
                   ns_t now);
 
+/* Does something wait for room towards the NIC? Then ip_output takes nothing. */
+bool ip_waits_nic(const struct ip *ip);
+
 /* n descriptors from a transport (PKT_DATA chains, PKT_REJECT), untrusted: a chain is
  * one datagram; each descriptor of a chain is one fragment, so all but the last carry
  * a multiple of 8 bytes and fit the MTU. With an MTU above FRAME_MTU a fragment may be in

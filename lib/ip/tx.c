@@ -13,6 +13,12 @@ ip_nic_room(const struct ip *ip, const struct ip_out *out, uint32_t n)
     return ip->txq_n == 0 && out->cap_nic - out->n_nic >= n;
 }
 
+bool
+ip_waits_nic(const struct ip *ip)
+{
+    return ip->txq_n != 0;
+}
+
 static void
 nic_push(struct ip *ip, struct ip_out *out, enum owner who, struct fdesc d)
 {
