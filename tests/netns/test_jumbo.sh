@@ -79,12 +79,14 @@ replaced() {
     local pid
     pid=$(domain_pid "$1") && [ "$pid" != "$2" ]
 }
+connected() { ctl sessions | grep -qi established; }
 hit_in() { # DOMAIN COMMAND..: it dies in the middle
     local d=$1 pid old rc=0
     shift
     "$@" >"$WORK/hit" 2>&1 &
     pid=$!
-    sleep 0.3
+    [ "$1" = chatter ] || until_ok 10 connected || { echo "it does not begin"; rc=1; }
+    sleep 0.2
     alive $pid || { echo "it was over before the hit"; rc=1; }
     old=$(domain_pid "$d") && kill -KILL "$old"
     until_ok 5 replaced "$d" "$old" || { echo "$d was not replaced"; rc=1; }
