@@ -60,6 +60,14 @@ clients_get(struct clients *cs, uint32_t id)
     return id < CLIENTS_MAX && cs->c[id].used ? &cs->c[id] : NULL;
 }
 
+/* Are both, by number, clients of one user? A client that is not there is only its own. */
+static inline bool
+clients_same_user(const struct clients *cs, uint32_t a, uint32_t b)
+{
+    return a == b || (a < CLIENTS_MAX && b < CLIENTS_MAX && cs->c[a].used && cs->c[b].used &&
+                      cs->c[a].limits.uid == cs->c[b].limits.uid);
+}
+
 /* The account that the client belongs to. */
 static inline struct account *
 client_account(struct clients *cs, const struct client *c)

@@ -65,11 +65,8 @@ demux_find(struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
 bool
 port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b)
 {
-    if (!a->opt.reuseport || !b->opt.reuseport)
-        return false;
-    const struct client *ca = tcb_client(t, a), *cb = tcb_client(t, b);
-    return a->link.client == b->link.client ||
-           (ca != NULL && cb != NULL && ca->limits.uid == cb->limits.uid);
+    return a->opt.reuseport && b->opt.reuseport &&
+           clients_same_user(t->clients, a->link.client, b->link.client);
 }
 
 /* A listener of this address, or of any address. */

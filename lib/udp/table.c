@@ -38,7 +38,7 @@ is_open(const struct udp *u, uint32_t sess)
 }
 
 /* Whom a datagram reaches is not decided by its port alone, so a port is full only if all that
- * have it are. They are counted: thousands may have one port. */
+ * have it are. They are counted: many may have one port. */
 static enum port_want
 port_want(const struct udp *u, uint16_t port)
 {
@@ -185,14 +185,6 @@ table_lookup(const struct udp *u, const struct ipaddr *local, uint16_t lport,
     return best;
 }
 
-/* As in tcp: a port is not shared with whoever else says SO_REUSEPORT. */
-static bool
-same_user(const struct udp *u, uint32_t a, uint32_t b)
-{
-    const struct client *ca = &u->clients.c[a], *cb = &u->clients.c[b];
-    return a == b || (ca->used && cb->used && ca->limits.uid == cb->limits.uid);
-}
-
 bool
 table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16_t port)
 {
@@ -207,7 +199,8 @@ table_port_free(struct udp *u, uint32_t sess, const struct ipaddr *local, uint16
         bool overlap =
             ipaddr_is_any(local) || ipaddr_is_any(&n->local) || ipaddr_eq(local, &n->local);
         bool shared = (a->reuseaddr && b->reuseaddr) ||
-                      (a->reuseport && b->reuseport && same_user(u, a->client, b->client));
+                      (a->reuseport && b->reuseport &&
+                       clients_same_user(&u->clients, a->client, b->client));
         if (overlap && !shared)
             return false;
     }
