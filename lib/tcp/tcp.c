@@ -237,13 +237,17 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
     if (err != 0)
         return err;
     struct client *cl = clients_get(t->clients, client);
-    /* All are counted before one ends: a listener takes its children along. */
+    /* All are counted before one ends: a listener takes its children along. One that is new has
+     * none, and they are not looked at again. */
+    uint32_t end = 0;
     for (uint32_t i = 0; i < t->store->high; i++) {
         const struct tcb *c = &t->tcb[i];
-        if (c->used && c->link.client == client)
-            client_count(t->clients, cl, 1, c->h.state == TCPS_SYN_RCVD);
+        if (!c->used || c->link.client != client)
+            continue;
+        client_count(t->clients, cl, 1, c->h.state == TCPS_SYN_RCVD);
+        end = i + 1;
     }
-    for (uint32_t i = 0; i < t->store->high; i++) {
+    for (uint32_t i = 0; i < end; i++) {
         struct tcb *c = &t->tcb[i];
         if (!c->used || c->link.client != client || c->link.slot == SESS_NONE)
             continue;
