@@ -19,38 +19,21 @@ BYTES=$((32 << 20))
 ended_well() { # LOG BYTES: all came, and as it was sent
     until_ok 5 grep -q "\"bytes\": $2" "$1" && ! grep -Ei 'differ|corrupt|wrong|mismatch' "$1"
 }
-in_to() { # BYTES: from the kernel into the stack
-    app "$TTCP" --receive --port 5001 --via bulkhead --verify --json
+transfer() { # BYTES, FROM and TO an end (a: the stack, b: the peer)
+    local -A via=([a]=bulkhead [b]=kernel) address=([a]=$STACK [b]=$PEER)
+    "bg_$3" "$TTCP" --receive --port 5001 --via "${via[$3]}" --verify --json
     local rx=$bg_pid log=$WORK/log.$bg_n rc
-    wait_a 5001
-    in_b timeout 60 "$TTCP" --transmit $STACK --port 5001 --bytes "$1" --via kernel &&
-        ended_well "$log" "$1"
+    "wait_$3" 5001
+    "in_$2" timeout 60 "$TTCP" --transmit "${address[$3]}" --port 5001 --bytes "$1" \
+        --via "${via[$2]}" && ended_well "$log" "$1"
     rc=$?
     [ $rc -eq 0 ] || cat "$log"
     end_bg "$rx"
     return $rc
 }
-out_of() {
-    bg_b "$TTCP" --receive --port 5001 --via kernel --verify --json
-    local rx=$bg_pid log=$WORK/log.$bg_n rc
-    wait_b 5001
-    in_a timeout 60 "$TTCP" --transmit $PEER --port 5001 --bytes "$1" --via bulkhead &&
-        ended_well "$log" "$1"
-    rc=$?
-    [ $rc -eq 0 ] || cat "$log"
-    end_bg "$rx"
-    return $rc
-}
-to_itself() {
-    app "$TTCP" --receive --port 5004 --via bulkhead --verify --json
-    local rx=$bg_pid log=$WORK/log.$bg_n rc
-    wait_a 5004
-    in_a timeout 30 "$TTCP" --transmit $STACK --port 5004 --bytes 4M --via bulkhead &&
-        ended_well "$log" $((4 << 20))
-    rc=$?
-    end_bg "$rx"
-    return $rc
-}
+in_to() { transfer "$1" b a; }
+out_of() { transfer "$1" a b; }
+to_itself() { transfer $((4 << 20)) a a; }
 datagrams() { # SIZE COUNT: there and back
     in_b timeout 20 "$LAT" --connect $STACK --udp --port 5002 --via kernel --size "$1" \
         --count "$2" --json >"$WORK/lat" && [ "$(json_get "$WORK/lat" lost)" = 0 ]

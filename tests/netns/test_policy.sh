@@ -91,6 +91,15 @@ is() { # wanted, got
 sends() { # uid, port: a small transfer out
     run_as "$1" --transmit $PEER --port "$2" --bytes 10K || { cat "$WORK/out"; return 1; }
 }
+many_as() { # uid, how many, port, bytes: transfers out at once; "pid:log" of each in many
+    local i
+    many=()
+    for i in $(seq "$2"); do
+        app setpriv --reuid "$1" --regid "$1" --clear-groups "$TTCP" --transmit $PEER --port "$3" \
+            --bytes "$4"
+        many+=("$bg_pid:$WORK/log.$bg_n")
+    done
+}
 takes() { # port: a small transfer in, from B's kernel
     in_b timeout 10 "$TTCP" --transmit $STACK --port "$1" --bytes 10K --via kernel >/dev/null
 }
@@ -156,12 +165,7 @@ for c in $(compositions); do
     bg_b "$TTCP" --receive --port 6001 --via kernel
     late=$bg_pid
     wait_b 6001
-    many=()
-    for i in 1 2 3 4 5 6 7 8; do
-        app setpriv --reuid $WEB --regid $WEB --clear-groups "$TTCP" --transmit $PEER --port 6001 \
-            --bytes 10K
-        many+=("$bg_pid:$WORK/log.$bg_n")
-    done
+    many_as $WEB 8 6001 10K
     went=0 early=0
     for i in "${many[@]}"; do
         wait "${i%%:*}" && went=$((went + 1))
@@ -190,12 +194,7 @@ for c in $(compositions); do
     wait "$slow"
     try "$c: who has one waits: 4 a second, and 2 at once" within 5 15 "$(rounds "$slow_log")"
     try "$c: and the log says so" logged "account \"slow\" ($F:26) attaches more than 4 times a second"
-    many=()
-    for _ in $(seq 30); do
-        app setpriv --reuid $SLOW --regid $SLOW --clear-groups "$TTCP" --transmit $PEER --port 6009 \
-            --bytes 1
-        many+=("$bg_pid:$WORK/log.$bg_n")
-    done
+    many_as $SLOW 30 6009 1
     early=0
     for i in "${many[@]}"; do
         wait "${i%%:*}"
@@ -204,14 +203,9 @@ for c in $(compositions); do
     try "$c: of thirty at once those who would wait too long are told so" within 4 12 $early
 
     # Those that hang up while they wait would have had the turns of the next three seconds.
-    many=()
-    for _ in $(seq 14); do
-        app setpriv --reuid $SLOW --regid $SLOW --clear-groups "$TTCP" --transmit $PEER --port 6009 \
-            --bytes 1
-        many+=("$bg_pid")
-    done
+    many_as $SLOW 14 6009 1
     sleep 0.5 # until all have asked; one that was not started yet would run this shell's trap
-    end_bg "${many[@]}"
+    end_bg "${many[@]%%:*}"
     attach_as $SLOW 2
     wait "$bg_pid"
     try "$c: who hangs up while it waits leaves its turn to others" within 4 20 "$(rounds "$foe_log")"
