@@ -31,7 +31,7 @@ ns_t plain_join_deadline(const struct join *j);
 
 /* The ip domain's own turn (ticks_ip.c includes domains/ip_main.c). peer: nic, tcp, udp. */
 void ticks_ip_init(struct domain *d, struct ip *ip, const struct frames *f, struct stats *st);
-bool ticks_ip_turn(struct domain *d, ns_t now);
+enum turn ticks_ip_turn(struct domain *d, ns_t now);
 
 /* A transport's turn as in domains/transport.c, but for its clients, who are served elsewhere.
  */

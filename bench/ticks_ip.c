@@ -51,7 +51,7 @@ ticks_ip_init(struct domain *d, struct ip *ip, const struct frames *f, struct st
     s.told = ip_state(ip);
 }
 
-bool
+enum turn
 ticks_ip_turn(struct domain *d, ns_t now)
 {
     struct ip_domain *s = d->self;

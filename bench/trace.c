@@ -10,19 +10,19 @@ _Noreturn void __real_domain_run(struct domain *d, const struct domain_ops *ops,
 _Noreturn void __wrap_domain_run(struct domain *d, const struct domain_ops *ops, void *self);
 
 static struct trace trace;
-static bool (*real_turn)(struct domain *, ns_t now);
+static enum turn (*real_turn)(struct domain *, ns_t now);
 
-static bool
+static enum turn
 turn(struct domain *d, ns_t now)
 {
     uint64_t begin = trace_now();
-    bool busy = real_turn(d, now);
-    if (busy) {
+    enum turn did = real_turn(d, now);
+    if (did != TURN_NOTHING) {
         uint64_t n = atomic_load_explicit(&trace.n, memory_order_relaxed);
         trace.turn[n % TRACE_EVENTS] = (struct trace_turn){.begin = begin, .end = trace_now()};
         atomic_store_explicit(&trace.n, n + 1, memory_order_release);
     }
-    return busy;
+    return did;
 }
 
 _Noreturn void

@@ -348,21 +348,23 @@ static void
 loop(struct domain *d)
 {
     const ns_t spin = d->cfg.spin_us * NS_US;
-    ns_t looked = domain_now(), busy_at = looked;
+    ns_t looked = domain_now(), packets_at = looked;
 
     for (unsigned turns = 0;; turns++) {
         ns_t now = domain_now();
-        bool busy = d->ops->turn(d, now);
+        enum turn did = d->ops->turn(d, now);
+        bool busy = did != TURN_NOTHING;
         stat_inc(d->stats, STAT_loops);
         beat(d);
+        if (did == TURN_PACKETS)
+            packets_at = now;
         if (busy) {
-            busy_at = now;
             count_rings(d);
         } else {
             check_poison(d);
         }
         ns_t deadline = busy ? now : d->ops->deadline(d);
-        if (deadline <= now || now - busy_at < spin) {
+        if (deadline <= now || now - packets_at < spin) {
             if (turns >= BUSY_TURNS || now - looked >= BUSY_TIME) {
                 wait_events(d, 0);
                 check_poison(d);
@@ -374,7 +376,7 @@ loop(struct domain *d)
             continue;
         }
         sleep_until(d, deadline);
-        busy_at = looked = domain_now();
+        looked = domain_now();
         turns = 0;
     }
 }

@@ -51,9 +51,14 @@ struct domain {
     unsigned notice_left, notice_lost;
 };
 
+/* What a turn did. After any work the next one follows at once; only after packets the domain
+ * stays awake a while for more. A request or a bell alone is no sign that packets come, and one
+ * client's must not keep the domain giving way, for who gives way goes behind all others. */
+enum turn { TURN_NOTHING, TURN_REQUESTS, TURN_PACKETS };
+
 struct domain_ops {
-    /* One bounded turn. True: something was done, come again before sleeping. */
-    bool (*turn)(struct domain *, ns_t now);
+    /* One bounded turn. */
+    enum turn (*turn)(struct domain *, ns_t now);
     /* When the next turn is due with nothing arriving. */
     ns_t (*deadline)(struct domain *);
     /* Arm whatever the domain sleeps on besides its links (client bells); true: work

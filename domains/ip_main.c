@@ -218,7 +218,7 @@ turn_up(struct ip_domain *s, struct upper *u, ns_t now)
     return n != 0;
 }
 
-static bool
+static enum turn
 ip_turn(struct domain *d, ns_t now)
 {
     struct ip_domain *s = d->self;
@@ -252,7 +252,7 @@ ip_turn(struct domain *d, ns_t now)
     if (s->nic->link.up && link_submit(&s->nic->link))
         stat_inc(d->stats, STAT_bells_rung);
     ip_tell_state(d, s->ip, &s->told);
-    return busy;
+    return busy ? TURN_PACKETS : TURN_NOTHING;
 }
 
 static ns_t

@@ -114,28 +114,30 @@ receive(struct mono *m, struct fdesc *ok)
     return n_ok;
 }
 
-static bool
+static enum turn
 mono_turn(struct domain *d, ns_t now)
 {
     struct mono *m = d->self;
     struct fdesc rx[BATCH_MAX + FRAME_MAX_CHAIN];
     complete(m);
-    bool busy = serve_requests(&m->tcp, now);
-    busy |= serve_requests(&m->udp, now);
+    bool asked = serve_requests(&m->tcp, now), moved = false;
+    asked |= serve_requests(&m->udp, now);
     join_begin(&m->join);
     /* Room first: what the kernel does not take stays with us, and then nothing new is made. */
     if (m->n_tx < JOIN_NIC) {
         unsigned n = receive(m, rx);
-        busy |= join_turn(&m->join, rx, n, now);
+        moved = join_turn(&m->join, rx, n, now);
     }
     give_fill(m);
-    busy |= send_frames(m);
+    moved |= send_frames(m);
     serve_events(&m->tcp);
     serve_events(&m->udp);
     serve_client_reap(&m->tcp, d);
     serve_client_reap(&m->udp, d);
     ip_tell_state(d, m->join.ip, &m->told);
-    return busy;
+    if (moved)
+        return TURN_PACKETS;
+    return asked ? TURN_REQUESTS : TURN_NOTHING;
 }
 
 static ns_t

@@ -142,7 +142,7 @@ ip_is_there(struct nic *n)
     return n->ip_seen;
 }
 
-static bool
+static enum turn
 nic_turn(struct domain *d, ns_t now)
 {
     struct nic *n = d->self;
@@ -157,7 +157,7 @@ nic_turn(struct domain *d, ns_t now)
     busy |= kick(d, n);
     if (!n->ip->link.up)
         turn_down(d, n, now);
-    return busy;
+    return busy ? TURN_PACKETS : TURN_NOTHING;
 }
 
 static ns_t

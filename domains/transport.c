@@ -43,16 +43,16 @@ take_done(struct transport_domain *t, struct link *l)
     return n != 0;
 }
 
-static bool
+static enum turn
 transport_turn(struct domain *d, ns_t now)
 {
     struct transport_domain *t = d->self;
     struct link *l = &t->ip->link;
     struct pkt in[BATCH_MAX + FRAME_MAX_CHAIN], out[STEP_OUT];
     unsigned n = 0, cap = 0;
-    bool busy = serve_requests(&t->serve, now);
+    bool asked = serve_requests(&t->serve, now), done = false;
     if (l->up) {
-        busy |= take_done(t, l);
+        done = take_done(t, l);
         n = take_up(l, in);
         cap = min_u32(t->batch, ring_space(&l->tx[DOWN], t->batch));
     }
@@ -69,7 +69,9 @@ transport_turn(struct domain *d, ns_t now)
     }
     serve_events(&t->serve);
     serve_client_reap(&t->serve, d);
-    return busy || n != 0 || sent != 0;
+    if (done || n != 0 || sent != 0)
+        return TURN_PACKETS;
+    return asked ? TURN_REQUESTS : TURN_NOTHING;
 }
 
 static ns_t

@@ -148,16 +148,21 @@ ask_on(struct chan *c, const uint64_t *h, const uint32_t *slot)
         ;
 }
 
+/* served: by the stack, not by nobody. */
 static void
-changing(bool punch)
+changing(bool punch, bool served)
 {
     struct chan c;
     pthread_t t;
-    uint64_t h[VICTIMS];
-    uint32_t slot[VICTIMS];
+    uint64_t h[VICTIMS] = {0};
+    uint32_t slot[VICTIMS] = {0, 1, 2, 3, 4, 5, 6, 7};
     int p = proto();
-    chan_open(&c, p);
-    set_up(&c, p == IPPROTO_TCP, h, slot);
+    if (served) {
+        chan_open(&c, p);
+        set_up(&c, p == IPPROTO_TCP, h, slot);
+    } else {
+        chan_nobody(&c);
+    }
     foe.c = &c;
     foe.punch = punch;
     atomic_store(&foe.stop, false);
@@ -171,12 +176,23 @@ changing(bool punch)
 static void
 scribble(void)
 {
-    changing(false);
+    changing(false, true);
 }
 static void
 holes(void)
 {
-    changing(true);
+    changing(true, true);
+}
+
+static void
+scribble_nobody(void)
+{
+    changing(false, false);
+}
+static void
+holes_nobody(void)
+{
+    changing(true, false);
 }
 
 /* ---- rights over the regions ---- */
@@ -280,3 +296,5 @@ const struct attack attack_memory[] = {{"index-jump", index_jump},
                                        {"bell-fill", bell_fill},
                                        {"bell-steal", bell_steal},
                                        {NULL, NULL}};
+const struct attack attack_nobody[] = {
+    {"scribble", scribble_nobody}, {"holes", holes_nobody}, {NULL, NULL}};

@@ -2,6 +2,7 @@
 #include "chan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -47,18 +48,33 @@ chan_connect(void)
     return s;
 }
 
+static const struct arena_geometry geometry = {
+    .n_slots = 64, .n_tx_pages = 256, .n_rx_pages = 256, .n_req = 256, .n_evt = 256};
+
 static void
-take_up(struct chan *c, const struct arena_geometry *g)
+sizes(struct chan *c, const struct arena_geometry *g)
 {
     c->size[0] = arena_client_bytes(g);
     c->size[1] = arena_domain_bytes(g);
+}
+
+static void
+view(struct chan *c, const struct arena_geometry *g)
+{
+    arena_view_init(&c->v, g, c->half[0], c->half[1]);
+    ring_tx_init(&c->req, &c->v.c_head->tail, &c->v.d_head->head, g->n_req);
+    ring_rx_init(&c->evt, &c->v.d_head->tail, &c->v.c_head->head, g->n_evt);
+}
+
+static void
+take_up(struct chan *c, const struct arena_geometry *g)
+{
+    sizes(c, g);
     for (unsigned i = 0; i < 2; i++) {
         c->half[i] = region_map(c->fd[i], c->size[i], i == 0, NULL);
         MUST(c->half[i] != NULL, "cannot map half %u: %s", i, strerror(errno));
     }
-    arena_view_init(&c->v, g, c->half[0], c->half[1]);
-    ring_tx_init(&c->req, &c->v.c_head->tail, &c->v.d_head->head, g->n_req);
-    ring_rx_init(&c->evt, &c->v.d_head->tail, &c->v.c_head->head, g->n_evt);
+    view(c, g);
 }
 
 int
@@ -68,8 +84,7 @@ chan_try(struct chan *c, int proto)
     memset(c, 0, sizeof *c);
     m.hello.layout = SESSION_LAYOUT_VERSION;
     m.hello.proto = (uint32_t)proto;
-    m.hello.g = (struct arena_geometry){
-        .n_slots = 64, .n_tx_pages = 256, .n_rx_pages = 256, .n_req = 256, .n_evt = 256};
+    m.hello.g = geometry;
     strcpy(m.hello.program, "foe");
     c->sup = chan_connect();
     int r = ctl_send(c->sup, &m, NULL);
@@ -94,6 +109,29 @@ chan_open(struct chan *c, int proto)
         usleep(10000);
     }
     MUST(false, "cannot attach: %d", r);
+}
+
+void
+chan_nobody(struct chan *c)
+{
+    int hold[2], bell[2];
+    memset(c, 0, sizeof *c);
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, hold) == 0 &&
+             pipe2(bell, O_CLOEXEC | O_NONBLOCK) == 0,
+         "no descriptors");
+    for (unsigned i = 0; i < CTL_FDS_MAX; i++)
+        c->fd[i] = -1;
+    c->sup = hold[0];
+    c->fd[CHAN_HOLD] = hold[1];
+    c->fd[CHAN_SLEEP] = bell[0];
+    c->fd[CHAN_RING] = bell[1];
+    sizes(c, &geometry);
+    for (unsigned i = 0; i < 2; i++) {
+        c->half[i] =
+            mmap(NULL, c->size[i], PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        MUST(c->half[i] != MAP_FAILED, "no memory");
+    }
+    view(c, &geometry);
 }
 
 void

@@ -37,6 +37,8 @@ int chan_connect(void);
 int chan_try(struct chan *c, int proto);
 /* The same; ends the process if it is refused for five seconds. */
 void chan_open(struct chan *c, int proto);
+/* The same with memory and pipes of our own, which nobody serves. */
+void chan_nobody(struct chan *c);
 void chan_close(struct chan *c);
 /* The supervisor hung up, within so many ms. */
 bool chan_dead(const struct chan *c, int ms);
@@ -70,5 +72,7 @@ struct attack {
     attack_fn *run;
 };
 extern const struct attack attack_memory[], attack_request[], attack_control[], attack_death[];
+/* What some of them do to a channel, done to nobody. */
+extern const struct attack attack_nobody[];
 
 #endif
