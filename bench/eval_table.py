@@ -110,13 +110,17 @@ LIMITS = (
      "sleeping, letting arrivals wait as a card's interrupt moderation does (no)."),
     ("CPU time a GiB at saturation: factored / monolithic, to the stack",
      "The same: domains that have time left spend it giving way to each other."),
+    ("TCP bulk in packets, to the stack",
+     "The sender, its veth and AF_XDP's copy take one processor in both. The raw receiver looks at "
+     "headers; the stack and its program copy all of it twice on the other processor, out of the first "
+     "one's cache. Tried: as for factored / monolithic."),
     ("TCP bulk in packets, from the stack",
      "Each frame costs a pass through veth and the peer's TCP inside the sender's system call; the raw "
      "sender to a TCP peer pays for the same and for nothing else. Tried: where ip and tcp run."),
     ("TCP bulk, segment-taking back end",
      "Copies, most from one processor's cache to the other's: three on the way in and out, where the "
      "kernel has one. Tried: fewer copies by the zero-copy calls (a fifth more from the stack, nothing "
-     "to it)."),
+     "to it), domains where the scheduler likes (kept: a quarter more to the stack)."),
     ("1-byte round trip, TCP, all on one processor: monolithic / kernel",
      "A program in a process of its own costs two switches and a wake-up more than a socket in the "
      "kernel. Tried: no acknowledgment of its own beside an answer (kept), a library that gives way "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Protects: with two processors for everything, all domains are on one while traffic is received; nic and
 # ip are while it is sent, also after a restart; and all go anywhere while it goes both ways. What the
-# configuration pins stays, and with one processor nothing is moved.
+# configuration pins stays, and with one processor or with segments nothing is moved.
 set -u
 . "${top_srcdir:-.}/tests/netns/lib.sh"
 
@@ -92,5 +92,12 @@ if start_on "$ONE,$TWO" monolithic; then
     stack_stop
 else
     ok 1 "starts the monolith"
+fi
+if start_on "$ONE,$TWO" factored --driver packet; then
+    both_programs
+    try "with segments the scheduler places them" while_it receive eval 'sleep 0.5; free nic ip tcp udp'
+    stack_stop
+else
+    ok 1 "starts with segments"
 fi
 done_testing
