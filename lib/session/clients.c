@@ -270,12 +270,31 @@ client_event(struct clients *cs, struct client_link *l, uint32_t sess, enum evt_
         return;
     l->queued = true;
     l->next = SESS_NONE;
+    l->prev = c->tail;
     if (c->tail == SESS_NONE)
         c->head = sess;
     else
         link_of(ctx, c->tail)->next = sess;
     c->tail = sess;
     cs->ready[l->client / 64] |= 1ull << (l->client % 64);
+}
+
+/* Off the queue of client `id`, wherever in it. */
+static void
+unqueue(struct clients *cs, struct client *c, uint32_t id, struct client_link *l,
+        client_link_of *link_of, void *ctx)
+{
+    if (l->prev == SESS_NONE)
+        c->head = l->next;
+    else
+        link_of(ctx, l->prev)->next = l->next;
+    if (l->next == SESS_NONE)
+        c->tail = l->prev;
+    else
+        link_of(ctx, l->next)->prev = l->prev;
+    l->queued = false;
+    if (c->head == SESS_NONE)
+        cs->ready[id / 64] &= ~(1ull << (id % 64));
 }
 
 uint32_t
@@ -285,13 +304,7 @@ client_next(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx)
     if (c == NULL || c->head == SESS_NONE)
         return SESS_NONE;
     uint32_t sess = c->head;
-    struct client_link *l = link_of(ctx, sess);
-    c->head = l->next;
-    l->queued = false;
-    if (c->head == SESS_NONE) {
-        c->tail = SESS_NONE;
-        cs->ready[id / 64] &= ~(1ull << (id % 64));
-    }
+    unqueue(cs, c, id, link_of(ctx, sess), link_of, ctx);
     return sess;
 }
 
@@ -303,29 +316,13 @@ clients_hush(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx
 }
 
 void
-client_forget(struct clients *cs, struct client_link *l, uint32_t sess, client_link_of *link_of,
-              void *ctx)
+client_forget(struct clients *cs, struct client_link *l, client_link_of *link_of, void *ctx)
 {
     struct client *c = clients_get(cs, l->client);
     l->events = 0;
-    if (!l->queued || c == NULL)
-        return;
+    if (l->queued && c != NULL)
+        unqueue(cs, c, l->client, l, link_of, ctx);
     l->queued = false;
-    uint32_t prev = SESS_NONE;
-    for (uint32_t s = c->head; s != SESS_NONE; s = link_of(ctx, s)->next) {
-        if (s == sess) {
-            if (prev == SESS_NONE)
-                c->head = l->next;
-            else
-                link_of(ctx, prev)->next = l->next;
-            if (c->tail == sess)
-                c->tail = prev;
-            break;
-        }
-        prev = s;
-    }
-    if (c->head == SESS_NONE)
-        cs->ready[l->client / 64] &= ~(1ull << (l->client % 64));
 }
 
 void

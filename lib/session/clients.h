@@ -17,8 +17,9 @@ struct client_link {
     uint32_t client; /* SESS_NONE: nobody's */
     uint32_t slot;   /* SESS_NONE: no slot (orphan, not accepted yet) */
     uint32_t posted; /* arm generation that was answered */
-    uint32_t next;   /* session queue of the client */
-    uint8_t events;  /* 1 << enum evt_kind that wait to be told */
+    uint32_t next;   /* session queue of the client: its neighbours, while it is queued */
+    uint32_t prev;
+    uint8_t events; /* 1 << enum evt_kind that wait to be told */
     bool queued;
 };
 
@@ -122,9 +123,9 @@ void client_event(struct clients *cs, struct client_link *l, uint32_t sess, enum
 uint32_t client_next(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx);
 /* Nobody is there any more to be told: what waits, waits no longer. */
 void clients_hush(struct clients *cs, uint32_t id, client_link_of *link_of, void *ctx);
-/* Take a session that ends out of the queue. */
-void client_forget(struct clients *cs, struct client_link *l, uint32_t sess,
-                   client_link_of *link_of, void *ctx);
+/* Take a session that ends out of the queue, in the same time however many wait in it. */
+void client_forget(struct clients *cs, struct client_link *l, client_link_of *link_of,
+                   void *ctx);
 
 /* Write an answer (session.h) of len bytes; returns its number. */
 uint64_t client_answer(struct client *c, const void *from, size_t len);

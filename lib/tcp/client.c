@@ -14,8 +14,6 @@ tcp_client_gone(struct transport *tr, uint32_t client, ns_t now)
         return;
     t->now = now;
     t->out = NULL;
-    /* In the order of the queue; session by session each would be looked for in it. */
-    clients_hush(t->clients, client, tcb_link_of, t);
     for (uint32_t i = 0; i < t->store->high; i++) {
         struct tcb *c = &t->tcb[i];
         if (c->used)
@@ -51,7 +49,7 @@ tcp_client_remove(struct transport *tr, uint32_t client)
             tcp_move_client_gone(t, c, client);
         if (!c->used || c->link.client != client)
             continue;
-        client_forget(t->clients, &c->link, i, tcb_link_of, t);
+        client_forget(t->clients, &c->link, tcb_link_of, t);
         tcb_disown(t, c);
         c->rst_due = c->h.state >= TCPS_SYN_RCVD && c->h.state != TCPS_TIME_WAIT;
         tcb_die(t, c, ECONNABORTED);

@@ -98,7 +98,7 @@ recount(struct tcp *t, struct tcb *c, uint32_t client, uint32_t slot)
     struct client *from = tcb_client(t, c), *to = clients_get(t->clients, client);
     uint32_t n = c->ooo.n + (c->sent.n > RUNS_SURE ? c->sent.n - RUNS_SURE : 0);
     bool half_open = c->h.state == TCPS_SYN_RCVD;
-    client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
+    client_forget(t->clients, &c->link, tcb_link_of, t);
     *runs_used(t, c) -= n;
     client_count(t->clients, from, -1, half_open ? -1 : 0);
     c->link.slot = slot;

@@ -152,7 +152,7 @@ tcb_free(struct tcp *t, struct tcb *c)
     demux_remove(t, c);
     port_release(t, c);
     wheel_remove(&t->wheel, i);
-    client_forget(t->clients, &c->link, i, tcb_link_of, t);
+    client_forget(t->clients, &c->link, tcb_link_of, t);
     sent_forget(t, c);
     reasm_forget(t, c);
     struct client *cl = tcb_client(t, c);
@@ -280,7 +280,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     }
     tcb_set_state(t, c, TCPS_CLOSED);
     if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
-        client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
+        client_forget(t->clients, &c->link, tcb_link_of, t);
         struct client *cl = tcb_client(t, c);
         if (cl != NULL && c->link.slot != SESS_NONE)
             client_slot_give(cl, c->link.slot);
@@ -314,7 +314,7 @@ tcb_settle(struct tcp *t, struct tcb *c)
      * need not be kept off by a limit, and a busy client is not stopped by its own past. */
     bool past = cl != NULL && c->h.state == TCPS_TIME_WAIT && c->link.slot == SESS_NONE;
     if (gone || past) {
-        client_forget(t->clients, &c->link, tcb_number(t, c), tcb_link_of, t);
+        client_forget(t->clients, &c->link, tcb_link_of, t);
         if (c->link.slot != SESS_NONE) /* the dead client's memory is not needed any more */
             client_slot_give(cl, c->link.slot);
         client_count(t->clients, cl, -1, 0);

@@ -165,7 +165,7 @@ move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
     set(m->state, (n + 1) << MOVE_GIVERS | MOVE_DONE | MOVE_GIVER_DUE | MOVE_TAKER_DUE);
     move_in_order();
     tx_unqueue(u, sess);
-    client_forget(&u->clients, l, sess, udp_link_of, u);
+    client_forget(&u->clients, l, udp_link_of, u);
     sess_move_resume(u, sess);
     s->generation = get(d->generation);
     *l = (struct client_link){

@@ -100,7 +100,7 @@ sess_release(struct udp *u, uint32_t sess)
     tx_unqueue(u, sess);
     table_unlink(u, sess);
     if (c != NULL) {
-        client_forget(&u->clients, &u->soft[sess].link, sess, udp_link_of, u);
+        client_forget(&u->clients, &u->soft[sess].link, udp_link_of, u);
         client_slot_give(c, s->slot);
         client_count(&u->clients, c, -1, 0);
     }
