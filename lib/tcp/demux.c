@@ -145,6 +145,17 @@ port_release(struct tcp *t, struct tcb *c)
     port_left(t, c->lport);
 }
 
+/* Its program has closed it: it binds nothing any more, and if its connection goes on, or is in
+ * TIME-WAIT, that is in the table of connections, which is enough for a port that it was ready
+ * to share. Else whoever binds one port again and again and connects from there would soon have
+ * used it up (PORT_SHARED_MAX). */
+void
+port_closed(struct tcp *t, struct tcb *c)
+{
+    if (!c->hashed || c->opt.reuseaddr || c->opt.reuseport)
+        port_release(t, c);
+}
+
 /* After a crash: the list is soft, the bit is not. */
 void
 port_rebuild(struct tcp *t, struct tcb *c)

@@ -81,6 +81,8 @@ bool port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b);
 int port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 int port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 void port_release(struct tcp *t, struct tcb *c);
+/* Its program has closed it. */
+void port_closed(struct tcp *t, struct tcb *c);
 void port_rebuild(struct tcp *t, struct tcb *c);
 
 /* ---- isn.c ---- */

@@ -192,6 +192,7 @@ close_session(struct tcp *t, struct tcb *c)
                           ? 0
                           : c->h.rcv_nxt - 1 - ((c->h.bits & H_FIN_RCVD) != 0) - c->h.rx_head;
     c->h.bits |= H_CLOSED;
+    port_closed(t, c);
     tcb_dirty(t, c);
     bool open = tcb_is_orphan(c);
     t->n_orphans += open;

@@ -290,6 +290,8 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     sent_forget(t, c);
     reasm_forget(t, c);
     demux_remove(t, c);
+    if (c->h.bits & H_CLOSED)
+        port_release(t, c);
     time_wait_unlink(t, c);
     for (unsigned i = 0; i < T_COUNT; i++)
         c->timer[i] = NS_NEVER;

@@ -191,6 +191,93 @@ Test(tcp_port, shared_by_many)
     cr_assert(tcp_validate(k.t));
 }
 
+/* A session that is bound to `port`, shared or not, and connects out from there, to TIME-WAIT.
+ * Returns the answer to its bind. */
+static int
+connect_from(struct conn *c, uint16_t port, bool shared)
+{
+    c->sess = kit_open(&k, 0, &c->slot);
+    c->lport = port;
+    kit_set(&k, c->sess, SOL_SOCKET, SO_REUSEADDR, shared);
+    int err = kit_bind(&k, c->sess, 0, port);
+    if (err != 0)
+        return err;
+    cr_assert_eq(kit_connect(&k, c->sess, KIT_PEER, c->rport), 0);
+    kit_step(&k, NULL, 0);
+    c->irs = kit_take(&k)->h.seq;
+    conn_raw(&k, c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0);
+    c->snd = c->rcv = 1;
+    conn_to(&k, c, TCPS_TIME_WAIT);
+    EXPECT_STATE(&k, c, TCPS_TIME_WAIT);
+    return 0;
+}
+
+static void
+close_and_release(uint32_t sess)
+{
+    struct sess_evt e;
+    kit_do(&k, sess, REQ_CLOSE, 0);
+    while (kit_event(&k, 0, &e)) {
+    }
+    kit_do(&k, sess, REQ_RELEASED, 0);
+}
+
+/* Who binds one port again and again and connects from it, as SO_REUSEADDR allows, does not use
+ * it up by what it has closed: that is nobody's to count among those who share the port, also
+ * after a crash. The port is in use until its last connection is over. */
+Test(tcp_port, shared_and_closed)
+{
+    const unsigned n = PORT_SHARED_MAX + 20;
+    const uint16_t port = KIT_PORT + 1;
+    struct conn c;
+    uint32_t slot;
+    kit_prepare(&k);
+    k.cfg.n_sessions = k.limits.sessions = n + 8;
+    kit_start(&k);
+    for (unsigned i = 0; i < n; i++) {
+        c = conn_peer(i);
+        cr_assert_eq(connect_from(&c, port, true), 0, "bind %u", i);
+        cr_assert_eq(k.t->bound[port], c.sess);
+        if (i == n / 2)
+            kit_restart(&k);
+        close_and_release(c.sess);
+        cr_assert_eq(k.t->bound[port], SESS_NONE);
+        cr_assert(tcp_validate(k.t));
+    }
+    kit_restart(&k);
+    cr_assert_eq(k.t->bound[port], SESS_NONE);
+    cr_assert_eq(k.t->port_use[port], n);
+    uint32_t s = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_bind(&k, s, 0, port), EADDRINUSE);
+    kit_wait(&k, MSL2 + NS_S);
+    cr_assert_eq(k.t->port_use[port], 0);
+    cr_assert_eq(kit_bind(&k, s, 0, port), 0);
+}
+
+/* One that was not ready to share its port keeps it as long as its connection is there, from
+ * those who are; and not a moment longer, whatever becomes of its slot. */
+Test(tcp_port, not_shared_and_closed)
+{
+    struct conn c = conn_default();
+    struct sess_evt e;
+    uint32_t slot;
+    kit_init(&k);
+    cr_assert_eq(connect_from(&c, KIT_PORT + 1, false), 0);
+    close_and_release(c.sess);
+    kit_restart(&k);
+    uint32_t s = kit_open(&k, 0, &slot);
+    kit_set(&k, s, SOL_SOCKET, SO_REUSEADDR, 1);
+    cr_assert_eq(kit_bind(&k, s, 0, KIT_PORT + 1), EADDRINUSE);
+    kit_wait(&k, MSL2 + NS_S);
+    cr_assert_eq(kit_bind(&k, s, 0, KIT_PORT + 1), 0);
+    uint32_t l = kit_listen(&k, KIT_PORT + 2, 5, NULL);
+    kit_do(&k, l, REQ_CLOSE, 0);
+    cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_FREED && e.cookie == l);
+    s = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_bind(&k, s, 0, KIT_PORT + 2), 0, "its slot is still its client's");
+    cr_assert(tcp_validate(k.t));
+}
+
 /* Options read back as they were set; values that cannot be are refused and change nothing. */
 Test(tcp_port, options)
 {
