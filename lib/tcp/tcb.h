@@ -321,7 +321,7 @@ struct tcp {
     uint32_t *hash; /* connections */
     uint32_t hash_mask;
     uint32_t bound[65536];     /* by local port: the first session that is bound to it */
-    uint16_t *port_use;        /* connections per local port, 65536 */
+    uint32_t *port_use;        /* connections per local port, 65536 */
     struct portset taken;      /* ports that are bound, or of connections */
     uint32_t steps;            /* the request in work took so far (PACE_STEP) */
     struct turns work;         /* sessions with something to send */

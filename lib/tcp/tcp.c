@@ -47,7 +47,7 @@ layout_of(const struct tcp_config *c, const struct frames *f)
     l.clients = take(&at, sizeof(struct clients));
     l.free = take(&at, n * sizeof(uint32_t));
     l.hash = take(&at, l.n_hash * sizeof(uint32_t));
-    l.port_use = take(&at, 65536 * sizeof(uint16_t));
+    l.port_use = take(&at, 65536 * sizeof(uint32_t));
     l.dirty = take(&at, n * sizeof(uint32_t));
     l.runs = take(&at, runs_of(n, runs_extra(c)) * sizeof(struct run));
     l.stack = take(&at, pool_stack_bytes(n_frames));
@@ -208,7 +208,7 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->free = (uint32_t *)(void *)(m + l.free);
     t->hash = (uint32_t *)(void *)(m + l.hash);
     t->hash_mask = l.n_hash - 1;
-    t->port_use = (uint16_t *)(void *)(m + l.port_use);
+    t->port_use = (uint32_t *)(void *)(m + l.port_use);
     t->dirty = (uint32_t *)(void *)(m + l.dirty);
     memset(t->port_use, 0, 65536 * sizeof *t->port_use);
     for (uint32_t i = 0; i < l.n_hash; i++)

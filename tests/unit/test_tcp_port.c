@@ -278,6 +278,20 @@ Test(tcp_port, not_shared_and_closed)
     cr_assert(tcp_validate(k.t));
 }
 
+/* A port may have more connections than 16 bits count. */
+Test(tcp_port, use_does_not_wrap)
+{
+    uint32_t slot;
+    kit_init(&k);
+    kit_listen(&k, KIT_PORT, 5, NULL);
+    k.t->port_use[KIT_PORT] = UINT16_MAX; /* so many are there */
+    struct conn c = conn_default();
+    cr_assert(conn_accept(&k, &c));
+    kit_do(&k, k.listener, REQ_CLOSE, 0);
+    cr_assert(portset_has(&k.t->taken, KIT_PORT));
+    cr_assert_eq(kit_bind(&k, kit_open(&k, 0, &slot), 0, KIT_PORT), EADDRINUSE);
+}
+
 /* Options read back as they were set; values that cannot be are refused and change nothing. */
 Test(tcp_port, options)
 {
