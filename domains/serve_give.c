@@ -113,8 +113,7 @@ redeem(struct serve *s, uint32_t i, uint32_t sess, struct sess_redeem *m, ns_t n
     if (g == NULL)
         return ENOENT;
     int err = s->ops->redeem(s->tr, sess, s->first + i, root, RIGHT_ALL & ~rights, now, m);
-    if (err == EINPROGRESS)
-        pace_charge(&s->c[i].pace, PACE_COPY);
+    pace_charge(&s->c[i].pace, PACE_STEP * m->steps);
     if (err != 0)
         return err;
     handle_make_given(g->handles, root, m->giver_slot);

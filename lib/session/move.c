@@ -72,6 +72,7 @@ move_copy(struct sess_move *m, struct move_way *w, uint64_t rx_end, uint64_t tx_
         }
         *at += n;
         done += n;
+        w->copied += n;
     }
     set(w->to->v.d_slot[m->to_slot].moved_end, tx_end);
     return 0;

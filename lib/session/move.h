@@ -62,13 +62,14 @@ struct sess_move {
 struct move_way {
     struct client *from, *to;
     uint32_t from_slot;
+    uint32_t copied; /* bytes so far, by move_copy */
 };
 
 /* Begin: a slot of the taker. 0, EMFILE. rx, tx: first offsets that are copied. */
 must_check int move_begin(struct sess_move *m, struct move_way *w, uint32_t to_client,
                           uint64_t rx, uint64_t tx, ns_t now);
-/* Copy a bounded number of bytes, up to rx_end and tx_end. 0: all is there; EINPROGRESS: come
- * again; ENOBUFS: the taker has no pages (then it is undone). */
+/* Copy a bounded number of bytes (they are added to w->copied), up to rx_end and tx_end. 0: all
+ * is there; EINPROGRESS: come again; ENOBUFS: the taker has no pages (then it is undone). */
 must_check int move_copy(struct sess_move *m, struct move_way *w, uint64_t rx_end,
                          uint64_t tx_end);
 /* Give up. */

@@ -67,7 +67,8 @@ struct sess_redeem {
     bool again;          /* it is the taker's already, and the taker does not know */
     uint32_t slot;       /* the taker's */
     uint64_t tx_tail, rx_head;
-    uint32_t deny; /* rights that the taker has not */
+    uint32_t deny;  /* rights that the taker has not */
+    uint32_t steps; /* what this call of redeem had to copy and to look at (PACE_STEP) */
 };
 
 struct transport; /* struct tcp or struct udp */
@@ -104,8 +105,9 @@ struct transport_ops {
      * ENOENT: it is not; EINVAL: it has the session; EAGAIN. */
     int (*token)(struct transport *, uint32_t sess, const uint64_t token[2], uint32_t client,
                  ns_t now, struct sess_redeem *);
-    /* Move it to the client; `root` stays with the giver to take it back. 0 or EINPROGRESS
-     * (ask again), EMFILE, ENOBUFS (nothing was moved), EBUSY, EAGAIN, ENOENT. */
+    /* Move it to the client; `root` stays with the giver to take it back. What it cost is told
+     * in `steps`, whatever it came to. 0 or EINPROGRESS (ask again), EMFILE, ENOBUFS (nothing
+     * was moved), EBUSY, EAGAIN, ENOENT. */
     int (*redeem)(struct transport *, uint32_t sess, uint32_t client, uint64_t root,
                   uint32_t deny, ns_t now, struct sess_redeem *);
     /* Revoke it, if this client gave it away by this handle. */

@@ -28,7 +28,7 @@
 #define PACE_BELL 1000u /* waking the client */
 #define PACE_SLOT 20u   /* looking at one of its slots */
 #define PACE_STEP 20u   /* at another session, to find out whether it may have what it wants */
-#define PACE_COPY 8000u /* copying as much of a session that moves as one request does */
+#define PACE_STEP_BYTES 160u /* so many are copied in that time, of a session that moves */
 
 struct pace {
     int64_t left; /* ns; below 0: in debt */

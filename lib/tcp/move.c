@@ -5,6 +5,7 @@
  * as it is.
  */
 #include "priv.h"
+#include "session/pace.h"
 
 #define PENDING_MAX ARRAY_LEN(((struct client *)0)->pending)
 
@@ -139,6 +140,7 @@ has_room(struct tcp *t, const struct client *cl, const struct tcb *c)
 
 /* Bytes that nobody has read which come along with a listener: it is done in one step. */
 #define CHILDREN_BYTES (4u << 20)
+#define STEPS_OF_CHILD (PACE_DEAR / PACE_STEP) /* each is a session that is made, or ends */
 
 /* A connection that nobody was told of goes with its listener, if the taker may have it. The
  * old slot first: if the process ends in between, the connection is reset, and no slot is lost.
@@ -161,6 +163,7 @@ take_child(struct tcp *t, struct tcb *l, struct tcb *c, uint64_t *left)
         do
             err = copy(t, c, &w, l->link.client);
         while (err == EINPROGRESS);
+    t->steps += w.copied / PACE_STEP_BYTES;
     if (err != 0) {
         abort_session(t, c, ECONNABORTED);
         return;
@@ -182,6 +185,7 @@ take_children(struct tcp *t, struct tcb *l)
     uint64_t left = CHILDREN_BYTES;
     for (uint32_t i = l->child, next; i != SESS_NONE; i = next) {
         next = t->tcb[i].sib_next; /* one that cannot come ends */
+        t->steps += STEPS_OF_CHILD;
         take_child(t, l, &t->tcb[i], &left);
     }
 }
@@ -195,6 +199,7 @@ tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root, 
     struct sess_move *m = &c->mv;
     t->now = now;
     t->out = NULL;
+    t->steps = 0;
     struct move_way w = {.from = tcb_client(t, c),
                          .to = clients_get(t->clients, client),
                          .from_slot = c->link.slot};
@@ -237,6 +242,7 @@ tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root, 
                                     .rx_head = c->h.rx_head,
                                     .deny = m->deny};
     }
+    out->steps = t->steps + w.copied / PACE_STEP_BYTES;
     tcp_flush(t);
     set(t->store->working, SESS_NONE);
     return err;

@@ -3,6 +3,7 @@
  * A session passes to another client (session/move.h). Datagrams that wait to be read go along,
  * those that wait to be sent are sent first; what comes in while it is copied is dropped.
  */
+#include "session/pace.h"
 #include "udp_int.h"
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
@@ -151,6 +152,7 @@ move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
         (w.to->n_sessions >= w.to->limits.sessions || !client_has_room(&u->clients, w.to)))
         return EMFILE;
     int err = copy(u, sess, &w, client);
+    out->steps = w.copied / PACE_STEP_BYTES;
     if (err != 0)
         return err;
     uint32_t n = get(m->state) >> MOVE_GIVERS, from = s->client;
@@ -181,7 +183,8 @@ move_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root,
                                 .slot = s->slot,
                                 .tx_tail = get(d->tx_head),
                                 .rx_head = s->rx_head,
-                                .deny = m->deny};
+                                .deny = m->deny,
+                                .steps = w.copied / PACE_STEP_BYTES};
     sess_touch(u, sess);
     sess_wake_touched(u);
     return 0;

@@ -6,7 +6,8 @@
  * not have made it so; what is done with it from then on is the taker's account's: its peers,
  * its ports, its sessions and handshakes;
  * - a right that the handle had not is not had by writing into the arena;
- * - a token is worth nothing when the handle is dead that it was made with.
+ * - a token is worth nothing when the handle is dead that it was made with;
+ * - what it costs to take it is charged to the taker.
  */
 #include <criterion/criterion.h>
 
@@ -271,4 +272,47 @@ Test(hostile_given, nothing_is_minted_from_what_was_given)
     cr_assert_eq(kit_bind(&k, GIVER, h, 82), EACCES);
     cr_assert_eq(op(GIVER, REQ_REVOKE, h, 0), 0);
     cr_assert_neq(op(TAKER, REQ_NAME, got.handle, 0), EACCES);
+}
+
+/* What the taker pays in its time to redeem this. */
+static int64_t
+price(uint64_t handle)
+{
+    struct sess_evt got;
+    struct pace *p = &k.serve.c[TAKER].pace;
+    *p = (struct pace){.left = PACE_SAVED, .at = k.now};
+    cr_assert_eq(redeem(handle, &got), 0);
+    return PACE_SAVED - p->left;
+}
+
+/* With a listener come the connections of its queue, with all that they have received, in one
+ * step: whoever takes it pays for each of them and for every byte, as for any other session. */
+Test(hostile_given, what_comes_along_is_paid_for)
+{
+    struct tcp_hdr h;
+    int64_t alone = price(listener(80));
+    uint64_t l = listener(81);
+    for (uint16_t i = 0; i < 6; i++)
+        cr_assert(knock((uint16_t)(PEERS_PORT + i), 81, &h));
+    cr_assert_geq(price(l) - alone, 6 * (int64_t)PACE_DEAR);
+    l = listener(82);
+    unsigned told = k.c[GIVER].v.g.n_evt; /* which stay the giver's */
+    for (uint16_t i = 0; i < told; i++)
+        come_in((uint16_t)(PEERS_PORT + i), 82);
+    for (uint16_t i = 20; i < 25; i++) {
+        h = (struct tcp_hdr){.seq = 0};
+        cr_assert(knock((uint16_t)(PEERS_PORT + i), 82, &h));
+        kit_data(&k,
+                 &(struct tcp_hdr){.sport = (uint16_t)(PEERS_PORT + i),
+                                   .dport = 82,
+                                   .seq = 8,
+                                   .ack = h.seq + 1,
+                                   .wnd = 60000,
+                                   .flags = TCP_ACK | TCP_PSH},
+                 1400);
+    }
+    int64_t each = PACE_DEAR + PACE_STEP * (1400 / PACE_STEP_BYTES);
+    int64_t paid = price(l) - alone;
+    cr_assert_geq(paid, 5 * each, "%lld", (long long)paid);
+    cr_assert_leq(paid, 6 * each, "%lld", (long long)paid);
 }

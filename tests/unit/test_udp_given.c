@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "udp/udp_int.h"
+#include "session/pace.h"
 #include "udp_test.h"
 
 #define GIVER 0
@@ -16,7 +17,7 @@
 
 TestSuite(udp_given, .init = setup, .fini = finish);
 
-static uint32_t sess, slot;
+static uint32_t sess, slot, steps;
 
 /* A session bound to PORT passes to the client TAKER, whose account is `limits`. */
 static int
@@ -38,6 +39,7 @@ hand_over(struct sess_limits *limits, uint32_t deny, unsigned datagrams)
         err = udp_ops.redeem(kit_transport(&k), sess, TAKER, 77, deny, k.now, &got);
     while (err == EINPROGRESS);
     slot = got.slot;
+    steps = got.steps;
     return err;
 }
 
@@ -63,6 +65,18 @@ Test(udp_given, the_takers_account)
     cr_assert_eq(k.n_out, 1);
     kit_done(&k);
     cr_assert_eq(k.stats.account[1][RULE_PORTS], 0);
+}
+
+/* Who takes it pays for the copying. */
+Test(udp_given, bytes_are_counted)
+{
+    struct sess_limits limits;
+    account_rules_any(&limits.rules);
+    cr_assert_eq(hand_over(&limits, 0, 0), 0);
+    cr_assert_eq(steps, 0, "%u", steps);
+    cr_assert_eq(kit_op(&k, sess, REQ_CLOSE), 0);
+    cr_assert_eq(hand_over(&limits, 0, 20), 0);
+    cr_assert_geq(steps, 20 * 100 / PACE_STEP_BYTES, "%u", steps);
 }
 
 Test(udp_given, no_more_sessions)
