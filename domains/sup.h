@@ -237,6 +237,8 @@ unsigned sup_socket_unread(int fd);
 bool sup_place_enough(const struct sup *s);
 /* The processor that dom is to start on; -1: any. */
 int32_t sup_place_first(const struct sup *s, unsigned dom);
+/* d is up: it may have missed a change while it started. */
+void sup_place_up(const struct sup_dom *d);
 /* Move domains if the traffic's direction has changed. Costs next to nothing; call it
  * often. */
 void sup_place_look(struct sup *s, ns_t now);

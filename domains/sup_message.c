@@ -33,6 +33,7 @@ on_ready(struct sup_dom *d)
     if (d->life != LIFE_STARTING)
         return;
     d->life = LIFE_UP;
+    sup_place_up(d);
     evtimer_del(d->ev_timer);
     sup_watch_start(d);
     if (d->restarts > 0)

@@ -84,16 +84,32 @@ sup_place_first(const struct sup *s, unsigned dom)
     return on_last(dom, s->place, CPU_COUNT(&set) == 2) ? last_of(&set) : -1;
 }
 
-static void
-move(const struct sup *s, const cpu_set_t *all)
+/* Two processors, and which domain belongs where depends on the traffic. */
+static bool
+depends(const struct sup *s, cpu_set_t *set)
 {
+    return !scheduler_places(s) && ours(set) && CPU_COUNT(set) == 2;
+}
+
+static void
+move(const struct sup_dom *d, const cpu_set_t *all)
+{
+    const struct sup *s = d->sup;
     cpu_set_t last;
     CPU_ZERO(&last);
     CPU_SET((unsigned)last_of(all), &last);
-    for (unsigned d = 0; d < DOM_COUNT; d++)
-        if (s->dom[d].life == LIFE_UP && s->conf.cpu[d] == CPU_AUTO)
-            (void)sched_setaffinity(s->dom[d].pid, sizeof *all,
-                                    on_last(d, s->place, true) ? &last : all);
+    if (d->life == LIFE_UP && s->conf.cpu[d->id] == CPU_AUTO)
+        (void)sched_setaffinity(d->pid, sizeof *all,
+                                on_last(d->id, s->place, true) ? &last : all);
+}
+
+/* It was told where to start when it was spawned, and while it starts nobody moves it. */
+void
+sup_place_up(const struct sup_dom *d)
+{
+    cpu_set_t set;
+    if (depends(d->sup, &set))
+        move(d, &set);
 }
 
 void
@@ -115,6 +131,8 @@ sup_place_look(struct sup *s, ns_t now)
     if (place == s->place)
         return;
     s->place = place;
-    if (!scheduler_places(s) && ours(&set) && CPU_COUNT(&set) == 2)
-        move(s, &set);
+    if (!depends(s, &set))
+        return;
+    for (unsigned d = 0; d < DOM_COUNT; d++)
+        move(&s->dom[d], &set);
 }

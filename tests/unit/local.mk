@@ -31,6 +31,10 @@ UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_config.c \
 	domains/sup_value.c policy/topology.c
 tests_unit_test_config_LDADD = libpolicy.la $(UNIT_LIBS) $(CONFFILE_LIBS)
+UNIT_TESTS += tests/unit/test_place
+tests_unit_test_place_SOURCES = tests/unit/test_place.c domains/sup_place.c
+tests_unit_test_place_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+tests_unit_test_place_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_LDADD = libpolicy.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_account
