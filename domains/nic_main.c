@@ -6,6 +6,7 @@
  *   link to ip   ours:  0 rx (received)   1 done (sent)
  *                ip's:  0 tx (to send)    1 fill (empty frames)
  */
+#include <stdlib.h>
 #include <time.h>
 
 #include "driver.h"
@@ -27,7 +28,9 @@ struct nic {
     struct domain_peer *ip;
     ns_t now; /* of the last turn */
     bool ip_seen;
-    ns_t ack_by; /* ip died: acknowledge when all was sent, or then; 0: it did not */
+    ns_t ack_by;         /* ip died: acknowledge when all was sent, or then; 0: it did not */
+    struct fdesc *empty; /* taken from ip, and the kernel has no room for them yet */
+    uint32_t n_empty, max_empty;
 };
 
 /* Towards ip: what was sent and what was received. */
@@ -91,21 +94,30 @@ take_tx(struct domain *d, struct nic *n)
     return got;
 }
 
-/* From ip: empty frames, as many as fit. The ring has room for all, but the kernel may have
- * handed a frame up and not yet moved the index by which it gives the slot back. */
+/* From ip: empty frames. The kernel's ring has room for all, but it may have handed a frame up
+ * and not yet moved the index by which it gives the slot back. What does not fit waits here,
+ * not on the link, where it would keep us awake: as soon as the kernel uses a slot a packet is
+ * there, and that wakes us. More than there are frames are none of an honest ip's. */
 static unsigned
 take_fill(struct domain *d, struct nic *n)
 {
     struct link *l = &n->ip->link;
-    struct fdesc f[TURN_FRAMES];
-    unsigned refused = 0;
+    unsigned refused = 0, got = 0;
 
-    if (ring_avail(&l->rx[FILL], 1) == 0)
+    if (ring_avail(&l->rx[FILL], 1) != 0)
+        got =
+            fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], n->empty + n->n_empty, n->batch);
+    n->n_empty += got;
+    if (n->n_empty == 0)
         return 0;
-    unsigned got = fring_take_batch(&l->rx[FILL], l->rx_slots[FILL], f,
-                                    min_u32(n->drv->ops->fill_space(n->drv), n->batch));
-    unsigned fitted = n->drv->ops->fill(n->drv, f, got, &refused);
-    stat_add(d->stats, STAT_refused_frames, refused + (got - fitted));
+    unsigned done = n->drv->ops->fill(n->drv, n->empty, n->n_empty, &refused);
+    n->n_empty -= done;
+    memmove(n->empty, n->empty + done, n->n_empty * sizeof *n->empty);
+    if (n->n_empty > n->max_empty) {
+        refused += n->n_empty - n->max_empty;
+        n->n_empty = n->max_empty;
+    }
+    stat_add(d->stats, STAT_refused_frames, refused);
     return got;
 }
 
@@ -171,7 +183,8 @@ nic_deadline(struct domain *d)
 }
 
 /* The bell of the link is armed; the socket needs no arming, but a look. An ip that takes
- * nothing leaves no room; then there is nothing to do either. */
+ * nothing leaves no room; then there is nothing to do either, and so where it leaves less than
+ * a whole packet may need: it rings when it gives frames back. */
 static bool
 nic_arm(struct domain *d)
 {
@@ -179,7 +192,8 @@ nic_arm(struct domain *d)
     struct link *l = &n->ip->link;
     if (!l->up || !n->ip_seen)
         return false;
-    return (n->drv->ops->rx_pending(n->drv) && ring_space(&l->tx[RX], 1) > 0) ||
+    uint32_t most = n->chain > 1 ? FRAME_MAX_CHAIN : 1;
+    return (n->drv->ops->rx_pending(n->drv) && ring_space(&l->tx[RX], most) >= most) ||
            (n->drv->ops->done_pending(n->drv) && ring_space(&l->tx[DONE], 1) > 0);
 }
 
@@ -190,6 +204,7 @@ nic_peer_down(struct domain *d, struct domain_peer *p, ns_t now)
     struct nic *n = d->self;
     (void)p;
     n->ack_by = now + DRAIN_MAX;
+    n->n_empty = 0; /* its successor has them by nicmap */
     n->drv->ops->tx_cut(n->drv);
     turn_down(d, n, now);
     return false; /* turn_down tells when */
@@ -238,6 +253,10 @@ main(int argc, char **argv)
     n.drv = driver_open(&d);
     n.chain = driver_chain(&d.cfg);
     n.batch = n.chain > 1 ? TURN_FRAMES : BATCH_MAX;
+    n.max_empty = d.frames.size[PART_RX] / FRAME_SIZE;
+    n.empty = calloc(n.max_empty + TURN_FRAMES, sizeof *n.empty);
+    if (n.empty == NULL)
+        domain_fatal("no memory");
     send_leftovers(n.drv);
     /* By edge: while ip is away, frames stay in the ring and must not keep us awake. */
     if (domain_watch_edge(&d, d.nic_fd, NULL) != 0)

@@ -177,15 +177,17 @@ xsk_fill(struct xsk *x, const struct fdesc *f, unsigned n, unsigned *refused)
 {
     uint32_t space = room(&x->fill, x->size, n), at = x->fill.mine, put = 0, i;
 
-    if (space == 0 || n == 0)
+    if (n == 0)
         return 0;
     journal_begin(x->map, NICMAP_FILL, at, 0);
-    for (i = 0; i < n && put < space; i++) {
+    for (i = 0; i < n; i++) {
         uint32_t addr = f[i].addr;
         if (addr % FRAME_SIZE != 0 || addr / FRAME_SIZE >= x->n_rx || is_held(x, addr)) {
-            ++*refused;
+            ++*refused; /* for that there is always room */
             continue;
         }
+        if (put == space)
+            break;
         *addr_slot(x, &x->fill, at + put) = addr;
         IN_ORDER();
         atomic_store_explicit(&x->map->n, ++put, memory_order_relaxed);

@@ -32,7 +32,7 @@
 
 #define RX_FRAMES 256u
 #define TX_FRAMES 64u
-#define XSK_RING 512u
+#define XSK_RING RX_FRAMES /* full when the kernel has them all */
 #define UID 65534u
 
 enum holder { MINE, NIC, OLD }; /* OLD: given to a nic that died since */

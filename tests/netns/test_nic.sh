@@ -123,6 +123,12 @@ ask lie
 note "$answer"
 [ "$answer" = "tx=7/7 fill=5/5" ]
 ok $? "hostile: every bad descriptor is refused and counted"
+# The kernel has every frame and room for no more: what ip gives beyond that must not keep the nic awake.
+ask pid
+before=$(cpu_seconds "$answer")
+sleep 1
+awk -v a="$before" -v b="$(cpu_seconds "$answer")" 'BEGIN { exit !(b - a < 0.2) }'
+ok $? "hostile: and the nic sleeps"
 try "hostile: and nothing else happens" in_b ping -q -c 5 -i 0.05 -W 1 $STACK
 
 # --- idle ---
