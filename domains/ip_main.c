@@ -86,19 +86,31 @@ upper_of(struct ip_domain *s, uint32_t addr)
 }
 
 static void
-send_nic(struct ip_domain *s, const struct fdesc *f, bool room)
+send_nic(struct ip_domain *s, const struct fdesc *f)
 {
     struct link *l = &s->nic->link;
-    struct fdesc *slot = room ? fring_reserve(&l->tx[TX], l->tx_slots[TX]) : NULL;
-    if (slot == NULL) { /* no nic, or no room: as if the wire had lost it */
-        (void)ip_tx_done(s->ip, f->addr, &s->out);
-        return;
-    }
-    *slot = *f;
-    s->at_nic[f->addr / FRAME_SIZE] = 1;
     struct upper *u = upper_of(s, f->addr);
+    *fring_reserve(&l->tx[TX], l->tx_slots[TX]) = *f; /* room was made sure of */
     if (u != NULL)
         u->at_nic++;
+}
+
+/* These frames are the nic's now. False: one of them is already, or is in it twice, and nothing
+ * changes. That cannot come from an honest transport, which has a frame back before it uses it
+ * again; and what is there twice comes back once, so that the account of it would never end. */
+static bool
+claim(struct ip_domain *s, const struct fdesc *f, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *at = &s->at_nic[f[i].addr / FRAME_SIZE];
+        if (unlikely(*at != 0)) {
+            while (i-- > 0)
+                s->at_nic[f[i].addr / FRAME_SIZE] = 0;
+            return false;
+        }
+        *at = 1;
+    }
+    return true;
 }
 
 /* A packet goes as a whole or not at all: what is cut off would be glued to the next one. */
@@ -111,8 +123,14 @@ send_packets(struct ip_domain *s)
         for (end = i + 1; (f[end - 1].flags & FDESC_MORE) && end < s->out.n_nic;)
             end++;
         bool room = l->up && ring_space(&l->tx[TX], end - i) >= end - i;
+        bool send = room && claim(s, &f[i], end - i);
+        if (unlikely(room && !send))
+            stat_inc(s->d->stats, STAT_ip_drop_tx_bad);
         for (; i < end; i++)
-            send_nic(s, &f[i], room);
+            if (likely(send))
+                send_nic(s, &f[i]);
+            else if (s->at_nic[f[i].addr / FRAME_SIZE] == 0)
+                (void)ip_tx_done(s->ip, f[i].addr, &s->out); /* as if the wire had lost it */
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "domains/domain.h"
 #include "domains/guard.h"
+#include "wire/wire.h"
 
 static char attack[32];
 static ns_t begins;
@@ -127,6 +128,29 @@ do_descriptors(struct domain *d) /* its own, to the supervisor: it must not keep
     (void)sendmsg(d->ctl_fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static void
+do_repeat(struct domain *d) /* one frame, as often as the ring takes it */
+{
+    struct link *l = &d->peer[0].link;
+    struct pkt p = {.addr = d->frames.off[PART_UDPTX] + FRAME_L4,
+                    .len = UDP_HEADER,
+                    .kind = PKT_DATA,
+                    .proto = WIRE_PROTO_UDP,
+                    .aux = UDP_HEADER,
+                    .src = d->cfg.addr,
+                    .dst = ipaddr_v4_u32(ipaddr_to_u32(&d->cfg.addr) ^ 3)}; /* the peer */
+    struct pkt *slot;
+    if (!l->up)
+        return;
+    memset(d->frames.base + p.addr, 0, UDP_HEADER);
+    put_be16(d->frames.base + p.addr, 9);
+    put_be16(d->frames.base + p.addr + 2, 9);
+    put_be16(d->frames.base + p.addr + 4, UDP_HEADER);
+    while ((slot = pring_reserve(&l->tx[0], l->tx_slots[0])) != NULL)
+        *slot = p;
+    (void)link_submit(l);
+}
+
 static const struct {
     const char *name;
     void (*turn)(struct domain *);
@@ -135,6 +159,7 @@ static const struct {
     {"accuse", do_accuse}, {"flood", do_flood},
     {"order", do_order},   {"malformed", do_malformed},
     {"forge", do_forge},   {"descriptors", do_descriptors},
+    {"repeat", do_repeat},
 };
 
 static bool

@@ -76,6 +76,7 @@ attack() {
     try "$name: the supervisor answers at once" timeout 2 "$(tool bulkheadctl)" status
     [ -z "$pattern" ] || grep -Eq "$pattern" "$daemon_log"
     ok $? "$name: told in the log${pattern:+: $pattern}"
+    [ "$name" != repeat ] || try "$name: all but one are refused" repeats_refused
     local ip tcp n
     ip=$(restarts ip) tcp=$(restarts tcp) n=$(lines)
     ok "$([ "${ip:-99}" -le "$most" ] && [ "$tcp" = 0 ]; echo $?)" \
@@ -90,6 +91,13 @@ attack() {
     ok $? "$name: stops cleanly"
 }
 
+# Of a frame that nic has already every copy is refused, and is in none of its rings.
+repeats_refused() {
+    ctl stats >"$WORK/stats"
+    grep -E 'drop_tx_bad|refused_frames|nic_tx ' "$WORK/stats"
+    grep -Eq 'drop_tx_bad +[1-9][0-9]{3}' "$WORK/stats" && ! grep -Eq 'refused_frames +[1-9]' "$WORK/stats"
+}
+
 attack ring 0 ""
 attack jump 0 "udp .pid [0-9]*. was killed: ip says: udp wrote an impossible ring index"
 attack accuse 2 "udp .pid [0-9]*. was killed: udp accused ip, accusation 3"
@@ -97,5 +105,6 @@ attack flood 0 "udp .pid [0-9]*. was killed: it sent more than"
 attack order 0 ""
 attack malformed 0 "udp .pid [0-9]*. was killed: it sent a malformed message"
 attack forge 0 "udp .pid [0-9]*. was killed: it sent a message that is not a domain's to send"
+attack repeat 0 ""
 attack descriptors 0 "udp .pid [0-9]*. was killed: it sent a malformed message"
 done_testing
