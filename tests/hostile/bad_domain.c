@@ -136,22 +136,22 @@ talk(struct domain *d)
         next_at += NS_MS;
 }
 
-static bool
+static enum turn
 turn(struct domain *d, ns_t now)
 {
     if (now < next_at || mode == DEAF)
-        return false;
+        return TURN_NOTHING;
     next_at = now + NS_MS;
     if (mode == TALK || mode == ACCUSE) {
         next_at = now + 20 * NS_MS;
         talk(d);
-        return false;
+        return TURN_NOTHING;
     }
     soil(d);
     for (unsigned i = 0; i < d->n_peers; i++)
         if (d->peer[i].link.up)
             spoil(d, &d->peer[i]);
-    return false;
+    return TURN_NOTHING;
 }
 
 static ns_t

@@ -39,7 +39,7 @@
 #endif
 #define CALLS 600 /* above the last number that a kernel has */
 
-static bool
+static enum turn
 turn(struct domain *d, ns_t now)
 {
     const struct attempt *a = d->self;

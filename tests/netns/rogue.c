@@ -162,16 +162,16 @@ static const struct {
     {"repeat", do_repeat},
 };
 
-static bool
+static enum turn
 turn(struct domain *d, ns_t now)
 {
     struct link *l = &d->peer[0].link;
     if (now < begins)
-        return false;
+        return TURN_NOTHING;
     for (unsigned i = 0; i < ARRAY_LEN(attacks); i++)
         if (strcmp(attacks[i].name, attack) == 0)
             attacks[i].turn(d);
-    return l->up;
+    return l->up ? TURN_PACKETS : TURN_NOTHING;
 }
 
 static ns_t
