@@ -2,14 +2,10 @@
  *
  * The loop of every domain. Going to sleep follows bell.h: arm everything, look again, wait.
  */
-#undef NDEBUG
 #include "domain.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <sched.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,10 +19,6 @@
 #define BUSY_TURNS 64u  /* a busy domain looks at its descriptors this often ... */
 #define BUSY_TIME NS_MS /* ... or this */
 #define SLEEP_MAX (3600ull * NS_S)
-#define NOTICE_BURST 20u
-#define NOTICE_EVERY (NS_S / 2) /* one more may be said */
-
-static bool confined;
 
 ns_t
 domain_now(void)
@@ -34,94 +26,6 @@ domain_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (ns_t)t.tv_sec * NS_S + (ns_t)t.tv_nsec;
-}
-
-/* ---- telling the supervisor ---- */
-
-static bool __attribute__((format(printf, 3, 0)))
-send_text(enum ctl_type type, uint32_t arg, const char *fmt, va_list ap)
-{
-    struct ctl_msg m = {.type = (uint16_t)type};
-    m.text.arg = arg;
-    vsnprintf(m.text.text, sizeof m.text.text, fmt, ap);
-    return ctl_send(DOMAIN_CTL_FD, &m, NULL) == 0;
-}
-
-void
-domain_fatal(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    if (confined) { /* there is no other way out */
-        (void)send_text(CTL_NOTICE, NOTICE_LOG, fmt, ap);
-    } else {
-        char line[256] = "bulkhead domain: ";
-        size_t at = strlen(line);
-        int n = vsnprintf(line + at, sizeof line - at - 1, fmt, ap);
-        at += n > 0 ? min_u32((uint32_t)n, (uint32_t)(sizeof line - at - 2)) : 0;
-        line[at++] = '\n';
-        n = (int)write(STDERR_FILENO, line, at);
-    }
-    va_end(ap);
-    _exit(EXIT_OTHER);
-}
-
-/* What assert() and the compiler's stack protector call; see domain_fatal in domain.h. */
-void
-__assert_fail(const char *expression, const char *file, unsigned line, const char *function)
-{
-    domain_fatal("assertion failed: %s (%s:%u, %s)", expression, file, line, function);
-}
-
-_Noreturn void __stack_chk_fail(void);
-void
-__stack_chk_fail(void)
-{
-    domain_fatal("stack overrun");
-}
-
-static bool
-notice_allowed(struct domain *d)
-{
-    ns_t now = domain_now();
-    if (now - d->notice_at >= NOTICE_EVERY) {
-        uint64_t more = (now - d->notice_at) / NOTICE_EVERY;
-        d->notice_left = (unsigned)min_u64(d->notice_left + more, NOTICE_BURST);
-        d->notice_at = now;
-    }
-    if (d->notice_left == 0) {
-        d->notice_lost++;
-        return false;
-    }
-    d->notice_left--;
-    return true;
-}
-
-void
-domain_notice(struct domain *d, enum ctl_notice what, const char *fmt, ...)
-{
-    va_list ap;
-    /* Only talk is limited; what the supervisor acts on always goes out. */
-    if (what == NOTICE_LOG && !notice_allowed(d))
-        return;
-    if (what == NOTICE_LOG && d->notice_lost > 0) {
-        unsigned lost = d->notice_lost;
-        d->notice_lost = 0;
-        domain_notice(d, NOTICE_LOG, "(%u notices left out)", lost);
-    }
-    va_start(ap, fmt);
-    (void)send_text(CTL_NOTICE, what, fmt, ap);
-    va_end(ap);
-}
-
-void
-domain_poisoned(struct domain *d, uint32_t who, const char *fmt, ...)
-{
-    va_list ap;
-    stat_inc(d->stats, STAT_poisoned);
-    va_start(ap, fmt);
-    (void)send_text(CTL_POISONED, who, fmt, ap);
-    va_end(ap);
 }
 
 /* ---- peers ---- */
@@ -406,10 +310,8 @@ domain_run(struct domain *d, const struct domain_ops *ops, void *self)
 
     d->ops = ops;
     d->self = self;
-    d->notice_at = domain_now();
-    d->notice_left = NOTICE_BURST;
     confine_domain(d);
-    confined = true;
+    domain_tell_start(d);
     if (ctl_send(d->ctl_fd, &ready, NULL) != 0)
         domain_fatal("cannot report to the supervisor");
     loop(d);

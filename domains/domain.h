@@ -101,6 +101,8 @@ void domain_unwatch(struct domain *d, int fd);
 /* PEER_DOWN of this peer is dealt with: clears our half, tells the supervisor. */
 void domain_ack_down(struct domain *d, struct domain_peer *p);
 
+/* The runtime's: the process is confined now, and says things through the supervisor. */
+void domain_tell_start(struct domain *d);
 /* Tell the supervisor, rate-limited; never blocks. */
 void domain_notice(struct domain *d, enum ctl_notice what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

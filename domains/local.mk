@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += libdomain.la
 libdomain_la_SOURCES = \
 	domains/confine.c domains/confine.h domains/domain.c domains/domain.h \
+	domains/domain_tell.c \
 	domains/domain_setup.c domains/filter.c domains/driver.c domains/driver.h domains/nicmap.h \
 	domains/packet.c domains/packet.h domains/vnet.c domains/vnet.h domains/guard.c domains/guard.h \
 	domains/sanitized.h \
