@@ -63,8 +63,20 @@ turn_up(struct domain *d, struct nic *n)
     return sent + got > 0;
 }
 
-/* From ip: frames to send. What the kernel would not take back is refused here; so is what
- * does not fit, because the kernel's ring has room for every frame that there is. */
+/* These did not fit and will never be sent: ip has them back, like those that were. */
+static void
+give_back(struct nic *n, const struct fdesc *f, unsigned n_f)
+{
+    struct link *l = &n->ip->link;
+    for (unsigned i = 0; i < n_f; i++) {
+        struct fdesc *slot = fring_reserve(&l->tx[DONE], l->tx_slots[DONE]);
+        if (slot != NULL)
+            *slot = (struct fdesc){.addr = f[i].addr};
+    }
+}
+
+/* From ip: frames to send. What the kernel would not take back is refused here. All that there
+ * is fits into the kernel's ring, but for what a dead ip may have left in it. */
 static unsigned
 take_tx(struct domain *d, struct nic *n)
 {
@@ -90,6 +102,7 @@ take_tx(struct domain *d, struct nic *n)
     unsigned sent = n->drv->ops->tx(n->drv, f, ok);
     stat_add(d->stats, STAT_nic_tx, packets);
     stat_add(d->stats, STAT_nic_tx_bytes, bytes);
+    give_back(n, &f[sent], ok - sent);
     stat_add(d->stats, STAT_nic_bad_desc, got - sent);
     return got;
 }
