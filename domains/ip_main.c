@@ -125,7 +125,7 @@ send_packets(struct ip_domain *s)
         bool room = l->up && ring_space(&l->tx[TX], end - i) >= end - i;
         bool send = room && claim(s, &f[i], end - i);
         if (unlikely(room && !send))
-            stat_inc(s->d->stats, STAT_ip_drop_tx_bad);
+            stat_inc(s->d->stats, STAT_ip_drop_tx_twice);
         for (; i < end; i++)
             if (likely(send))
                 send_nic(s, &f[i]);

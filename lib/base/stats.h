@@ -27,7 +27,7 @@
     X(ip_drop_frag_limit) X(ip_drop_frag_bad) \
     /* ip, send */ \
     X(ip_frames_out) X(ip_tx) X(ip_frag_tx) X(ip_drop_tx_bad) X(ip_drop_tx_noroute) X(ip_drop_tx_nobuf) \
-    X(ip_drop_tx_toobig) X(ip_loopback) \
+    X(ip_drop_tx_toobig) X(ip_drop_tx_twice) X(ip_loopback) \
     /* arp */ \
     X(arp_rx) X(arp_tx) X(arp_drop_bad) X(arp_drop_queue) X(arp_failed) X(arp_conflict) \
     /* icmp */ \

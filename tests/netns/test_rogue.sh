@@ -94,8 +94,8 @@ attack() {
 # Of a frame that nic has already every copy is refused, and is in none of its rings.
 repeats_refused() {
     ctl stats >"$WORK/stats"
-    grep -E 'drop_tx_bad|refused_frames|nic_tx ' "$WORK/stats"
-    grep -Eq 'drop_tx_bad +[1-9][0-9]{3}' "$WORK/stats" && ! grep -Eq 'refused_frames +[1-9]' "$WORK/stats"
+    grep -E 'drop_tx_twice|refused_frames|nic_tx ' "$WORK/stats"
+    grep -Eq 'drop_tx_twice +[1-9][0-9]{3}' "$WORK/stats" && ! grep -Eq 'refused_frames +[1-9]' "$WORK/stats"
 }
 
 attack ring 0 ""
