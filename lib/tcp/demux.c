@@ -147,12 +147,12 @@ port_release(struct tcp *t, struct tcb *c)
 
 /* Its program has closed it: it binds nothing any more, and if its connection goes on, or is in
  * TIME-WAIT, that is in the table of connections, which is enough for a port that it was ready
- * to share. Else whoever binds one port again and again and connects from there would soon have
- * used it up (PORT_SHARED_MAX). */
+ * to share with anybody. Else whoever binds one port again and again and connects from there
+ * would soon have used it up (PORT_SHARED_MAX). */
 void
 port_closed(struct tcp *t, struct tcb *c)
 {
-    if (!c->hashed || c->opt.reuseaddr || c->opt.reuseport)
+    if (!c->hashed || c->opt.reuseaddr)
         port_release(t, c);
 }
 
