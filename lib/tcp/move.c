@@ -210,12 +210,10 @@ tcp_redeem(struct transport *tr, uint32_t sess, uint32_t client, uint64_t root, 
     if (!m->copying && !has_room(t, w.to, c))
         return EMFILE;
     set(t->store->working, sess);
-    if (!m->copying && !slot_take_cursors(t, c)) {
+    bool lies = !m->copying && !slot_take_cursors(t, c);
+    if (lies)
         abort_session(t, c, EPROTO);
-        tcp_flush(t);
-        return ENOENT;
-    }
-    int err = copy(t, c, &w, client);
+    int err = lies ? ENOENT : copy(t, c, &w, client);
     if (err == 0) {
         uint32_t n = get(m->state) >> MOVE_GIVERS, from = c->link.client;
         m->giver[n] = (struct sess_giver){.handle = root, .client = from, .slot = w.from_slot};
