@@ -41,7 +41,9 @@ repeat(attack_fn *run, double seconds, double share)
     do {
         run();
         rounds++;
-        double early = used() / share - (chan_now() - t);
+        double now = chan_now(), early = share > 0 ? used() / share - (now - t) : seconds;
+        if (early > end - now)
+            early = end - now;
         if (early > 0)
             usleep((useconds_t)(early * 1e6));
     } while (chan_now() < end);
