@@ -93,7 +93,8 @@ set_linger(struct lib *l, struct sock *s, const void *value, socklen_t len)
     int err = set_domain(l, s, SOL_SOCKET, SO_LINGER, (lg.l_onoff != 0 ? LINGER_ON : 0) | secs);
     if (err == 0) {
         s->linger_on = lg.l_onoff != 0;
-        s->linger = secs;
+        if (s->linger_on) /* else the time stays, as on Linux */
+            s->linger = secs;
     }
     return err;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Socket options of a UDP session. What is told is what is in force; what has no effect here
- * is refused with ENOPROTOOPT.
+ * Socket options of a UDP session. What is told is what is in force, and what the kernel keeps
+ * for a datagram socket too and does nothing with. Everything else that has no effect here is
+ * refused with ENOPROTOOPT.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -14,6 +15,31 @@ static uint32_t
 buf_size(uint64_t value)
 {
     return (uint32_t)min_u64(max_u64(value & INT32_MAX, UDP_BUF_MIN), UDP_BUF_MAX);
+}
+
+/* What is only kept. */
+static int
+set_kept(struct udp_sess *s, int name, uint64_t value)
+{
+    switch (name) {
+    case SO_KEEPALIVE:
+        s->keepalive = (uint32_t)value != 0;
+        return 0;
+    case SO_OOBINLINE:
+        s->oobinline = (uint32_t)value != 0;
+        return 0;
+    case SO_PRIORITY:
+        if (value > UDP_PRIORITY_MAX)
+            return EPERM;
+        s->priority = (uint8_t)value;
+        return 0;
+    case SO_LINGER:
+        s->linger_on = (value & LINGER_ON) != 0;
+        s->linger = (uint32_t)value;
+        return 0;
+    default:
+        return ENOPROTOOPT;
+    }
 }
 
 static int
@@ -47,7 +73,7 @@ set_socket(struct udp *u, uint32_t sess, int name, uint64_t value)
         s->reuseport = on;
         return 0;
     default:
-        return ENOPROTOOPT;
+        return set_kept(s, name, value);
     }
 }
 
@@ -128,6 +154,18 @@ get_socket(struct udp *u, uint32_t sess, int name, uint64_t *value)
     case SO_REUSEPORT:
         *value = s->reuseport;
         return 0;
+    case SO_KEEPALIVE:
+        *value = s->keepalive;
+        return 0;
+    case SO_OOBINLINE:
+        *value = s->oobinline;
+        return 0;
+    case SO_PRIORITY:
+        *value = s->priority;
+        return 0;
+    case SO_LINGER:
+        *value = (s->linger_on ? LINGER_ON : 0) | s->linger;
+        return 0;
     default:
         return ENOPROTOOPT;
     }
@@ -162,5 +200,7 @@ option_get(struct udp *u, uint32_t sess, int level, int name, uint64_t *value)
 {
     if (level == SOL_SOCKET)
         return get_socket(u, sess, name, value);
-    return level == IPPROTO_IP ? get_ip(u, &u->sess[sess], name, value) : ENOPROTOOPT;
+    if (level == IPPROTO_IP)
+        return get_ip(u, &u->sess[sess], name, value);
+    return level == IPPROTO_UDP ? ENOPROTOOPT : EOPNOTSUPP;
 }

@@ -313,5 +313,6 @@ sess_check(const struct udp *u, uint32_t sess)
         ipaddr_is_v4(&n->local) &&
         (!(n->bits & UN_CONNECTED) || (n->lport && n->rport && ipaddr_is_v4(&n->remote)));
     return state_of(s) < US_STATES && s->client < CLIENTS_MAX && named &&
-           s->sndbuf <= UDP_BUF_MAX && s->rcvbuf <= UDP_BUF_MAX && s->mtu_disc <= 3;
+           s->sndbuf <= UDP_BUF_MAX && s->rcvbuf <= UDP_BUF_MAX && s->mtu_disc <= 3 &&
+           s->priority <= UDP_PRIORITY_MAX;
 }

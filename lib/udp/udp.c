@@ -106,6 +106,7 @@ store_resume(struct udp *u)
             s->sndbuf = u->cfg.sndbuf;
             s->rcvbuf = u->cfg.rcvbuf;
             s->mtu_disc = 1;
+            s->priority = 0;
         }
         u->soft[i].suspect = damaged || (i == working && i == u->store->crashed);
         if (state_of(s) == US_OPEN)

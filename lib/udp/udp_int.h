@@ -26,6 +26,7 @@
 #define UDP_BUF_MIN 4096u
 #define UDP_BUF_MAX (FIFO_MAX - FIFO_PAGE) /* what lies in a FIFO never shares a page */
 #define UDP_TTL 64u
+#define UDP_PRIORITY_MAX 6u   /* more takes a privilege, and nobody has it */
 #define UDP_STEP_RECORDS 256u /* records of clients looked at in one step */
 #define UDP_SWEEP (100 * NS_MS)
 #define UDP_RECLAIM (10 * NS_S) /* after a restart, frames not returned by then are lost */
@@ -66,6 +67,10 @@ struct udp_sess {
     uint8_t tos;
     uint8_t mtu_disc; /* IP_PMTUDISC_* */
     bool broadcast, reuseaddr, reuseport;
+    bool keepalive, oobinline; /* these two, and what follows, are kept and have no effect */
+    bool linger_on;
+    uint8_t priority;
+    uint32_t linger; /* seconds */
     struct sess_grant grant;
     struct sess_move mv;
     uint64_t n_rx, n_tx, n_drop; /* payload bytes, payload bytes, datagrams */
@@ -85,7 +90,7 @@ struct udp_soft {
     bool suspect; /* in work at two crashes in a row, or its record was damaged */
 };
 
-#define UDP_STORE_MAGIC 0x55445031u
+#define UDP_STORE_MAGIC 0x55445032u
 struct udp_store {
     uint32_t magic;
     uint32_t n_sessions, n_frames;

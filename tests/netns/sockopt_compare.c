@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * sockopt_compare: sets and reads the same options on a socket of the kernel and on one of
- * Bulkhead, and prints a table of what differs. Exit 0 if that is what bh_socket(3) says, and
- * nothing else.
+ * sockopt_compare: sets and reads the same options on sockets of the kernel, a stream and one
+ * for datagrams, and on those of Bulkhead, and prints a table of what differs. Exit 0 if that
+ * is what bh_socket(3) says, and nothing else.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,7 +36,7 @@ struct row {
 #define T(name, value) R(IPPROTO_TCP, name, value)
 #define I(name, value) R(IPPROTO_IP, name, value)
 
-static const struct row rows[] = {
+static const struct row stream_rows[] = {
     S(SO_TYPE, GET),
     S(SO_DOMAIN, GET),
     S(SO_PROTOCOL, GET),
@@ -146,7 +146,65 @@ static const struct row rows[] = {
     I(IP_TOS, GET),
     I(IP_TOS, 0x10),
     I(IP_MTU, GET),
+    DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, GET, "never fragmented"),
+    DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, "never fragmented"),
+    DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "never fragmented"),
+    I(IP_MTU_DISCOVER, IP_PMTUDISC_DO),
     DIFFERS(IPPROTO_IP, IP_TOS, 0x13, "the kernel forbids only one of the ECN bits to us"),
+    R(77, 1, 1),
+};
+
+static const struct row dgram_rows[] = {
+    S(SO_TYPE, GET),
+    S(SO_DOMAIN, GET),
+    S(SO_PROTOCOL, GET),
+    S(SO_ACCEPTCONN, GET),
+    S(SO_ERROR, GET),
+    S(SO_TYPE, 1),
+    S(SO_REUSEADDR, GET),
+    S(SO_REUSEADDR, 5),
+    S(SO_REUSEADDR, 0),
+    S(SO_REUSEPORT, GET),
+    S(SO_REUSEPORT, 7),
+    S(SO_REUSEPORT, 0),
+    S(SO_BROADCAST, GET),
+    S(SO_BROADCAST, 2),
+    S(SO_BROADCAST, 0),
+    S(SO_KEEPALIVE, GET),
+    S(SO_KEEPALIVE, 3),
+    S(SO_KEEPALIVE, 0),
+    S(SO_OOBINLINE, GET),
+    S(SO_OOBINLINE, 1),
+    S(SO_OOBINLINE, 0),
+    S(SO_PRIORITY, GET),
+    S(SO_PRIORITY, 6),
+    S(SO_PRIORITY, 0),
+    DIFFERS(SOL_SOCKET, SO_PRIORITY, 7, "nobody has the privilege here"),
+    S(SO_RCVLOWAT, GET),
+    S(SO_RCVLOWAT, 0),
+    S(SO_RCVLOWAT, 1),
+    DIFFERS(SOL_SOCKET, SO_RCVLOWAT, 1000, "a datagram is always enough"),
+    DIFFERS(SOL_SOCKET, SO_SNDBUF, 100000, "not doubled"),
+    DIFFERS(SOL_SOCKET, SO_RCVBUF, 100000, "not doubled"),
+    {"SO_KEEPALIVE, 2 bytes", SOL_SOCKET, SO_KEEPALIVE, 1, 2, NULL},
+    I(IP_TTL, GET),
+    I(IP_TTL, 0),
+    I(IP_TTL, 1),
+    I(IP_TTL, 255),
+    I(IP_TTL, 256),
+    I(IP_TTL, -1),
+    I(IP_TOS, GET),
+    I(IP_TOS, 0x13),
+    I(IP_TOS, 0),
+    I(IP_MTU, GET),
+    I(IP_MTU_DISCOVER, GET),
+    I(IP_MTU_DISCOVER, IP_PMTUDISC_DONT),
+    I(IP_MTU_DISCOVER, IP_PMTUDISC_DO),
+    I(IP_MTU_DISCOVER, IP_PMTUDISC_PROBE),
+    I(IP_MTU_DISCOVER, -1),
+    I(IP_PKTINFO, GET),
+    I(IP_PKTINFO, 3),
+    I(IP_PKTINFO, 0),
     R(77, 1, 1),
 };
 
@@ -231,16 +289,33 @@ compare_info(int kfd, int bfd)
     return wrong;
 }
 
-int
-main(void)
+/* Not a number. */
+static unsigned
+compare_linger(int kfd, int bfd)
 {
-    int kfd = socket(AF_INET, SOCK_STREAM, 0), bfd = bh_socket(AF_INET, SOCK_STREAM, 0);
-    unsigned wrong = 0, known = 0;
-    if (kfd < 0 || bfd < 0) {
-        fprintf(stderr, "no sockets: %s\n", bh_strerror_attach());
-        return 2;
+    static const struct linger o[] = {{1, 5}, {0, 9}, {1, 0}, {7, 3}};
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < sizeof o / sizeof o[0]; i++) {
+        struct linger k = {0}, b = {0};
+        socklen_t kl = sizeof k, bl = sizeof b;
+        int ks = setsockopt(kfd, SOL_SOCKET, SO_LINGER, &o[i], sizeof o[i]) ? errno : 0;
+        int bs = bh_setsockopt(bfd, SOL_SOCKET, SO_LINGER, &o[i], sizeof o[i]) ? errno : 0;
+        int kg = getsockopt(kfd, SOL_SOCKET, SO_LINGER, &k, &kl) ? errno : 0;
+        int bg = bh_getsockopt(bfd, SOL_SOCKET, SO_LINGER, &b, &bl) ? errno : 0;
+        if (ks == bs && kg == bg && kl == bl && memcmp(&k, &b, sizeof k) == 0)
+            continue;
+        wrong++;
+        printf("SO_LINGER {%d, %d}: %d %d {%d, %d}, not %d %d {%d, %d}\n", o[i].l_onoff,
+               o[i].l_linger, bs, bg, b.l_onoff, b.l_linger, ks, kg, k.l_onoff, k.l_linger);
     }
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    return wrong;
+}
+
+static unsigned
+compare_rows(const struct row *rows, size_t n, int kfd, int bfd, unsigned *known)
+{
+    unsigned wrong = 0;
+    for (size_t i = 0; i < n; i++) {
         const struct row *r = &rows[i];
         struct got k = ask(kfd, r, setsockopt, getsockopt);
         struct got b = ask(bfd, r, bh_setsockopt, bh_getsockopt);
@@ -253,13 +328,34 @@ main(void)
             snprintf(what, sizeof what, "%s = %d", r->text, r->value);
         printf("%-26s kernel: %-24s here: %-24s %s\n", what, shown(kt, sizeof kt, r, k),
                shown(bt, sizeof bt, r, b), r->ok ? r->ok : "NOT KNOWN");
-        known += r->ok != NULL;
+        *known += r->ok != NULL;
         wrong += r->ok == NULL;
     }
-    wrong += compare_names(kfd, bfd) + compare_info(kfd, bfd);
-    printf("%zu asked, %u differ as documented, %u otherwise\n", sizeof rows / sizeof rows[0],
-           known, wrong);
-    close(kfd);
-    bh_close(bfd);
+    return wrong;
+}
+
+#define N_ROWS(a) (sizeof(a) / sizeof(a)[0])
+
+int
+main(void)
+{
+    int ks = socket(AF_INET, SOCK_STREAM, 0), bs = bh_socket(AF_INET, SOCK_STREAM, 0);
+    int kd = socket(AF_INET, SOCK_DGRAM, 0), bd = bh_socket(AF_INET, SOCK_DGRAM, 0);
+    unsigned wrong = 0, known = 0;
+    if (ks < 0 || bs < 0 || kd < 0 || bd < 0) {
+        fprintf(stderr, "no sockets: %s\n", bh_strerror_attach());
+        return 2;
+    }
+    wrong += compare_rows(stream_rows, N_ROWS(stream_rows), ks, bs, &known);
+    wrong += compare_names(ks, bs) + compare_info(ks, bs) + compare_linger(ks, bs);
+    puts("datagrams:");
+    wrong += compare_rows(dgram_rows, N_ROWS(dgram_rows), kd, bd, &known);
+    wrong += compare_linger(kd, bd);
+    printf("%zu asked, %u differ as documented, %u otherwise\n",
+           N_ROWS(stream_rows) + N_ROWS(dgram_rows), known, wrong);
+    close(ks);
+    close(kd);
+    bh_close(bs);
+    bh_close(bd);
     return wrong != 0;
 }

@@ -205,8 +205,36 @@ Test(udp_life, options)
     cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_RCVBUF, 1), 0);
     cr_assert_eq(kit_get(&k, s, SOL_SOCKET, SO_RCVBUF), 4096);
     cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_MARK, 1), ENOPROTOOPT);
-    cr_assert_eq(kit_get(&k, s, IPPROTO_TCP, 1), -ENOPROTOOPT);
+    cr_assert_eq(kit_get(&k, s, IPPROTO_UDP, 1), -ENOPROTOOPT);
+    cr_assert_eq(kit_get(&k, s, IPPROTO_TCP, 1), -EOPNOTSUPP);
     cr_assert_eq(kit_op(&k, s, REQ_LISTEN), EOPNOTSUPP);
     cr_assert_eq(kit_op(&k, s, (enum req_op)200), EOPNOTSUPP);
     cr_assert_eq(kit_op(&k, SESS_NONE, REQ_SEND), EBADF);
+}
+
+/* Protects options that are kept and do nothing, as with the kernel's sockets: each keeps its
+ * own value, within its bounds, and also over a restart. */
+Test(udp_life, options_kept)
+{
+    static const struct {
+        int name;
+        uint64_t set, got;
+    } o[] = {{SO_KEEPALIVE, 3, 1},
+             {SO_OOBINLINE, 1, 1},
+             {SO_PRIORITY, 6, 6},
+             {SO_LINGER, LINGER_ON | 7, LINGER_ON | 7}};
+    uint32_t slot, s = kit_open(&k, 0, &slot);
+    for (size_t i = 0; i < ARRAY_LEN(o); i++) {
+        cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), 0);
+        cr_assert_eq(kit_set(&k, s, SOL_SOCKET, o[i].name, o[i].set), 0);
+    }
+    cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_PRIORITY, 7), EPERM);
+    cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_PRIORITY, (uint64_t)-1), EPERM);
+    kit_crash(&k);
+    cr_assert_eq(kit_attach(&k, 0), 0);
+    for (size_t i = 0; i < ARRAY_LEN(o); i++) {
+        cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), o[i].got, "%zu", i);
+        cr_assert_eq(kit_set(&k, s, SOL_SOCKET, o[i].name, 0), 0);
+        cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), 0, "%zu", i);
+    }
 }
