@@ -31,7 +31,7 @@ struct sup_conf {
     bool checksum_strict;
     bool verbose;
     char instance[32];
-    char accounts[256]; /* file; empty: the default place, else the built-in ones */
+    char accounts[256]; /* file; empty: the built-in ones. There is no default place */
     uint32_t n_frames[PART_COUNT];
     uint32_t xsk_ring; /* descriptors of each AF_XDP ring */
     uint32_t tcp_sessions, udp_sessions, half_open, orphans;

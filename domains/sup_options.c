@@ -22,7 +22,7 @@ static const struct option options[] = {
 static const char usage[] =
     "Usage: bulkheadd --interface IF --address A/P [OPTION]...\n"
     "Run a TCP/IP stack on an interface that it shares with the kernel.\n\n"
-    "  -i, --interface IF      the interface; one receive queue\n"
+    "  -i, --interface IF      the interface; with driver xdp, one receive queue\n"
     "  -a, --address A/P       the stack's own address and prefix, such as 10.0.0.1/24\n"
     "  -g, --gateway G         where everything else is reached\n"
     "  -m, --composition WHAT  factored: a process for nic, ip, tcp and udp each (default);\n"

@@ -96,8 +96,8 @@ int bh_consume(int fd, size_t len);
 
 /* For an event loop: one kernel descriptor that is readable whenever some watched socket
  * may have become ready, and stays so until bh_ready_events has found nothing. bh_watch
- * says which conditions of a socket count (POLLIN, POLLOUT; 0: none) and what pointer to
- * report. bh_ready_events collects up to max sockets whose condition holds now
+ * says which conditions of a socket count (POLLIN, POLLOUT, POLLRDHUP; 0: none) and what
+ * pointer to report. bh_ready_events collects up to max sockets whose condition holds now
  * (level-triggered, each in its turn) and never blocks. Use from one thread. */
 struct bh_event {
     int fd;
