@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * frame.h: packet memory. All frames live in one address space of 32-bit
- * offsets, the frame space, cut into parts with one owner each (DESIGN.md
- * section 2). A process maps only the parts that it may touch, at their place in
+ * offsets, the frame space, cut into parts with one owner each ("Frames" in
+ * ARCHITECTURE.md). A process maps only the parts that it may touch, at their place in
  * one reserved range, so a frame address means the same in every process.
  *
  * Pure: the owner's pool keeps who holds each frame, in memory handed to it.

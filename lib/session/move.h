@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * move.h: a session that passes from one client to another (DESIGN.md section 3, delegate):
- * what is kept of that with the session, and the copying of its bytes.
+ * move.h: a session that passes from one client to another ("Who owns a session" in
+ * ARCHITECTURE.md): what is kept of that with the session, and the copying of its bytes.
  *
  * What was received goes into pages of the taker's domain half. What was written and is not
  * acknowledged cannot go into its client half, which is the taker's to write: it goes into the

@@ -180,7 +180,7 @@ request_shutdown(struct tcp *t, struct tcb *c, uint64_t how)
     return 0;
 }
 
-/* CLOSE, and the death of the program (DESIGN.md section 4). */
+/* CLOSE, and the death of the program. */
 void
 close_session(struct tcp *t, struct tcb *c)
 {

@@ -8,9 +8,9 @@
  * initial number + (uint32_t)extended. So comparisons are plain, and a session lives through
  * any amount of data. Names are those of RFC 9293 section 3.3.1.
  *
- * Crash-only (DESIGN.md section 4): what must survive is in struct tcb_hard, kept as two
- * copies and a selector; a step works on `h` and tcb_commit makes it real before anything is
- * told to the client or the wire. All else can be reset (tcb_soft_reset).
+ * Crash-only ("Sessions" in ARCHITECTURE.md): what must survive is in struct tcb_hard, kept as
+ * two copies and a selector; a step works on `h` and tcb_commit makes it real before anything
+ * is told to the client or the wire. All else can be reset (tcb_soft_reset).
  */
 #ifndef TCP_TCB_H
 #define TCP_TCB_H

@@ -21,7 +21,7 @@ setup(void)
 
 TestSuite(sim_death, .init = setup);
 
-/* DESIGN.md section 4: what a program has committed is sent after its death, then FIN. */
+/* What a program has committed is sent after its death, then FIN. */
 Test(sim_death, committed_bytes_are_sent)
 {
     pair_init(&w, &c);

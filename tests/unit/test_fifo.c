@@ -280,7 +280,7 @@ Test(fifo, hostile_maps, .init = setup)
     cr_assert_eq(memcmp(back, map, 4), 0);
 }
 
-/* What slots cost an arena: DESIGN.md section 4 wants 50,000 sessions. */
+/* What slots cost an arena: 50,000 sessions must fit. */
 Test(fifo, slots_are_small)
 {
     cr_assert_leq(sizeof(struct slot_client) + sizeof(struct slot_domain), 1024);

@@ -308,7 +308,7 @@ Test(tcp_close, orphan_limit)
     cr_assert_eq(k.t->n_orphans, 2);
 }
 
-/* A dead client (DESIGN.md section 4): its sessions end as if closed, committed bytes are sent,
+/* A dead client: its sessions end as if closed, committed bytes are sent,
  * and its arena is idle once they are acknowledged. */
 Test(tcp_close, client_dies)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Crash-only sessions (DESIGN.md section 4): at any point tcp_init on the same store goes on
- * with what was told to the wire and to the client. And clients that do not play by the rules.
+ * Crash-only sessions ("When a domain dies" in ARCHITECTURE.md): at any point tcp_init on the
+ * same store goes on with what was told to the wire and to the client. And clients that do not
+ * play by the rules.
  */
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -371,7 +372,7 @@ Test(tcp_crash, smallest_arena)
 
 _Static_assert(sizeof(struct tcb) < 2048, "a session's block is small");
 
-/* 50,000 sessions must fit (DESIGN.md section 4): what an idle one costs. */
+/* 50,000 sessions must fit: what an idle one costs. */
 Test(tcp_crash, session_bytes)
 {
     cr_log_info("struct tcb: %zu bytes, a session: %zu", sizeof(struct tcb),

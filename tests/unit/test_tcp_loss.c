@@ -269,7 +269,7 @@ Test(tcp_loss, fin_before_a_closed_window)
     EXPECT_STATE(&k, &c, TCPS_FIN_WAIT_2);
 }
 
-/* RFC 9293 3.8.6.1 and DESIGN.md section 4: for a program that is gone it ends. */
+/* RFC 9293 3.8.6.1; but for a program that is gone it ends. */
 Test(tcp_loss, zero_window_orphan)
 {
     struct conn c = conn_up(&k);
