@@ -98,7 +98,7 @@ bench_traced_bulkhead_mono_LDADD = $(SERVE_LIBS)
 endif
 
 dist_man_MANS += man/bulkhead-httpd.1 man/bulkhead-protolat.1 man/bulkhead-ttcp.1
-dist_noinst_SCRIPTS += bench/attack bench/eval bench/flood bench/path bench/run bench/ticks
+dist_noinst_SCRIPTS += bench/attack bench/demo.sh bench/eval bench/flood bench/path bench/run bench/ticks
 EXTRA_DIST += \
 	bench/README.md bench/PROFILES.md bench/path.svg bench/bench_net.py bench/bench_path.py bench/bench_path_report.py \
 	bench/bench_proc.py bench/bench_report.py bench/bench_stacks.py \
