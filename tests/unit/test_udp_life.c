@@ -233,7 +233,7 @@ Test(udp_life, options_kept)
     kit_crash(&k);
     cr_assert_eq(kit_attach(&k, 0), 0);
     for (size_t i = 0; i < ARRAY_LEN(o); i++) {
-        cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), o[i].got, "%zu", i);
+        cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), (int64_t)o[i].got, "%zu", i);
         cr_assert_eq(kit_set(&k, s, SOL_SOCKET, o[i].name, 0), 0);
         cr_assert_eq(kit_get(&k, s, SOL_SOCKET, o[i].name), 0, "%zu", i);
     }
