@@ -36,17 +36,15 @@ struct row {
 #define T(name, value) R(IPPROTO_TCP, name, value)
 #define I(name, value) R(IPPROTO_IP, name, value)
 
-static const struct row stream_rows[] = {
+/* Asked of both kinds of sockets, before what is asked of one. */
+static const struct row common_rows[] = {
     S(SO_TYPE, GET),
     S(SO_DOMAIN, GET),
     S(SO_PROTOCOL, GET),
     S(SO_ACCEPTCONN, GET),
     S(SO_ERROR, GET),
     S(SO_TYPE, 1),
-    S(SO_ERROR, 1),
-    S(SO_ACCEPTCONN, 1),
     S(SO_REUSEADDR, GET),
-    S(SO_REUSEADDR, 1),
     S(SO_REUSEADDR, 5),
     S(SO_REUSEADDR, 0),
     S(SO_REUSEPORT, GET),
@@ -54,20 +52,35 @@ static const struct row stream_rows[] = {
     S(SO_REUSEPORT, 0),
     S(SO_KEEPALIVE, GET),
     S(SO_KEEPALIVE, 3),
-    S(SO_BROADCAST, 2),
     S(SO_RCVLOWAT, GET),
     S(SO_RCVLOWAT, 0),
     S(SO_RCVLOWAT, 1),
-    S(SO_RCVLOWAT, 1000),
-    DIFFERS(SOL_SOCKET, SO_RCVLOWAT, -1, "half of the buffer, which is another"),
     S(SO_PRIORITY, GET),
     S(SO_PRIORITY, 6),
     DIFFERS(SOL_SOCKET, SO_PRIORITY, 7, "nobody has the privilege here"),
+    DIFFERS(SOL_SOCKET, SO_SNDBUF, 100000, "not doubled"),
+    DIFFERS(SOL_SOCKET, SO_RCVBUF, 100000, "not doubled"),
+    I(IP_TTL, GET),
+    I(IP_TTL, 0),
+    I(IP_TTL, 1),
+    I(IP_TTL, 255),
+    I(IP_TTL, 256),
+    I(IP_TTL, -1),
+    I(IP_TOS, GET),
+    I(IP_MTU, GET),
+    R(77, 1, 1),
+};
+
+static const struct row stream_rows[] = {
+    S(SO_ERROR, 1),
+    S(SO_ACCEPTCONN, 1),
+    S(SO_REUSEADDR, 1),
+    S(SO_BROADCAST, 2),
+    S(SO_RCVLOWAT, 1000),
+    DIFFERS(SOL_SOCKET, SO_RCVLOWAT, -1, "half of the buffer, which is another"),
     DIFFERS(SOL_SOCKET, SO_OOBINLINE, GET, "always in line"),
     DIFFERS(SOL_SOCKET, SO_OOBINLINE, 0, "always in line"),
     S(SO_OOBINLINE, 1),
-    DIFFERS(SOL_SOCKET, SO_SNDBUF, 100000, "not doubled"),
-    DIFFERS(SOL_SOCKET, SO_RCVBUF, 100000, "not doubled"),
     DIFFERS(SOL_SOCKET, SO_INCOMING_CPU, GET, "there is none"),
     DIFFERS(SOL_SOCKET, SO_MARK, 1, "there is none"),
     DIFFERS(SOL_SOCKET, SO_TIMESTAMP, 1, "there is none"),
@@ -137,66 +150,27 @@ static const struct row stream_rows[] = {
     T(9999, 1),
     T(9999, GET),
     {"TCP_NODELAY, 3 bytes", IPPROTO_TCP, TCP_NODELAY, 1, 3, NULL},
-    I(IP_TTL, GET),
-    I(IP_TTL, 0),
-    I(IP_TTL, 1),
-    I(IP_TTL, 255),
-    I(IP_TTL, 256),
-    I(IP_TTL, -1),
-    I(IP_TOS, GET),
     I(IP_TOS, 0x10),
-    I(IP_MTU, GET),
     DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, GET, "never fragmented"),
     DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, "never fragmented"),
     DIFFERS(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "never fragmented"),
     I(IP_MTU_DISCOVER, IP_PMTUDISC_DO),
     DIFFERS(IPPROTO_IP, IP_TOS, 0x13, "the kernel forbids only one of the ECN bits to us"),
-    R(77, 1, 1),
 };
 
 static const struct row dgram_rows[] = {
-    S(SO_TYPE, GET),
-    S(SO_DOMAIN, GET),
-    S(SO_PROTOCOL, GET),
-    S(SO_ACCEPTCONN, GET),
-    S(SO_ERROR, GET),
-    S(SO_TYPE, 1),
-    S(SO_REUSEADDR, GET),
-    S(SO_REUSEADDR, 5),
-    S(SO_REUSEADDR, 0),
-    S(SO_REUSEPORT, GET),
-    S(SO_REUSEPORT, 7),
-    S(SO_REUSEPORT, 0),
     S(SO_BROADCAST, GET),
     S(SO_BROADCAST, 2),
     S(SO_BROADCAST, 0),
-    S(SO_KEEPALIVE, GET),
-    S(SO_KEEPALIVE, 3),
     S(SO_KEEPALIVE, 0),
     S(SO_OOBINLINE, GET),
     S(SO_OOBINLINE, 1),
     S(SO_OOBINLINE, 0),
-    S(SO_PRIORITY, GET),
-    S(SO_PRIORITY, 6),
     S(SO_PRIORITY, 0),
-    DIFFERS(SOL_SOCKET, SO_PRIORITY, 7, "nobody has the privilege here"),
-    S(SO_RCVLOWAT, GET),
-    S(SO_RCVLOWAT, 0),
-    S(SO_RCVLOWAT, 1),
     DIFFERS(SOL_SOCKET, SO_RCVLOWAT, 1000, "a datagram is always enough"),
-    DIFFERS(SOL_SOCKET, SO_SNDBUF, 100000, "not doubled"),
-    DIFFERS(SOL_SOCKET, SO_RCVBUF, 100000, "not doubled"),
     {"SO_KEEPALIVE, 2 bytes", SOL_SOCKET, SO_KEEPALIVE, 1, 2, NULL},
-    I(IP_TTL, GET),
-    I(IP_TTL, 0),
-    I(IP_TTL, 1),
-    I(IP_TTL, 255),
-    I(IP_TTL, 256),
-    I(IP_TTL, -1),
-    I(IP_TOS, GET),
     I(IP_TOS, 0x13),
     I(IP_TOS, 0),
-    I(IP_MTU, GET),
     I(IP_MTU_DISCOVER, GET),
     I(IP_MTU_DISCOVER, IP_PMTUDISC_DONT),
     I(IP_MTU_DISCOVER, IP_PMTUDISC_DO),
@@ -205,7 +179,6 @@ static const struct row dgram_rows[] = {
     I(IP_PKTINFO, GET),
     I(IP_PKTINFO, 3),
     I(IP_PKTINFO, 0),
-    R(77, 1, 1),
 };
 
 struct got {
@@ -346,13 +319,15 @@ main(void)
         fprintf(stderr, "no sockets: %s\n", bh_strerror_attach());
         return 2;
     }
+    wrong += compare_rows(common_rows, N_ROWS(common_rows), ks, bs, &known);
     wrong += compare_rows(stream_rows, N_ROWS(stream_rows), ks, bs, &known);
     wrong += compare_names(ks, bs) + compare_info(ks, bs) + compare_linger(ks, bs);
     puts("datagrams:");
+    wrong += compare_rows(common_rows, N_ROWS(common_rows), kd, bd, &known);
     wrong += compare_rows(dgram_rows, N_ROWS(dgram_rows), kd, bd, &known);
     wrong += compare_linger(kd, bd);
     printf("%zu asked, %u differ as documented, %u otherwise\n",
-           N_ROWS(stream_rows) + N_ROWS(dgram_rows), known, wrong);
+           2 * N_ROWS(common_rows) + N_ROWS(stream_rows) + N_ROWS(dgram_rows), known, wrong);
     close(ks);
     close(kd);
     bh_close(bs);
