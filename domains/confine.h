@@ -23,6 +23,7 @@ enum policy_rule {
     POLICY_SEALS,
     POLICY_WATCH,
     POLICY_CLIENT,
+    POLICY_END,
 };
 
 struct policy_call {

@@ -135,6 +135,12 @@ domain_watch_edge(struct domain *d, int fd, void *arg)
     return watch(d, fd, arg, EPOLLIN | (uint32_t)EPOLLET);
 }
 
+int
+domain_watch_end(struct domain *d, int fd, void *arg)
+{
+    return watch(d, fd, arg, EPOLLRDHUP);
+}
+
 void
 domain_unwatch(struct domain *d, int fd)
 {

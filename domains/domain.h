@@ -96,6 +96,8 @@ _Noreturn void domain_run(struct domain *d, const struct domain_ops *ops, void *
 must_check int domain_watch(struct domain *d, int fd, void *arg);
 /* The same, woken once by each arrival: the caller looks itself before it sleeps. */
 must_check int domain_watch_edge(struct domain *d, int fd, void *arg);
+/* Told when the other end of a socket is closed. */
+must_check int domain_watch_end(struct domain *d, int fd, void *arg);
 void domain_unwatch(struct domain *d, int fd);
 
 /* PEER_DOWN of this peer is dealt with: clears our half, tells the supervisor. */

@@ -23,7 +23,6 @@
 #include "sanitized.h"
 
 #define ARGS_MAX 6u
-#define BELL_READ 64u     /* bell_drain's buffer */
 #define PACKET_PIECES 64u /* more than packet.c names in a call */
 
 struct filter {
@@ -139,6 +138,9 @@ allow(const struct filter *f, enum policy_rule how)
         break;
     case POLICY_CLIENT:
         client_rule(f, 0, 0, NULL);
+        break;
+    case POLICY_END:
+        CLIENT_RULE(f, 0, IS(1, SHUT_WR));
         break;
     }
 }

@@ -27,7 +27,7 @@ endif
 # Clients' requests, in the domain of either transport or in the monolith.
 noinst_LTLIBRARIES += libserve.la
 libserve_la_SOURCES = \
-	domains/join.c domains/join.h domains/serve.c domains/serve.h domains/serve_call.c domains/serve_event.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c \
+	domains/join.c domains/join.h domains/serve.c domains/serve.h domains/serve_call.c domains/serve_event.c domains/serve_standin.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c \
 	domains/serve_client.c domains/serve_client.h domains/transport.c domains/transport.h
 SERVE_LIBS = libserve.la $(DOMAIN_LIBS)
 
@@ -72,7 +72,7 @@ CONFFILE_LIBS = libconffile.la $(CONFUSE_LIBS)
 # The supervisor, and what asks it.
 sbin_PROGRAMS += bulkheadd
 bulkheadd_SOURCES = \
-	domains/sup_main.c domains/sup.h domains/sup_attach.c domains/sup_policy.c \
+	domains/sup_main.c domains/sup.h domains/sup_attach.c domains/sup_standin.c domains/sup_policy.c \
 	domains/sup_client.c domains/sup_config.c domains/sup_confine.c domains/sup_config.h domains/sup_control.c \
 	domains/sup_domain.c domains/sup_host.c domains/sup_json.c domains/sup_json.h \
 	domains/sup_link.c domains/sup_message.c domains/sup_options.c domains/sup_proc.c \

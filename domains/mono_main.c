@@ -163,8 +163,9 @@ static void
 mono_ctl(struct domain *d, struct ctl_msg *msg, int *fd, ns_t now)
 {
     struct mono *m = d->self;
-    bool udp = (msg->type == CTL_CLIENT_ADD || msg->type == CTL_CLIENT_GONE) &&
-               msg->client.id >= m->udp.first;
+    bool udp = ((msg->type == CTL_CLIENT_ADD || msg->type == CTL_CLIENT_GONE) &&
+                msg->client.id >= m->udp.first) ||
+               (msg->type == CTL_STANDINS && msg->standins.client >= m->udp.first);
     serve_client_ctl(udp ? &m->udp : &m->tcp, d, msg, fd, now);
 }
 

@@ -41,6 +41,7 @@ serve_init(struct serve *s, const struct transport_ops *ops, struct transport *t
     s->tr = tr;
     s->ready = ready;
     s->first = first;
+    s->life = 1;
     s->stats = stats;
     s->deaf_until = s->held_until = NS_NEVER;
     stat_set(stats, STAT_clients, 0); /* a predecessor's */

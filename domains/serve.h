@@ -10,6 +10,7 @@
 #define DOMAINS_SERVE_H
 
 #include "ipc/bell.h"
+#include "ipc/ctl.h"
 #include "ipc/handle.h"
 #include "ipc/ring.h"
 #include "base/stats.h"
@@ -40,7 +41,8 @@ struct served {
     struct bell_ringer ringer; /* it waits for events */
     struct bell_ringer space;  /* it waits for room for requests */
     struct handle_table *handles;
-    uint32_t n_handles; /* of it, as counted in the statistics */
+    uint32_t n_handles;  /* of it, as counted in the statistics */
+    uint32_t n_standins; /* descriptors in v.standin */
 };
 _Static_assert(SERVE_CLIENTS * 2 == CLIENTS_MAX, "half of the ids are tcp's");
 
@@ -50,6 +52,8 @@ struct serve {
     const uint64_t *ready; /* a bit per client id with events in the transport */
     struct stats *stats;
     uint32_t first;                       /* id of c[0] */
+    uint32_t life;                        /* of this process: which descriptors are its own */
+    struct ctl_standins over;             /* that the supervisor is to be told of */
     uint64_t active[SERVE_CLIENTS / 64];  /* looked at every turn */
     uint64_t blocked[SERVE_CLIENTS / 64]; /* events wait for room in the client's ring */
     uint64_t held[SERVE_CLIENTS / 64];    /* it asked too much: not looked at for a while */
@@ -113,6 +117,21 @@ serve_bad_handle(struct serve *s, uint32_t i)
     stat_inc(s->stats, STAT_req_bad_handle);
     stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
 }
+
+/* ---- serve_standin.c: what stands for sessions in programs' descriptor tables ---- */
+
+/* A descriptor for client i came from the supervisor. 0; -EEXIST: it is not wanted. */
+must_check int serve_standin_take(struct serve *s, uint32_t i, uint32_t number, int fd);
+/* The program's end of entry `at` is closed: its session ends as by REQ_CLOSE. Returns the
+ * descriptor, which is the caller's to close; -1: there was none. */
+must_check int serve_standin_over(struct serve *s, uint32_t i, uint32_t at, ns_t now,
+                                  uint32_t *number);
+/* REQ_STANDIN */
+void serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r);
+/* EVT_READY: true: shown, there is nobody else to tell. */
+must_check bool serve_standin_ready(struct serve *s, uint32_t i, const struct sess_evt *ev);
+/* An EVT_ACCEPT for the listener in this slot was told. */
+void serve_standin_accept(struct serve *s, uint32_t i, uint32_t listener);
 
 /* ---- serve_told.c, for serve.c ---- */
 

@@ -35,7 +35,7 @@ static bool
 wants_reply(unsigned op)
 {
     return op != REQ_ACCEPTED && op != REQ_CLOSE && op != REQ_SEND && op != REQ_CONSUMED &&
-           op != REQ_RELEASED;
+           op != REQ_RELEASED && op != REQ_STANDIN;
 }
 
 /* A request on a session, by a handle for it. */
@@ -53,6 +53,8 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
     reply->err = handle_get(c->handles, r->handle, rights_needed(r->op), &sess);
     if (reply->err != 0)
         serve_bad_handle(s, i);
+    else if (r->op == REQ_STANDIN)
+        serve_standin(s, i, sess, r);
     else
         pace_charge(&c->pace, PACE_STEP * s->ops->request(s->tr, sess, r, reply, now));
     /* The name goes last: the request needs it if it must be served again. */
@@ -72,6 +74,7 @@ cost(unsigned op)
     case REQ_GETOPT:
     case REQ_SETOPT:
     case REQ_MINT:
+    case REQ_STANDIN:
         return PACE_CHEAP;
     default:
         return op < REQ_OPS ? PACE_DEAR : PACE_CHEAP;

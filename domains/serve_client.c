@@ -21,6 +21,7 @@ serve_client_init(struct serve *s, struct domain *d)
 {
     s->report = report;
     s->ctx = d;
+    s->life = d->cfg.restart + 1;
 }
 
 static void
@@ -92,6 +93,79 @@ send_sessions(const struct serve *s, struct domain *d, uint32_t from)
         domain_notice(d, NOTICE_LOG, "session list lost: the supervisor does not read");
 }
 
+/* ---- stand-ins ---- */
+
+/* Which one a watched descriptor is, as domain_watch keeps it: no pointer is odd. */
+static void *
+standin_name(uint32_t id, uint32_t at)
+{
+    return (void *)((uintptr_t)at << 16 | id << 1 | 1);
+}
+
+/* The supervisor may let go of it, too. There is no hurry: several in one message. */
+static void
+standins_over(struct serve *s, struct domain *d, uint32_t id, uint32_t number)
+{
+    struct ctl_standins *o = &s->over;
+    if (o->n == CTL_STANDINS_MAX || (o->n != 0 && o->client != id)) {
+        struct ctl_msg m = {.type = CTL_STANDINS_OVER, .standins = *o};
+        if (ctl_send(d->ctl_fd, &m, NULL) != 0)
+            domain_notice(d, NOTICE_LOG, "client %u: could not report closed descriptors", id);
+        o->n = 0;
+    }
+    o->client = id;
+    o->number[o->n++] = number;
+}
+
+static void
+take_standins(struct serve *s, struct domain *d, const struct ctl_standins *m, const int *fd)
+{
+    uint32_t i = m->client - s->first;
+    for (unsigned k = 0; k < CTL_STANDINS_MAX; k++) {
+        uint32_t n = m->number[k], at = n & (arena_standins(&s->c[i].v.g) - 1);
+        bool taken = s->c[i].used && !s->c[i].gone && serve_standin_take(s, i, n, fd[k]) == 0;
+        if (taken && domain_watch_end(d, fd[k], standin_name(m->client, at)) != 0) {
+            int e = serve_standin_over(s, i, at, domain_now(), &n);
+            (void)e;
+            taken = false;
+        }
+        if (taken)
+            continue;
+        close(fd[k]);
+        if (n != 0)
+            standins_over(s, d, m->client, n);
+    }
+}
+
+static void
+standin_over(struct serve *s, struct domain *d, uint32_t id, uint32_t at)
+{
+    uint32_t number, i = id - s->first;
+    int fd = s->c[i].used ? serve_standin_over(s, i, at, domain_now(), &number) : -1;
+    if (fd < 0)
+        return;
+    domain_unwatch(d, fd);
+    close(fd);
+    standins_over(s, d, id, number);
+    serve_wake(s, id);
+}
+
+/* The client goes, and all of them. */
+static void
+drop_standins(struct serve *s, struct domain *d, uint32_t i)
+{
+    const struct served *c = &s->c[i];
+    uint32_t left = c->n_standins;
+    for (uint32_t at = 0; left != 0 && at < arena_standins(&c->v.g); at++) {
+        const struct standin *e = &c->v.standin[at];
+        if (e->number == 0 || e->life != s->life)
+            continue;
+        domain_unwatch(d, e->fd);
+        close(e->fd);
+        left--;
+    }
+}
+
 void
 serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, ns_t now)
 {
@@ -109,6 +183,10 @@ serve_client_ctl(struct serve *s, struct domain *d, struct ctl_msg *m, int *fd, 
         break;
     case CTL_SESSIONS:
         send_sessions(s, d, m->from);
+        break;
+    case CTL_STANDINS:
+        if (m->standins.client - s->first < SERVE_CLIENTS)
+            take_standins(s, d, &m->standins, fd);
         break;
     default:
         break;
@@ -169,6 +247,7 @@ serve_client_reap(struct serve *s, struct domain *d)
     uint32_t id; /* all of them: the next turn may be far away */
     while ((id = serve_idle_client(s)) != SESS_NONE) {
         struct served sv = s->c[id - s->first];
+        drop_standins(s, d, id - s->first);
         serve_remove(s, id);
         domain_unwatch(d, sv.sleeper.fd);
         close(sv.sleeper.fd);
@@ -183,6 +262,13 @@ bool
 serve_client_ready(struct serve *s, struct domain *d, void *arg)
 {
     struct served *sv = arg;
+    if ((uintptr_t)arg & 1) {
+        uint32_t id = (uint32_t)((uintptr_t)arg >> 1 & 0x7fff);
+        if (id - s->first >= SERVE_CLIENTS)
+            return false;
+        standin_over(s, d, id, (uint32_t)((uintptr_t)arg >> 16));
+        return true;
+    }
     if (sv < s->c || sv >= s->c + SERVE_CLIENTS)
         return false;
     uint32_t i = (uint32_t)(sv - s->c);

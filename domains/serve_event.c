@@ -75,7 +75,11 @@ client_events(struct serve *s, uint32_t i)
             }
         }
         e.cookie = 0;
+        if (e.kind == EVT_READY && serve_standin_ready(s, i, &e))
+            continue;
         serve_tell(c, &e, e.kind == EVT_ACCEPT ? (uint32_t)e.value : SESS_NONE);
+        if (e.kind == EVT_ACCEPT)
+            serve_standin_accept(s, i, e.slot);
     }
     pace_earn(&c->pace, n);
     if (ring_tx_poisoned(&c->evt)) {

@@ -9,8 +9,8 @@
  * sup_topology.c (regions, links,
  * what a domain is told), sup_place.c (processors), sup_domain.c (life and death of a domain),
  * sup_link.c (neighbours), sup_message.c (what domains say), sup_watch.c (hangs), sup_client.c
- * and sup_attach.c (clients), sup_policy.c (accounts), sup_control.c, sup_json.c and sup_proc.c
- * (what bulkheadctl asks).
+ * and sup_attach.c (clients), sup_standin.c (descriptors for their sessions), sup_policy.c
+ * (accounts), sup_control.c, sup_json.c and sup_proc.c (what bulkheadctl asks).
  */
 #ifndef DOMAINS_SUP_H
 #define DOMAINS_SUP_H
@@ -109,6 +109,11 @@ enum client_state {
     CLIENT_GONE, /* disconnected; the domain still uses its arena */
 };
 
+struct sup_standin {
+    uint32_t number;
+    int fd; /* the domain's end; -1: none */
+};
+
 struct sup_client {
     struct sup *sup;
     struct sup_client *next, **link; /* in sup->clients */
@@ -136,6 +141,8 @@ struct sup_client {
     struct region half[2];            /* client's, domain's */
     int to_domain[2], to_client[2];   /* bells: read end, write end */
     uint64_t base[CLIENT_STAT_COUNT]; /* counters of its number when it got it */
+    struct sup_standin *standin;      /* arena_standins() of them; NULL: none yet */
+    uint32_t n_standins, next_standin;
 };
 
 #define CLIENT_STREAMS_MAX                                                                     \
@@ -334,6 +341,14 @@ unsigned sup_clients_drop(struct sup_dom *d);
 /* The read ends of the bells that clients ring at this domain (all: DOM_COUNT), at most max. */
 unsigned sup_client_bells(const struct sup *s, unsigned dom, int *fd, unsigned max);
 bool sup_client_of(const struct sup_dom *d, unsigned id);
+
+/* ---- sup_standin.c ---- */
+/* A client wants some more: makes them, or says no. The client may be cut afterwards. */
+void sup_standins_wanted(struct sup_client *c);
+void sup_standins_over(struct sup_dom *d, const struct ctl_standins *m);
+/* To a domain that was started anew. */
+void sup_standins_resend(struct sup_client *c);
+void sup_standins_close(struct sup_client *c);
 
 /* ---- sup_control.c ---- */
 must_check int sup_control_listen(struct sup *s, char *err, size_t err_len);

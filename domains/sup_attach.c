@@ -239,8 +239,11 @@ admit(struct sup_client *c)
         return;
     }
     c->state = CLIENT_ATTACHED;
+    /* Without the timeout from here on, which libevent would begin anew at each message. */
+    event_callback_fn callback = event_get_callback(c->ev);
     event_del(c->ev);
-    event_add(c->ev, NULL); /* without the timeout from here on */
+    event_assign(c->ev, s->base, c->fd, EV_READ | EV_PERSIST, callback, c);
+    event_add(c->ev, NULL);
     sup_client_send_add(c, false);
     /* Kept for the next tcp or udp; the client's own rights are the client's alone. */
     close(c->half[0].fd_rw);

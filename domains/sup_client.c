@@ -56,6 +56,7 @@ sup_client_destroy(struct sup_client *c)
     region_close(&c->half[1]);
     close_pair(c->to_domain);
     close_pair(c->to_client);
+    sup_standins_close(c);
     sup_client_drop_id(c);
     sup_client_turn_back(c);
     sup_policy_leave(c);
@@ -139,6 +140,10 @@ on_client(evutil_socket_t sock, short what, void *arg)
         return;
     if (got == 1 && m.type == CTL_HELLO && c->state == CLIENT_HELLO) {
         sup_client_hello(c, &m.hello);
+        return;
+    }
+    if (got == 1 && m.type == CTL_WANT_STANDINS && c->state == CLIENT_ATTACHED) {
+        sup_standins_wanted(c);
         return;
     }
     if (got == 1)
@@ -282,6 +287,7 @@ sup_clients_resend(struct sup_dom *d)
         (void)fcntl(c->to_client[1], F_SETFL, O_NONBLOCK);
         sup_bell_drain(c->to_domain[0]);
         sup_client_send_add(c, true);
+        sup_standins_resend(c);
         if (c->state == CLIENT_GONE) {
             struct ctl_msg m = {.type = CTL_CLIENT_GONE, .client = {.id = id}};
             sup_dom_send(d, &m, NULL);

@@ -18,7 +18,7 @@
 
 #define STOP_MS 500      /* that the domains have to end by themselves */
 #define BUSY_ATTEMPTS 15 /* 100 ms apart */
-#define FILES_MAX 16384  /* descriptors: seven for each client, and some */
+#define FILES_MAX 262144 /* descriptors: seven for each client, its stand-ins, and some */
 
 static void
 log_line(const char *fmt, va_list ap)

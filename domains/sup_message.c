@@ -103,6 +103,9 @@ on_message(struct sup_dom *d, const struct ctl_msg *m)
     case CTL_DENIAL:
         sup_policy_denied(d, &m->denial);
         break;
+    case CTL_STANDINS_OVER:
+        sup_standins_over(d, &m->standins);
+        break;
     case CTL_SESSION_LIST:
         sup_control_sessions(d, &m->sessions);
         break;

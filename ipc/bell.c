@@ -18,7 +18,7 @@ bool
 bell_drain(const struct bell_sleeper *b)
 {
     /* An honest ringer has at most one byte in here for each arming. */
-    char sink[64];
+    char sink[BELL_READ];
     ssize_t n = read(b->fd, sink, sizeof sink);
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }

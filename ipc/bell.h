@@ -92,6 +92,8 @@ bell_due(struct bell_ringer *b)
 /* Write one byte; a full pipe means that a wake-up is pending already. */
 void bell_ring(const struct bell_ringer *b);
 
+#define BELL_READ 256u /* bytes taken out at once, at most */
+
 /* Take the pending wake-ups out of the pipe. Bounded: a ringer that writes without being
  * asked to leaves the pipe readable and costs us turns, not a loop in here. Returns false
  * if the ringer's end is closed or its pipe is broken: then the descriptor stays readable

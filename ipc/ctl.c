@@ -42,6 +42,9 @@ static const struct {
     [CTL_DENIED] = {sizeof(struct ctl_text), 0, true},
     [CTL_CLIENT_LIMITS] = {sizeof(struct ctl_client), 0, true},
     [CTL_DENIAL] = {sizeof(struct account_denial), 0, true},
+    [CTL_WANT_STANDINS] = {0, 0, true},
+    [CTL_STANDINS] = {sizeof(struct ctl_standins), CTL_STANDINS_MAX, true},
+    [CTL_STANDINS_OVER] = {sizeof(struct ctl_standins), 0, true},
 };
 
 size_t
@@ -167,6 +170,10 @@ check_payload(const struct ctl_msg *m)
         return check_hello(&m->hello);
     case CTL_DENIAL:
         return check_denial(&m->denial);
+    case CTL_STANDINS:
+    case CTL_STANDINS_OVER:
+        return m->standins.client < CLIENTS_MAX && m->standins.n <= CTL_STANDINS_MAX &&
+               (m->type != CTL_STANDINS || m->standins.n == CTL_STANDINS_MAX);
     case CTL_SESSION_LIST:
         return check_sessions(&m->sessions);
     case CTL_POISONED:

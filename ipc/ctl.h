@@ -15,7 +15,8 @@
 
 #define CTL_MAGIC 0x424c4b48u
 #define CTL_VERSION 1u
-#define CTL_FDS_MAX 5u
+#define CTL_STANDINS_MAX 16u /* in one message */
+#define CTL_FDS_MAX CTL_STANDINS_MAX
 #define CTL_TEXT_MAX 232u
 #define CTL_INFO_MAX 16u
 #define CTL_STATE_MAX 16u /* sess_info.state is below this */
@@ -72,6 +73,13 @@ enum ctl_type {
     CTL_CLIENT_LIMITS, /* client.id, client.limits: what its account says now */
     /* domain -> supervisor */
     CTL_DENIAL, /* denial: an account's rule decided against a client */
+    /* client -> supervisor: make some more */
+    CTL_WANT_STANDINS,
+    /* supervisor -> client, supervisor -> domain: standins; CTL_STANDINS_MAX descriptors, the
+     * client's ends or the domain's. Number 0: none, but its descriptor comes along. */
+    CTL_STANDINS,
+    /* domain -> supervisor: standins, whose clients' ends are closed; no descriptors */
+    CTL_STANDINS_OVER,
     CTL_TYPES
 };
 
@@ -91,7 +99,8 @@ enum ctl_denied {
     DENIED_CLIENTS,     /* too many clients */
     DENIED_BUSY,        /* the domain is being restarted: try again */
     DENIED_INTERNAL,
-    DENIED_RATE, /* too many of the account wait for their turn to attach */
+    DENIED_RATE,     /* too many of the account wait for their turn to attach */
+    DENIED_STANDINS, /* no more CTL_STANDINS */
     DENIED_ENDS
 };
 
@@ -169,6 +178,13 @@ struct ctl_sessions {
     struct sess_info s[CTL_INFO_MAX];
 };
 
+/* Socket pairs that stand for sessions (session.h: struct standin). */
+struct ctl_standins {
+    uint32_t client;
+    uint32_t n; /* of number[] */
+    uint32_t number[CTL_STANDINS_MAX];
+};
+
 struct ctl_msg {
     uint32_t magic;
     uint16_t version;
@@ -182,6 +198,7 @@ struct ctl_msg {
         struct ctl_text text;
         struct ctl_sessions sessions;
         struct account_denial denial;
+        struct ctl_standins standins;
         uint32_t peer; /* enum domain_id */
         uint32_t from; /* CTL_SESSIONS */
     };

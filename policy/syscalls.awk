@@ -5,7 +5,7 @@ BEGIN {
     for (i = 1; i <= n_dom; i++)
         known[dom[i]] = 1
     rule[""] = "POLICY_ANY"
-    n_rule = split("wait monotonic control bell kick packet window size seals watch client", r, " ")
+    n_rule = split("wait monotonic control bell kick packet window size seals watch client end", r, " ")
     for (i = 1; i <= n_rule; i++)
         rule[r[i]] = "POLICY_" toupper(r[i])
 }

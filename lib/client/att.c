@@ -45,6 +45,7 @@ att_free(struct att *a)
     for (unsigned i = 0; i < 2 && a->mapped; i++)
         if (a->half[i] != NULL)
             munmap(a->half[i], a->half_size[i]);
+    standin_drop_spares(a);
     const int fds[] = {a->fd_sup, a->fd_hold, a->bell.fd, a->ringer.fd};
     for (unsigned i = 0; i < ARRAY_LEN(fds) && a->mapped; i++)
         if (fds[i] >= 0)

@@ -94,6 +94,15 @@ int bh_commit(int fd, size_t len);
 ssize_t bh_peek(int fd, struct iovec *iov, int *n);
 int bh_consume(int fd, size_t len);
 
+/* A kernel descriptor that stands for the socket, of the lowest number that is free: for poll,
+ * select and epoll it is readable and writable when the socket is, as far as the calls above
+ * were told; nothing else is to be done with it but dup(2), fork(2), passing it on, and
+ * close(2): with the last copy, in whatever process, the socket is closed, and bh_close must
+ * not be called. The socket should be non-blocking, and not be watched by bh_watch. EBUSY: it
+ * has one; EMFILE; ENOBUFS: the account has no more sessions, or the daemon no more
+ * descriptors. */
+int bh_kernel_fd(int fd);
+
 /* For an event loop: one kernel descriptor that is readable whenever some watched socket
  * may have become ready, and stays so until bh_ready_events has found nothing. bh_watch
  * says which conditions of a socket count (POLLIN, POLLOUT, POLLRDHUP; 0: none) and what

@@ -317,6 +317,8 @@ on_event(struct lib *l, struct att *a, const struct sess_evt *e)
         s = event_sock(a, e->slot);
         if (s != NULL) {
             s->arm_mask = 0;
+            if (s->standin != 0) /* told before the domain knew of it */
+                standin_ask(s, (uint32_t)e->value);
             lib_wake_sock(l, s);
         }
         break;

@@ -95,6 +95,7 @@ enum sock_owed { /* messages to send as soon as the request ring has room */
                  OWE_CLEAR_ERR = 8,
                  OWE_CLOSE = 16,
                  OWE_RELEASED = 32,
+                 OWE_STANDIN = 64,
 };
 
 struct sock {
@@ -136,6 +137,14 @@ struct sock {
     uint16_t peer_port;
     struct ipaddr peer;
 
+    /* The kernel's descriptor that stands for it (standin.c). */
+    uint32_t standin;             /* its number, 0: none */
+    int standin_fd;               /* as bh_kernel_fd gave it */
+    uint32_t standin_ask;         /* SLOT_READ, SLOT_WRITE: the domain is to show it */
+    uint32_t missed;              /* SLOT_READ, SLOT_WRITE: this call found it not so */
+    uint32_t shown_in, shown_out; /* shown so often when we last took it back */
+    bool filled;                  /* its buffer is full, as far as we know */
+
     struct list holder;  /* in att.holders while it has pages */
     struct list owing;   /* in att.owing */
     struct list descs;   /* its descriptors */
@@ -168,6 +177,12 @@ extern __thread struct desc *call_via;
 
 /* ---- one attachment ---- */
 
+#define SPARES 16u
+struct spare { /* a stand-in for no socket yet */
+    int fd;
+    uint32_t number;
+};
+
 struct att {
     struct lib *l;
     int proto; /* IPPROTO_TCP, IPPROTO_UDP */
@@ -192,6 +207,8 @@ struct att {
     struct sock *sock;
     struct page_pool pages; /* free transmit pages */
     struct list holders, owing;
+    struct spare spare[SPARES];
+    uint32_t n_spare;
 };
 
 /* ---- the library in one process ---- */
@@ -402,6 +419,25 @@ uint32_t poll_mask(short events);
 /* delegate.c */
 struct sock *sock_redeemed(struct att *a, const struct sess_evt *e);
 void sock_given(struct lib *l, struct sock *s, uint64_t handle);
+
+/* standin.c */
+/* The descriptor that this thread's call came in by, if the caller knows of several for one
+ * socket; -1: the one that bh_kernel_fd gave. */
+extern __thread int standin_via;
+/* The domain is to show SLOT_READ, SLOT_WRITE. */
+void standin_ask(struct sock *s, uint32_t what);
+/* After a call on a socket that has one. */
+void standin_settle(struct lib *l, struct sock *s);
+/* The last copy was closed: the domain let go of the socket. */
+void standin_over(struct lib *l, struct sock *s);
+/* Sleep until it shows SLOT_READ, or SLOT_WRITE. As lib_wait. */
+int standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline);
+void standin_drop_spares(struct att *a);
+/* A descriptor of the library's own, out of the way of the program's: returns its new number.
+ */
+int standin_fd_high(int fd);
+void standin_fd_forget(int fd);
+bool standin_fd_is_own(int fd);
 
 /* Is there an event, as far as can be seen without taking it? */
 static inline bool

@@ -44,6 +44,7 @@ static const struct {
     {OWE_CLEAR_ERR, 0, REQ_GETOPT},
     {OWE_CLOSE, 0, REQ_CLOSE},
     {OWE_RELEASED, 0, REQ_RELEASED},
+    {OWE_STANDIN, 0, REQ_STANDIN},
 };
 
 /* Send one owed message. False: no room. */
@@ -71,6 +72,11 @@ pay_one(struct sock *s, unsigned i)
         break;
     case OWE_CLOSE:
         r->value = s->refused;
+        break;
+    case OWE_STANDIN:
+        r->value = s->standin;
+        r->level = (int32_t)s->standin_ask;
+        s->standin_ask = 0;
         break;
     case OWE_ACCEPTED: /* one message for each */
         if (--s->owed_accepted > 0)

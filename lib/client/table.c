@@ -173,6 +173,8 @@ lib_sock(struct lib *l, int fd)
 void
 sock_put(struct lib *l, struct sock *s)
 {
+    if (unlikely(s->standin != 0))
+        standin_settle(l, s);
     if (call_via != NULL) {
         call_via->users--;
         desc_put(call_via);
@@ -257,6 +259,8 @@ sock_freed(struct sock *s)
 {
     if (s->life == SOCK_CLOSING)
         sock_free(s);
+    else if (s->standin != 0)
+        standin_over(s->att->l, s);
     else
         s->gone = true; /* not asked for: the program will notice, and close it */
 }

@@ -257,18 +257,19 @@ sock_block(struct lib *l, struct sock *s, struct turn *t, uint32_t mask, bool no
 {
     if (t->verdict != 0)
         return t->verdict;
+    s->missed |= mask != 0 ? mask : SLOT_READ;
     if (nonblock)
         return EAGAIN;
     if (!t->started) {
         t->started = true;
         t->deadline = timeout == 0 ? NS_NEVER : lib_now(l) + timeout;
     }
-    if (mask != 0 && sock_arm(s, mask))
+    if (s->standin == 0 && mask != 0 && sock_arm(s, mask))
         return 0;
     bool hurry = t->hurry || !list_empty(&s->att->owing);
     ns_t until = hurry ? min_u64(t->deadline, lib_now(l) + SHORT_WAIT) : t->deadline;
     struct waiter w = {.s = s};
-    int r = lib_wait(l, &w, until, NULL, 0);
+    int r = s->standin != 0 ? standin_wait(l, s, mask, until) : lib_wait(l, &w, until, NULL, 0);
     int err = call_err(s);
     if (err != 0)
         return err;

@@ -336,19 +336,26 @@ client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_lin
     struct slot_domain *sd = &c->v.d_slot[l->slot];
     /* Pairs with the client's fence between arming and looking again. */
     atomic_thread_fence(memory_order_seq_cst);
-    uint32_t arm = get(sc->arm);
-    if (arm >> 2 == l->posted || (arm & (SLOT_READ | SLOT_WRITE)) == 0)
+    uint32_t arm = get(sc->arm), left = arm & (SLOT_READ | SLOT_WRITE);
+    if (arm >> 2 == l->posted)
+        left &= ~(uint32_t)l->hit;
+    if (left == 0)
         return;
     uint32_t state = get(sd->state), err = get(sd->err);
     uint64_t rx_tail = get(sd->rx_tail), rx_head = get(sc->rx_head), tx_tail = get(sc->tx_tail);
-    bool hit = ((arm & SLOT_READ) && slot_readable(state, err, rx_tail, rx_head) &&
-                slot_lowat_ok(get(sd->rcvlowat), state, err, rx_tail - rx_head)) ||
-               ((arm & SLOT_WRITE) &&
-                slot_writable(state, err, get(sd->sndbuf), tx_tail, get(sd->tx_head)) &&
-                (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0 ||
-                 slot_notsent_ok(get(sd->notsent), tx_tail, get(sd->tx_sent))));
-    if (!hit)
+    uint32_t hit = 0;
+    if ((left & SLOT_READ) && slot_readable(state, err, rx_tail, rx_head) &&
+        slot_lowat_ok(get(sd->rcvlowat), state, err, rx_tail - rx_head))
+        hit |= SLOT_READ;
+    if ((left & SLOT_WRITE) &&
+        slot_writable(state, err, get(sd->sndbuf), tx_tail, get(sd->tx_head)) &&
+        (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0 ||
+         slot_notsent_ok(get(sd->notsent), tx_tail, get(sd->tx_sent))))
+        hit |= SLOT_WRITE;
+    if (hit == 0)
         return;
+    l->hit = (uint8_t)(hit | (arm >> 2 == l->posted ? l->hit : 0));
+    l->fresh |= (uint8_t)hit;
     l->posted = arm >> 2;
     client_event(cs, l, sess, EVT_READY, link_of, ctx);
 }

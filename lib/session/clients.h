@@ -16,10 +16,12 @@
 struct client_link {
     uint32_t client; /* SESS_NONE: nobody's */
     uint32_t slot;   /* SESS_NONE: no slot (orphan, not accepted yet) */
-    uint32_t posted; /* arm generation that was answered */
+    uint32_t posted; /* arm generation that was answered, at least in part */
     uint32_t next;   /* session queue of the client: its neighbours, while it is queued */
     uint32_t prev;
     uint8_t events; /* 1 << enum evt_kind that wait to be told */
+    uint8_t hit;    /* SLOT_READ, SLOT_WRITE that were answered of that generation */
+    uint8_t fresh;  /* ... and wait to be told with EVT_READY */
     bool queued;
 };
 
@@ -134,6 +136,15 @@ uint64_t client_answer(struct client *c, const void *from, size_t len);
  * queued (once an arming). Call after the words are stored. */
 void client_wake(struct clients *cs, struct client_link *l, uint32_t sess,
                  client_link_of *link_of, void *ctx);
+
+/* What EVT_READY is to tell: the conditions that came to hold since it last did. */
+static inline uint32_t
+client_fresh(struct client_link *l)
+{
+    uint32_t fresh = l->fresh;
+    l->fresh = 0;
+    return fresh;
+}
 
 /* Count an error for the client to take: SO_ERROR. */
 void client_set_err(struct slot_domain *d, int err);

@@ -55,6 +55,7 @@ domain_half(struct arena_view *v, const struct arena_geometry *g, uint8_t *base)
     size_t slots = place(&at, g->n_slots * sizeof(uint32_t), CACHE_LINE);
     size_t handles = place(&at, arena_handles_bytes(g), CACHE_LINE);
     size_t answer = place(&at, ARENA_ANSWERS * sizeof(struct answer), CACHE_LINE);
+    size_t standin = place(&at, arena_standins(g) * sizeof(struct standin), CACHE_LINE);
     size_t page = place(&at, (size_t)g->n_rx_pages * FIFO_PAGE, FIFO_PAGE);
     if (base != NULL) {
         v->d_head = (struct half_head *)(void *)base;
@@ -64,6 +65,7 @@ domain_half(struct arena_view *v, const struct arena_geometry *g, uint8_t *base)
         v->slot_stack = (uint32_t *)(void *)(base + slots);
         v->handles = base + handles;
         v->answer = (struct answer *)(void *)(base + answer);
+        v->standin = (struct standin *)(void *)(base + standin);
         v->rx_page = base + page;
     }
     return at;

@@ -16,7 +16,8 @@
  *   descriptors             client half: requests; domain half: events
  *   slots                   one per session: cursors and FIFO directory
  *   bookkeeping             domain half only: free pages, free slots, the client's
- *                           handle table: paid by the client, kept over a crash
+ *                           handle table, its stand-ins: paid by the client, kept over a
+ *                           crash
  *   answers                 domain half only: what a reply has no room for
  *   pages                   client half: transmit payload; domain half: receive
  *
@@ -47,7 +48,7 @@
 
 #include "base/base.h"
 
-#define SESSION_LAYOUT_VERSION 3u
+#define SESSION_LAYOUT_VERSION 4u
 
 #define FIFO_PAGE 4096u
 #define FIFO_DIR 64u                     /* pages that are named in the slot itself */
@@ -121,7 +122,7 @@ struct slot_client {
     _Alignas(CACHE_LINE) _Atomic uint64_t tx_tail; /* bytes written so far */
     _Atomic uint64_t rx_head;                      /* bytes consumed so far */
     /* Tell me when: (generation << 2) | SLOT_READ | SLOT_WRITE. A new generation
-     * arms again; the domain posts at most one EVT_READY a generation. */
+     * arms again; the domain posts at most one EVT_READY for each of them a generation. */
     _Atomic uint32_t arm;
     _Alignas(CACHE_LINE) struct fifo_dir tx_dir;
 };
@@ -152,6 +153,10 @@ struct slot_domain {
     _Atomic uint64_t moved_end;    /* that lie below this */
     _Atomic uint64_t given_handle; /* SLOT_GIVEN: what may be done with the session ... */
     _Atomic uint32_t given;        /* ... of this number, which is another client's now */
+    /* What stands for the session in a program's descriptor table: see struct standin. */
+    _Atomic uint32_t standin;   /* its number, 0: nothing does */
+    _Atomic uint32_t shown_in;  /* how often it was made readable ... */
+    _Atomic uint32_t shown_out; /* ... and writable */
     _Alignas(CACHE_LINE) struct fifo_dir rx_dir;
 };
 _Static_assert(sizeof(struct slot_client) == 6 * CACHE_LINE, "shared layout");
@@ -227,6 +232,28 @@ struct answer {
 };
 _Static_assert(sizeof(struct answer) == 6 * CACHE_LINE, "shared layout");
 
+/* ---- stand-ins ---- */
+
+/* A stand-in is a socket pair that the supervisor made: one end is an ordinary descriptor of
+ * the program, the other is held by the domain. It stands for a session towards the kernel: the
+ * domain makes the program's end readable (by a byte), writable (by taking out what the client
+ * put in to make it not so) and lets it end, so that poll, select and epoll work on it; and
+ * when the last copy of the program's end is closed, in whatever process, the session is
+ * closed, as by REQ_CLOSE with the handle that REQ_STANDIN came with. What EVT_READY would tell
+ * of the session, its stand-in shows instead. Number n is entry n % arena_standins(). The
+ * domain's own, in its half of the arena; the descriptor is good only in the process that got
+ * it. */
+struct standin {
+    uint32_t number;     /* 0: none */
+    uint32_t life;       /* of the domain, as it counts its own restarts */
+    uint64_t handle;     /* that it was named with */
+    uint32_t slot;       /* plus 1; 0: stands for nothing yet */
+    uint32_t generation; /* of arm that an accepted connection answered */
+    int32_t fd;
+    bool over; /* it showed the end of the stream */
+};
+#define ARENA_STANDINS_SPARE 64u /* made, and for no session yet */
+
 /* ---- messages ---- */
 
 enum req_op {
@@ -260,6 +287,8 @@ enum req_op {
     REQ_DELEGATE,   /* handle -> addr, value: a token, which another client may redeem */
     REQ_REDEEM,     /* addr, value: a token -> handle, slot, value = tx_tail, addr.q[0] =
                      * rx_head to begin with, peer_v4 = rights. EINPROGRESS: ask again */
+    REQ_STANDIN, /* handle, value = number: that one stands for the session from now on; level =
+                  * SLOT_READ, SLOT_WRITE: it shows that at once. No reply. */
     REQ_OPS
 };
 
@@ -285,7 +314,7 @@ _Static_assert(sizeof(struct sess_req) == CACHE_LINE, "shared layout");
 
 enum evt_kind {
     EVT_REPLY = 1, /* to the request with this cookie; err, and results */
-    EVT_READY,     /* slot: an armed condition holds */
+    EVT_READY,     /* slot: an armed condition holds; value: which (SLOT_READ, SLOT_WRITE) */
     EVT_ACCEPT,    /* slot: the listener's; handle, value = slot of the new session;
                     * addr, port: its peer */
     EVT_FREED,     /* slot: tx pages and slot are the client's again */
@@ -328,6 +357,7 @@ struct arena_view {
     uint32_t *slot_stack; /* n_slots words */
     void *handles;        /* arena_handles_bytes() bytes */
     struct answer *answer;
+    struct standin *standin; /* arena_standins() of them */
     uint8_t *rx_page;
 };
 
@@ -344,6 +374,16 @@ static inline size_t
 arena_handles_bytes(const struct arena_geometry *g)
 {
     return 16 + (size_t)arena_handles(g) * ARENA_HANDLE_BYTES;
+}
+
+/* Stand-ins at once: a power of two. */
+static inline uint32_t
+arena_standins(const struct arena_geometry *g)
+{
+    uint32_t n = ARENA_STANDINS_SPARE;
+    while (n < g->n_slots + ARENA_STANDINS_SPARE)
+        n *= 2;
+    return n;
 }
 
 /* Bytes of each half, page multiples. 0 if the geometry is out of bounds. */

@@ -76,6 +76,8 @@ tcp_next_event(struct transport *tr, uint32_t client, struct sess_evt *e)
     c->link.events = 0;
     e->slot = c->link.slot;
     e->cookie = i;
+    if (e->kind == EVT_READY)
+        e->value = client_fresh(&c->link);
     if (e->kind == EVT_ACCEPT) {
         e->value = c->link.slot;
         e->handle = c->grant.creator;

@@ -336,6 +336,7 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
     case REQ_MINT:
     case REQ_DELEGATE:
     case REQ_REDEEM:
+    case REQ_STANDIN:
     case REQ_OPS:
         reply->err = EINVAL;
         break;

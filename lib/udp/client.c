@@ -231,6 +231,8 @@ next_event(struct transport *t, uint32_t client, struct sess_evt *e)
         if (kind == 0)
             continue;
         *e = (struct sess_evt){.kind = kind, .cookie = sess, .slot = l->slot};
+        if (kind == EVT_READY)
+            e->value = client_fresh(l);
         return true;
     }
     return false;

@@ -103,6 +103,13 @@ ctl_sample(unsigned type)
         m.denial.rule = RULE_PEERS;
         m.denial.proto = IPPROTO_TCP;
         break;
+    case CTL_STANDINS:
+    case CTL_STANDINS_OVER:
+        m.standins.client = CLIENTS_MAX - 1;
+        m.standins.n = CTL_STANDINS_MAX;
+        for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
+            m.standins.number[i] = UINT32_MAX - i;
+        break;
     case CTL_SESSION_LIST:
         ctl_sample_sessions(&m);
         break;

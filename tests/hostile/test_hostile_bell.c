@@ -48,6 +48,15 @@ domain_watch(struct domain *d, int fd, void *arg)
     watched[fd] = true;
     return 0;
 }
+int
+domain_watch_end(struct domain *d, int fd, void *arg)
+{
+    (void)d;
+    (void)fd;
+    (void)arg;
+    return 0;
+}
+
 void
 domain_unwatch(struct domain *d, int fd)
 {

@@ -50,10 +50,13 @@ NETNS_TESTS += tests/netns/test_tools_kernel.sh
 
 # Many connections with the stack as the client.
 NETNS_TESTS += tests/netns/test_many.sh
+NETNS_TESTS += tests/netns/test_standin.sh
 check_PROGRAMS += tests/netns/hand_over
 tests_netns_hand_over_SOURCES = tests/netns/hand_over.c
 tests_netns_hand_over_LDADD = libbulkhead.la
-check_PROGRAMS += tests/netns/many_conns
+check_PROGRAMS += tests/netns/many_conns tests/netns/standin
+tests_netns_standin_SOURCES = tests/netns/standin.c
+tests_netns_standin_LDADD = libbulkhead.la
 tests_netns_many_conns_SOURCES = tests/netns/many_conns.c
 tests_netns_many_conns_LDADD = libbulkhead.la
 

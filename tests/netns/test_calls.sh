@@ -40,6 +40,9 @@ transfers() { # of a stream into the stack and out of it, and of datagrams
     bg_b "$TTCP" --receive --port 5003 --via kernel
     wait_b 5003
     in_a timeout 20 "$TTCP" --transmit $PEER --port 5003 --bytes 2M --via bulkhead || return 1
+    bg_b "$TTCP" --receive --port 5004 --via kernel
+    wait_b 5004
+    in_a timeout 20 "$build/tests/netns/standin" end $PEER 5004 || return 1
     app "$LAT" --serve --udp --port 5002 --via bulkhead
     wait_a 5002
     in_b timeout 20 "$LAT" --connect $STACK --udp --port 5002 --via kernel --size 3000 --count 50 &&

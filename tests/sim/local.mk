@@ -8,7 +8,7 @@ SIM_TESTS =
 # The world, what lives in it, and the composition; all of it in every program.
 check_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
-	domains/join.c domains/serve.c domains/serve_call.c domains/serve_event.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c tests/sim/bulk.c \
+	domains/join.c domains/serve.c domains/serve_call.c domains/serve_event.c domains/serve_standin.c domains/serve_told.c domains/serve_handle.c domains/serve_give.c tests/sim/bulk.c \
 	tests/sim/bulk.h tests/sim/crash.c tests/sim/inspect_tcp.c tests/sim/inspect_udp.c \
 	tests/sim/load.c tests/sim/load.h tests/sim/load_bytes.c tests/sim/load_dgram.c \
 	tests/sim/load_flow.c tests/sim/load_stall.c tests/sim/pair.c tests/sim/pair.h \

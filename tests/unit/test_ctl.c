@@ -29,11 +29,11 @@ connect_pair(void)
  * close-on-exec. */
 Test(ctl, every_type_arrives, .init = connect_pair)
 {
-    int pipes[4][2], out[CTL_FDS_MAX], in[CTL_FDS_MAX];
-    for (unsigned i = 0; i < 4; i++)
+    int pipes[CTL_FDS_MAX / 2][2], out[CTL_FDS_MAX], in[CTL_FDS_MAX];
+    for (unsigned i = 0; i < ARRAY_LEN(pipes); i++)
         cr_assert_eq(pipe(pipes[i]), 0);
     for (unsigned i = 0; i < CTL_FDS_MAX; i++)
-        out[i] = pipes[i % 4][i / 4];
+        out[i] = pipes[i / 2][i % 2];
     for (unsigned type = 1; type < CTL_TYPES; type++) {
         struct ctl_msg m = ctl_sample(type), got;
         unsigned n = ctl_fds(type);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * serve_standin.c: what stands for sessions in the descriptor tables of programs (session.h,
+ * struct standin). Showing that a session is readable or writable costs a system call where a
+ * plain client's event costs none, and is charged to the client.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
+
+static struct standin *
+entry(const struct served *c, uint32_t number)
+{
+    return &c->v.standin[number & (arena_standins(&c->v.g) - 1)];
+}
+
+/* What stands for the session in the slot, and is here; NULL: nothing. */
+static struct standin *
+standin_of(const struct serve *s, const struct served *c, uint32_t slot)
+{
+    if (slot >= c->v.g.n_slots)
+        return NULL;
+    uint32_t number = get(c->v.d_slot[slot].standin);
+    struct standin *e = entry(c, number);
+    return number != 0 && e->number == number && e->slot == slot + 1 && e->life == s->life
+               ? e
+               : NULL;
+}
+
+static void
+count_up(_Atomic uint32_t *n)
+{
+    atomic_store_explicit(n, get(*n) + 1, memory_order_release);
+}
+
+/* The connection is over for the reader: then its stand-in is, too. Not one that was never
+ * there, as the program may try again on the same socket. */
+static bool
+ended(const struct slot_domain *d)
+{
+    uint32_t state = get(d->state);
+    return (state & SLOT_EOF) != 0 ||
+           (state & (SLOT_DEAD | SLOT_CONNECTED)) == (SLOT_DEAD | SLOT_CONNECTED);
+}
+
+/* Make the program's end readable, writable. It is counted before: the program runs as soon as
+ * it is done, and must find that its arming was answered. */
+static void
+show(struct served *c, struct standin *e, uint32_t what)
+{
+    struct slot_domain *d = &c->v.d_slot[e->slot - 1];
+    struct bell_ringer b = {.fd = e->fd};
+    if (what & SLOT_WRITE) {
+        count_up(&d->shown_out);
+        (void)bell_drain(&(struct bell_sleeper){.fd = e->fd});
+        pace_charge(&c->pace, PACE_BELL);
+    }
+    if (what & SLOT_READ) {
+        count_up(&d->shown_in);
+        if (!e->over && ended(d)) {
+            e->over = true;
+            (void)shutdown(e->fd, SHUT_WR);
+        } else if (!e->over) {
+            bell_ring(&b);
+        }
+        pace_charge(&c->pace, PACE_BELL);
+    }
+}
+
+bool
+serve_standin_ready(struct serve *s, uint32_t i, const struct sess_evt *ev)
+{
+    struct served *c = &s->c[i];
+    struct standin *e = standin_of(s, c, ev->slot);
+    if (e == NULL)
+        return false;
+    show(c, e, (uint32_t)ev->value);
+    return true;
+}
+
+void
+serve_standin_accept(struct serve *s, uint32_t i, uint32_t listener)
+{
+    struct served *c = &s->c[i];
+    struct standin *e = standin_of(s, c, listener);
+    if (e == NULL)
+        return;
+    serve_publish(s, i);
+    /* Pairs with the client's fence between arming and looking at its ring again. */
+    atomic_thread_fence(memory_order_seq_cst);
+    uint32_t arm = get(c->v.c_slot[listener].arm);
+    if (!(arm & SLOT_READ) || arm >> 2 == e->generation)
+        return;
+    e->generation = arm >> 2;
+    show(c, e, SLOT_READ);
+}
+
+/* ---- requests ---- */
+
+/* What may have been told as to a plain client, before the session had a stand-in. */
+static uint32_t
+readable(const struct served *c, uint32_t slot)
+{
+    const struct slot_domain *d = &c->v.d_slot[slot];
+    uint32_t state = get(d->state);
+    return (state & SLOT_LISTEN) || slot_readable(state, get(d->err), get(d->rx_tail),
+                                                  get(c->v.c_slot[slot].rx_head))
+               ? SLOT_READ
+               : 0;
+}
+
+static uint32_t
+writable(const struct served *c, uint32_t slot)
+{
+    const struct slot_domain *d = &c->v.d_slot[slot];
+    return slot_writable(get(d->state), get(d->err), get(d->sndbuf),
+                         get(c->v.c_slot[slot].tx_tail), get(d->tx_head))
+               ? SLOT_WRITE
+               : 0;
+}
+
+static void
+bad(struct serve *s, uint32_t i)
+{
+    stat_inc(s->stats, STAT_req_bad);
+    stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
+}
+
+void
+serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r)
+{
+    struct served *c = &s->c[i];
+    struct sess_info info;
+    uint32_t number = (uint32_t)r->value;
+    if (number == 0 || !s->ops->info(s->tr, sess, &info) || info.sess != sess ||
+        info.slot >= c->v.g.n_slots) {
+        bad(s, i);
+        return;
+    }
+    struct standin *e = entry(c, number);
+    if (e->number == number && e->slot == info.slot + 1) {
+        if (e->life == s->life)
+            show(c, e, (uint32_t)r->level & (SLOT_READ | SLOT_WRITE));
+        return;
+    }
+    if ((e->number != 0 && e->number != number) || e->slot != 0) {
+        bad(s, i);
+        return;
+    }
+    bool here = e->number == number && e->life == s->life;
+    if (e->number == 0) /* its descriptor is still under way */
+        *e = (struct standin){.number = number, .fd = -1};
+    e->handle = r->handle;
+    e->slot = info.slot + 1;
+    atomic_store_explicit(&c->v.d_slot[info.slot].standin, number, memory_order_relaxed);
+    if (here)
+        show(c, e, ((uint32_t)r->level & (SLOT_READ | SLOT_WRITE)) | readable(c, info.slot));
+}
+
+/* ---- descriptors ---- */
+
+int
+serve_standin_take(struct serve *s, uint32_t i, uint32_t number, int fd)
+{
+    struct served *c = &s->c[i];
+    struct standin *e = entry(c, number);
+    if (number == 0 || (e->number != 0 && e->number != number) ||
+        (e->number == number && e->life == s->life))
+        return -EEXIST;
+    if (e->number == 0)
+        *e = (struct standin){.number = number};
+    e->fd = fd;
+    e->life = s->life;
+    c->n_standins++;
+    /* Nobody knows what the one before us had shown of it, or what it missed. */
+    if (e->slot != 0 && e->slot <= c->v.g.n_slots)
+        show(c, e, readable(c, e->slot - 1) | writable(c, e->slot - 1));
+    return 0;
+}
+
+int
+serve_standin_over(struct serve *s, uint32_t i, uint32_t at, ns_t now, uint32_t *number)
+{
+    struct served *c = &s->c[i];
+    struct standin *e = at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
+    if (e == NULL || e->number == 0 || e->life != s->life)
+        return -1;
+    struct standin was = *e;
+    memset(e, 0, sizeof *e);
+    c->n_standins--;
+    *number = was.number;
+    /* One that died has ended all its sessions. */
+    if (!c->gone && was.slot != 0 && was.slot <= c->v.g.n_slots &&
+        get(c->v.d_slot[was.slot - 1].standin) == was.number) {
+        struct sess_req r = {.op = REQ_CLOSE, .handle = was.handle};
+        serve_call(s, i, &r, now);
+    }
+    return was.fd;
+}

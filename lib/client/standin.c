@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * standin.c: kernel descriptors that stand for sockets (session.h, struct standin). The domain
+ * makes one readable or writable, once, when we ask it to by arming; taking that back is ours:
+ * standin_settle does so at the end of each call on the socket, so that at any time in between
+ * the descriptor shows what the socket is, or the domain was told to make it so.
+ *
+ *   readable, not shown     the domain is armed, or asked: it writes a byte, and counts
+ * shown_in not readable, shown     take the byte out, arm again, look again not writable, shown
+ * fill the buffer up, arm, look again writable, filled up     the domain is armed, or asked: it
+ * empties it, and counts shown_out
+ */
+#include "private.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ipc/ctl.h"
+
+#define FILL 256u /* bytes that make a stand-in not writable: the domain takes as many out */
+_Static_assert(FILL <= BELL_READ, "in one call");
+#define SPARE_FDS 64 /* of ours are not below this from the end of the range */
+
+__thread int standin_via = -1;
+
+/* ---- descriptors of our own ---- */
+
+static _Atomic int own_fd[64]; /* plus 1 */
+
+bool
+standin_fd_is_own(int fd)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(own_fd); i++)
+        if (atomic_load_explicit(&own_fd[i], memory_order_relaxed) == fd + 1)
+            return true;
+    return false;
+}
+
+static void
+own_change(int from, int to)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(own_fd); i++) {
+        int was = from;
+        if (atomic_compare_exchange_strong(&own_fd[i], &was, to))
+            return;
+    }
+}
+
+void
+standin_fd_forget(int fd)
+{
+    own_change(fd + 1, 0);
+}
+
+int
+standin_fd_high(int fd)
+{
+    struct rlimit r;
+    int high = -1;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > 2 * SPARE_FDS) {
+        rlim_t most = r.rlim_cur < 65536 ? r.rlim_cur : 65536;
+        high = fcntl(fd, F_DUPFD_CLOEXEC, (int)most - SPARE_FDS);
+    }
+    if (high >= 0) {
+        close(fd);
+        fd = high;
+    }
+    own_change(0, fd + 1);
+    return fd;
+}
+
+/* ---- getting one ---- */
+
+static int
+refill(struct att *a)
+{
+    struct ctl_msg m = {.type = CTL_WANT_STANDINS};
+    int fd[CTL_FDS_MAX];
+    int r = ctl_send(a->fd_sup, &m, NULL);
+    if (r == 0)
+        r = ctl_recv(a->fd_sup, &m, fd);
+    if (r == 0) {
+        att_down(a);
+        return ENETDOWN;
+    }
+    if (r < 0)
+        return r == -EAGAIN ? ETIMEDOUT : EPROTO;
+    if (m.type == CTL_DENIED)
+        return ENOBUFS;
+    if (m.type != CTL_STANDINS) {
+        for (unsigned i = 0; i < ctl_fds(m.type); i++)
+            close(fd[i]);
+        return EPROTO;
+    }
+    for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
+        a->spare[a->n_spare++] =
+            (struct spare){.fd = standin_fd_high(fd[i]), .number = m.standins.number[i]};
+    return 0;
+}
+
+void
+standin_drop_spares(struct att *a)
+{
+    while (a->n_spare > 0) {
+        int fd = a->spare[--a->n_spare].fd;
+        standin_fd_forget(fd);
+        close(fd);
+    }
+}
+
+void
+standin_ask(struct sock *s, uint32_t what)
+{
+    s->standin_ask |= what;
+    s->arm_mask |= what;
+    sock_owe(s, OWE_STANDIN);
+}
+
+static int
+kernel_fd(struct sock *s)
+{
+    struct att *a = s->att;
+    if (s->standin != 0)
+        return -EBUSY;
+    if (a->fd_sup < 0)
+        return -EOPNOTSUPP;
+    if (a->down)
+        return -ENETDOWN;
+    int err = a->n_spare == 0 ? refill(a) : 0;
+    if (err != 0)
+        return -err;
+    struct spare *p = &a->spare[a->n_spare - 1];
+    int fd = dup(p->fd);
+    if (fd < 0)
+        return -errno;
+    a->n_spare--;
+    standin_fd_forget(p->fd);
+    close(p->fd);
+    s->standin = p->number;
+    s->standin_fd = fd;
+    standin_via = -1;
+    s->arm_mask = 0;
+    standin_ask(s, sock_conditions(s) & POLLIN ? SLOT_READ : 0);
+    return fd;
+}
+
+int
+bh_kernel_fd(int fd)
+{
+    WITH_SOCK(int, fd, 0u, kernel_fd(s));
+}
+
+/* ---- keeping it right ---- */
+
+static void
+arm(struct sock *s, uint32_t what)
+{
+    s->arm_mask &= ~what;
+    (void)sock_arm(s, what);
+}
+
+static void
+take_out(int fd)
+{
+    char sink[64];
+    while (recv(fd, sink, sizeof sink, MSG_DONTWAIT) == (ssize_t)sizeof sink)
+        continue;
+}
+
+static void
+fill_up(int fd)
+{
+    static const char junk[FILL];
+    (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+settle_in(struct sock *s, int fd, bool ready)
+{
+    uint32_t shown = atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
+    bool answered = shown != s->shown_in;
+    if (answered)
+        s->arm_mask &= ~SLOT_READ;
+    if (ready) {
+        /* Came after the call looked: who is told of edges alone must have one. */
+        bool missed = (s->missed & SLOT_READ) != 0;
+        if (answered ? missed : !(s->arm_mask & SLOT_READ))
+            standin_ask(s, SLOT_READ);
+        return;
+    }
+    /* Counted and not yet done is possible: a byte too many goes when it is found to be one. */
+    if (answered || (s->missed & SLOT_READ))
+        take_out(fd);
+    s->shown_in = shown;
+    if (s->arm_mask & SLOT_READ)
+        return;
+    arm(s, SLOT_READ);
+    if (s->listening)
+        lib_drain(s->att->l);
+    if (sock_conditions(s) & POLLIN)
+        standin_ask(s, SLOT_READ);
+}
+
+static void
+settle_out(struct sock *s, int fd, bool ready)
+{
+    uint32_t shown = atomic_load_explicit(&slot_theirs(s)->shown_out, memory_order_acquire);
+    if (shown != s->shown_out) {
+        s->shown_out = shown;
+        s->filled = false;
+        s->arm_mask &= ~SLOT_WRITE;
+    }
+    if (ready && !s->filled && (s->missed & SLOT_WRITE)) { /* as above */
+        fill_up(fd);
+        s->filled = true;
+        s->arm_mask &= ~SLOT_WRITE;
+    }
+    if (ready) {
+        if (s->filled && !(s->arm_mask & SLOT_WRITE))
+            standin_ask(s, SLOT_WRITE);
+        return;
+    }
+    if (!s->filled) {
+        fill_up(fd);
+        s->filled = true;
+        s->arm_mask &= ~SLOT_WRITE;
+    }
+    if (s->arm_mask & SLOT_WRITE)
+        return;
+    arm(s, SLOT_WRITE);
+    if (sock_conditions(s) & POLLOUT)
+        standin_ask(s, SLOT_WRITE);
+}
+
+void
+standin_settle(struct lib *l, struct sock *s)
+{
+    int fd = standin_via >= 0 ? standin_via : s->standin_fd;
+    if (s->gone || s->closed || s->att->down || s->life != SOCK_OPEN)
+        return;
+    if (s->listening && list_empty(&s->accepts))
+        lib_drain(l);
+    short now = sock_conditions(s);
+    settle_in(s, fd, (now & POLLIN) != 0);
+    if (!s->listening)
+        settle_out(s, fd, (now & POLLOUT) != 0);
+    s->missed = 0;
+}
+
+/* ---- its end ---- */
+
+void
+standin_over(struct lib *l, struct sock *s)
+{
+    s->gone = true;
+    while (!list_empty(&s->descs))
+        desc_close(l, list_item(s->descs.next, struct desc, of));
+    sock_close(l, s);
+}
+
+int
+standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline)
+{
+    standin_settle(l, s);
+    ns_t now = lib_now(l), left = deadline > now ? deadline - now : 0;
+    struct timespec ts = {.tv_sec = (time_t)(left / NS_S), .tv_nsec = (long)(left % NS_S)};
+    struct pollfd p = {.fd = standin_via >= 0 ? standin_via : s->standin_fd,
+                       .events = mask == SLOT_WRITE ? POLLOUT : POLLIN};
+    lib_unlock(l);
+    int r = ppoll(&p, 1, deadline == NS_NEVER ? NULL : &ts, NULL);
+    int err = errno;
+    pthread_mutex_lock(&l->lock);
+    lib_drain(l);
+    return r > 0 ? 0 : r == 0 ? ETIMEDOUT : err;
+}
