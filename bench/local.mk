@@ -47,7 +47,9 @@ noinst_PROGRAMS += bulkhead-pps bulkhead-raw bulkhead-scale bulkhead-stages
 bulkhead_pps_SOURCES = bench/pps.c bench/pps.h bench/pps_generate.c
 bulkhead_pps_LDADD = libbenchtool.la libproto.la
 
-bulkhead_raw_SOURCES = bench/raw.c bench/raw_tcp.c bench/raw_tcp.h bench/rawport.c bench/rawport.h
+bulkhead_raw_SOURCES = \
+	bench/raw.c bench/raw_echo.c bench/raw_echo.h bench/raw_tcp.c bench/raw_tcp.h \
+	bench/rawport.c bench/rawport.h
 bulkhead_raw_LDADD = libbenchtool.la $(DOMAIN_LIBS) $(NETIF_LIBS)
 
 bulkhead_stages_SOURCES = bench/stages.c bench/chain.c bench/chain.h bench/rawport.c bench/rawport.h

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "base/exit_codes.h"
+#include "bench/raw_echo.h"
 #include "bench/raw_tcp.h"
 #include "bench/rawport.h"
 #include "bench/tool.h"
@@ -30,7 +31,8 @@ struct raw {
     uint32_t frame;
     double seconds, wait, warmup;
     bool sleep, json;
-    bool tcp; /* send to a real TCP: raw_tcp.h */
+    bool tcp;       /* send to a real TCP: raw_tcp.h */
+    bool echo, hop; /* answer datagrams: raw_echo.h */
     struct rawport p;
     struct raw_tcp t;
     uint64_t frames, calls, bytes;
@@ -193,14 +195,29 @@ report(const struct raw *r)
         printf("}\n");
 }
 
+static int
+echo(struct raw *r, const struct ipaddr *own)
+{
+    struct raw_echo e = {.port = &r->p, .udp_port = (uint16_t)r->port, .hop = r->hop};
+    raw_echo_prepare(&e);
+    rawport_open(&r->p, r->interface, own);
+    raw_echo_run(&e);
+    rawport_close(&r->p);
+    return EXIT_OK;
+}
+
 static const char usage_text[] =
     "usage: bulkhead-raw --interface IF --address A --transmit HOST [options]\n"
     "       bulkhead-raw --interface IF --address A --receive [options]\n"
     "       bulkhead-raw --interface IF --address A --transmit HOST --tcp [options]\n"
+    "       bulkhead-raw --interface IF --address A --echo [--hop] [--port N]\n"
     "  --address A   the address it speaks for: free, and not the kernel's\n"
     "  --tcp         one connection to a TCP there: full segments, as fast as they are\n"
     "                acknowledged; no congestion control, and a loss is the end\n"
-    "  --port N      port to send to, of UDP or TCP (default 5003)\n"
+    "  --echo        answer datagrams, always sleeping between them, until SIGTERM; says\n"
+    "                \"ready\"\n"
+    "  --hop         the answers are those of a second process, woken by a pipe\n"
+    "  --port N      port to send to, of UDP or TCP, or to answer at (default 5003)\n"
     "  --frame N     bytes of a frame, 42 to 1514 (default 1514); --tcp: 67 at least\n"
     "  --sleep       wait in poll(2) where there is nothing to do; otherwise look again\n"
     "  --seconds S   how long to send; the window of --receive and --tcp (default 5)\n"
@@ -213,13 +230,15 @@ static void
 parse(struct raw *r, int argc, char **argv)
 {
     enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, TCP, PORT, FRAME, SLEEP, SECONDS };
-    enum { WAIT = SECONDS + 1, WARMUP, JSON, HELP };
+    enum { WAIT = SECONDS + 1, WARMUP, JSON, ECHO, HOP, HELP };
     static const struct option opts[] = {
         {"interface", required_argument, NULL, INTERFACE},
         {"address", required_argument, NULL, ADDRESS},
         {"transmit", required_argument, NULL, TRANSMIT},
         {"receive", no_argument, NULL, RECEIVE},
         {"tcp", no_argument, NULL, TCP},
+        {"echo", no_argument, NULL, ECHO},
+        {"hop", no_argument, NULL, HOP},
         {"port", required_argument, NULL, PORT},
         {"frame", required_argument, NULL, FRAME},
         {"sleep", no_argument, NULL, SLEEP},
@@ -248,6 +267,12 @@ parse(struct raw *r, int argc, char **argv)
         case TCP:
             r->tcp = true;
             break;
+        case ECHO:
+            r->echo = true;
+            break;
+        case HOP:
+            r->hop = true;
+            break;
         case PORT:
             r->port = (unsigned)tool_number("--port", optarg, 1, 65535);
             break;
@@ -275,8 +300,8 @@ parse(struct raw *r, int argc, char **argv)
             tool_usage(usage_text, EXIT_USAGE);
         }
     }
-    if (optind < argc || !r->interface || !r->address || rx == (r->to != NULL) ||
-        (r->tcp && (rx || r->frame <= RAW_TCP_HEADERS)))
+    if (optind < argc || !r->interface || !r->address || rx + r->echo + (r->to != NULL) != 1 ||
+        (r->tcp && (!r->to || r->frame <= RAW_TCP_HEADERS)) || (r->hop && !r->echo))
         tool_usage(usage_text, EXIT_USAGE);
 }
 
@@ -288,6 +313,8 @@ main(int argc, char **argv)
     tool_name = "bulkhead-raw";
     parse(&r, argc, argv);
     struct ipaddr own = address(r.address);
+    if (r.echo)
+        return echo(&r, &own);
     rawport_open(&r.p, r.interface, &own);
     if (r.tcp)
         transmit_tcp(&r);
