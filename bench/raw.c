@@ -29,6 +29,7 @@ struct raw {
     const char *interface, *address, *to;
     unsigned port;
     uint32_t frame;
+    uint64_t spin_ns;
     double seconds, wait, warmup;
     bool sleep, json;
     bool tcp;       /* send to a real TCP: raw_tcp.h */
@@ -198,7 +199,8 @@ report(const struct raw *r)
 static int
 echo(struct raw *r, const struct ipaddr *own)
 {
-    struct raw_echo e = {.port = &r->p, .udp_port = (uint16_t)r->port, .hop = r->hop};
+    struct raw_echo e = {
+        .port = &r->p, .udp_port = (uint16_t)r->port, .hop = r->hop, .spin_ns = r->spin_ns};
     raw_echo_prepare(&e);
     rawport_open(&r->p, r->interface, own);
     raw_echo_run(&e);
@@ -210,13 +212,14 @@ static const char usage_text[] =
     "usage: bulkhead-raw --interface IF --address A --transmit HOST [options]\n"
     "       bulkhead-raw --interface IF --address A --receive [options]\n"
     "       bulkhead-raw --interface IF --address A --transmit HOST --tcp [options]\n"
-    "       bulkhead-raw --interface IF --address A --echo [--hop] [--port N]\n"
+    "       bulkhead-raw --interface IF --address A --echo [--hop] [options]\n"
     "  --address A   the address it speaks for: free, and not the kernel's\n"
     "  --tcp         one connection to a TCP there: full segments, as fast as they are\n"
     "                acknowledged; no congestion control, and a loss is the end\n"
-    "  --echo        answer datagrams, always sleeping between them, until SIGTERM; says\n"
-    "                \"ready\"\n"
-    "  --hop         the answers are those of a second process, woken by a pipe\n"
+    "  --echo        answer datagrams until SIGTERM; says \"ready\" when it does\n"
+    "  --hop         the answers are those of a second process\n"
+    "  --spin US     --echo: look so many microseconds, giving way, before sleeping\n"
+    "                (default 0)\n"
     "  --port N      port to send to, of UDP or TCP, or to answer at (default 5003)\n"
     "  --frame N     bytes of a frame, 42 to 1514 (default 1514); --tcp: 67 at least\n"
     "  --sleep       wait in poll(2) where there is nothing to do; otherwise look again\n"
@@ -230,7 +233,7 @@ static void
 parse(struct raw *r, int argc, char **argv)
 {
     enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, TCP, PORT, FRAME, SLEEP, SECONDS };
-    enum { WAIT = SECONDS + 1, WARMUP, JSON, ECHO, HOP, HELP };
+    enum { WAIT = SECONDS + 1, WARMUP, JSON, ECHO, HOP, SPIN, HELP };
     static const struct option opts[] = {
         {"interface", required_argument, NULL, INTERFACE},
         {"address", required_argument, NULL, ADDRESS},
@@ -239,6 +242,7 @@ parse(struct raw *r, int argc, char **argv)
         {"tcp", no_argument, NULL, TCP},
         {"echo", no_argument, NULL, ECHO},
         {"hop", no_argument, NULL, HOP},
+        {"spin", required_argument, NULL, SPIN},
         {"port", required_argument, NULL, PORT},
         {"frame", required_argument, NULL, FRAME},
         {"sleep", no_argument, NULL, SLEEP},
@@ -272,6 +276,9 @@ parse(struct raw *r, int argc, char **argv)
             break;
         case HOP:
             r->hop = true;
+            break;
+        case SPIN:
+            r->spin_ns = tool_number("--spin", optarg, 0, 1000000) * 1000u;
             break;
         case PORT:
             r->port = (unsigned)tool_number("--port", optarg, 1, 65535);

@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,37 +26,87 @@ struct asker {
     uint16_t port, len;
 };
 
-/* A datagram on its way through the other process. Its number is the byte in the pipes. */
+static struct asker asker[BATCH_MAX]; /* of those that are in the slots */
+
+/* A datagram on its way through the other process. */
 struct slot {
     uint16_t len;
     uint8_t in[PAYLOAD_MOST], out[PAYLOAD_MOST];
 };
 
+/* What the two processes share; each writes a half of the words. */
 struct raw_hop {
-    struct slot slot[BATCH_MAX]; /* shared */
+    alignas(CACHE_LINE) _Atomic uint32_t asked; /* how many so far */
+    _Atomic uint32_t want_here;                 /* bell.h */
+    alignas(CACHE_LINE) _Atomic uint32_t answered;
+    _Atomic uint32_t want_there;
+    struct slot slot[BATCH_MAX]; /* number n is in slot n % BATCH_MAX */
 };
 
-/* This process's own part of it. */
-static struct {
-    struct asker asker[BATCH_MAX];
-    uint8_t free[BATCH_MAX];
-    unsigned n_free;
-} here;
+static int stop[2]; /* a pipe: readable once `stopped` */
+static volatile sig_atomic_t stopped;
+
+static void
+end_soon(int sig)
+{
+    stopped = sig;
+    (void)!write(stop[1], "", 1);
+}
+
+static void
+on_end(void (*handler)(int))
+{
+    struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static uint32_t
+count_of(const _Atomic uint32_t *n)
+{
+    return atomic_load_explicit(n, memory_order_acquire);
+}
+
+/* Nothing there: look on for a while, giving way, or not? */
+static bool
+look_on(uint64_t spin_ns, uint64_t busy_at)
+{
+    if (spin_ns == 0 || tool_nanoseconds() - busy_at >= spin_ns)
+        return false;
+    sched_yield();
+    return true;
+}
 
 /* The program: its copy out, its answer's copy in. Ends with whoever asks. */
 _Noreturn static void
-answer(struct raw_hop *h, int in, int out)
+answer(struct raw_hop *h, int in, int out, uint64_t spin_ns)
 {
-    uint8_t number[BATCH_MAX], own[PAYLOAD_MOST];
-    ssize_t n;
-    while ((n = read(in, number, sizeof number)) > 0) {
-        for (ssize_t i = 0; i < n; i++) {
-            struct slot *s = &h->slot[number[i]];
-            memcpy(own, s->in, s->len);
-            memcpy(s->out, own, s->len);
+    struct bell_sleeper sleeper;
+    struct bell_ringer ringer;
+    uint8_t own[PAYLOAD_MOST];
+    uint64_t busy_at = 0;
+    uint32_t done = 0;
+    bell_sleeper_init(&sleeper, &h->want_there, in);
+    bell_ringer_init(&ringer, &h->want_here, out);
+    for (bool there = true; there;) {
+        uint32_t asked = count_of(&h->asked);
+        if (asked != done) {
+            for (; done != asked; done++) {
+                struct slot *s = &h->slot[done % BATCH_MAX];
+                memcpy(own, s->in, s->len);
+                memcpy(s->out, own, s->len);
+            }
+            atomic_store_explicit(&h->answered, done, memory_order_release);
+            if (bell_due(&ringer))
+                bell_ring(&ringer);
+            busy_at = spin_ns ? tool_nanoseconds() : 0;
+        } else if (!look_on(spin_ns, busy_at)) {
+            bell_arm(&sleeper);
+            if (count_of(&h->asked) == done)
+                there = bell_drain(&sleeper); /* which sleeps: this end blocks */
+            bell_disarm(&sleeper);
         }
-        if (write(out, number, (size_t)n) != n)
-            break;
     }
     _exit(EXIT_OK);
 }
@@ -72,35 +123,25 @@ start_other(struct raw_echo *e)
     if (e->pid < 0)
         tool_die(EXIT_OTHER, "fork: %s", strerror(errno));
     if (e->pid == 0) {
+        on_end(SIG_IGN); /* a terminal's goes to both */
         close(there[1]); /* or it would never see its end */
         close(back[0]);
-        answer(e->other, there[0], back[1]);
+        answer(e->other, there[0], back[1], e->spin_ns);
     }
     close(there[0]);
     close(back[1]);
-    e->to_other = there[1];
-    e->from_other = back[0];
-    while (here.n_free < BATCH_MAX) {
-        here.free[here.n_free] = (uint8_t)here.n_free;
-        here.n_free++;
-    }
+    bell_ringer_init(&e->ringer, &e->other->want_there, there[1]);
+    bell_sleeper_init(&e->sleeper, &e->other->want_here, back[0]);
 }
 
 void
 raw_echo_prepare(struct raw_echo *e)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    /* Read beside the socket, so that none is missed between a look and a sleep; the other
-     * process leaves them to this one. */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || (e->signals = signalfd(-1, &set, 0)) < 0)
-        tool_die(EXIT_OTHER, "signals: %s", strerror(errno));
-    signal(SIGPIPE, SIG_IGN);
-    e->to_other = e->from_other = -1;
     if (e->hop)
         start_other(e);
+    if (pipe(stop) != 0)
+        tool_die(EXIT_OTHER, "a pipe: %s", strerror(errno));
+    on_end(end_soon);
 }
 
 /* Queues the answer; without a free frame it is lost, as datagrams may be. */
@@ -134,15 +175,15 @@ reply(struct rawport *p, uint16_t udp_port, const struct asker *a, const uint8_t
 static void
 pass_on(struct raw_echo *e, const struct asker *a, const uint8_t *payload)
 {
-    if (here.n_free == 0)
+    struct slot *s = &e->other->slot[e->asked % BATCH_MAX];
+    if (e->asked - e->replied == BATCH_MAX)
         return;
-    uint8_t number = here.free[--here.n_free];
-    struct slot *s = &e->other->slot[number];
-    here.asker[number] = *a;
+    asker[e->asked % BATCH_MAX] = *a;
     s->len = a->len;
     memcpy(s->in, payload, a->len);
-    if (write(e->to_other, &number, 1) != 1)
-        tool_die(EXIT_OTHER, "the other process has ended");
+    atomic_store_explicit(&e->other->asked, ++e->asked, memory_order_release);
+    if (bell_due(&e->ringer))
+        bell_ring(&e->ringer);
 }
 
 /* Of a frame that came: a whole datagram to the port? Checksums are left to the stacks. */
@@ -171,16 +212,34 @@ look(void *arg, const uint8_t *frame, size_t len)
         reply(r->port, r->udp_port, &a, l4 + UDP_HEADER);
 }
 
-static void
+static unsigned
 take_answers(struct raw_echo *e)
 {
-    uint8_t number[BATCH_MAX];
-    ssize_t n = read(e->from_other, number, sizeof number);
-    if (n <= 0)
-        tool_die(EXIT_OTHER, "the other process has ended");
-    for (ssize_t i = 0; i < n; i++) {
-        reply(e->port, e->udp_port, &here.asker[number[i]], e->other->slot[number[i]].out);
-        here.free[here.n_free++] = number[i];
+    uint32_t before = e->replied, answered = e->hop ? count_of(&e->other->answered) : 0;
+    for (; e->replied != answered; e->replied++)
+        reply(e->port, e->udp_port, &asker[e->replied % BATCH_MAX],
+              e->other->slot[e->replied % BATCH_MAX].out);
+    return answered - before;
+}
+
+/* Until there may be something to do. */
+static void
+doze(struct raw_echo *e)
+{
+    /* poll passes over the last one where there is no other process. */
+    struct pollfd on[] = {{.fd = e->port->netif.fd, .events = POLLIN},
+                          {.fd = stop[0], .events = POLLIN},
+                          {.fd = e->hop ? e->sleeper.fd : -1, .events = POLLIN}};
+    if (e->hop) {
+        bell_arm(&e->sleeper);
+        if (count_of(&e->other->answered) == e->replied) {
+            (void)poll(on, ARRAY_LEN(on), -1);
+            if (on[2].revents != 0 && !bell_drain(&e->sleeper))
+                tool_die(EXIT_OTHER, "the other process has ended");
+        }
+        bell_disarm(&e->sleeper);
+    } else {
+        (void)poll(on, ARRAY_LEN(on), -1);
     }
 }
 
@@ -188,29 +247,25 @@ void
 raw_echo_run(struct raw_echo *e)
 {
     struct rawport *p = e->port;
-    /* poll passes over the last one where there is no other process: -1. */
-    struct pollfd on[] = {{.fd = p->netif.fd, .events = POLLIN},
-                          {.fd = e->signals, .events = POLLIN},
-                          {.fd = e->from_other, .events = POLLIN}};
     struct fdesc f[BATCH_MAX];
+    uint64_t busy_at = 0;
     p->hear = look;
     p->hear_arg = e;
     puts("ready");
     fflush(stdout);
-    for (;;) {
-        if (poll(on, ARRAY_LEN(on), -1) < 0 && errno != EINTR)
-            tool_die(EXIT_OTHER, "poll: %s", strerror(errno));
-        if (on[1].revents != 0)
-            break;
-        if (on[2].revents != 0)
-            take_answers(e);
-        if (on[0].revents != 0)
-            rawport_return(p, f, rawport_receive(p, f));
+    while (!stopped) {
+        unsigned n = rawport_receive(p, f);
+        rawport_return(p, f, n);
+        n += take_answers(e);
         while (xsk_kick(p->xsk))
             ;
+        if (n != 0 && e->spin_ns != 0)
+            busy_at = tool_nanoseconds();
+        else if (!look_on(e->spin_ns, busy_at))
+            doze(e);
     }
     if (e->hop) {
-        close(e->to_other); /* which ends it */
+        close(e->ringer.fd); /* which ends it */
         (void)waitpid(e->pid, NULL, 0);
     }
 }

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "bench/rawport.h"
+#include "ipc/bell.h"
 
 struct raw_hop; /* what the two processes share: raw_echo.c's own */
 
@@ -18,11 +19,13 @@ struct raw_echo {
     struct rawport *port;
     uint16_t udp_port;
     bool hop;
+    uint64_t spin_ns; /* for both: look so long, giving way, before sleeping */
 
     /* raw_echo.c's own */
-    int signals;           /* a signalfd */
-    struct raw_hop *other; /* NULL: answered here */
-    int to_other, from_other;
+    struct raw_hop *other;   /* what is shared with the other process */
+    uint32_t asked, replied; /* datagrams to it, answers from it */
+    struct bell_ringer ringer;
+    struct bell_sleeper sleeper;
     pid_t pid;
 };
 

@@ -85,6 +85,63 @@ raw_tcp_stuck() { # a receiver that takes nothing: as if its acknowledgments wer
     return $rc
 }
 
+raw_there() { alive "$rx" && grep -qx ready "$log"; }
+raw_start() { # options
+    local again
+    for again in 1 2 3 4 5 6 7 8 9 10; do
+        bg_a "$raw" --interface $IF --address $STACK --echo "$@"
+        rx=$bg_pid log=$WORK/log.$bg_n
+        until_ok 5 raw_there && return 0
+        # The kernel lets go of the last one's socket some time after its end.
+        wait "$rx"
+        [ $? -eq 11 ] || return 1
+        sleep 0.1
+    done
+    return 1
+}
+no_xdp() { ! ip -n "$A" -d link show $IF | grep -q xdp; }
+raw_echo() { # options: every datagram comes back as it was, to who sent it; a signal ends all of it
+    local rx log rc=0 child size
+    raw_start --port 5009 "$@" || { note "$(cat "$log")"; return 1; }
+    for size in 1 64 1472; do # protolat compares the payload
+        run echo in_b timeout 30 "$(tool bulkhead-protolat)" --connect $STACK --udp --port 5009 --via kernel \
+            --size $size --count 300 --json && [ "$(json_get "$out" lost)" = 0 ] || { rc=1 && break; }
+    done
+    # Many at once, of many lengths and senders: none may be answered with another's payload.
+    in_b timeout 30 /usr/bin/python3 -c '
+import os, socket, sys
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+for s in socks:
+    s.settimeout(2)
+    s.connect((sys.argv[1], 5009))
+for turn in range(50):
+    sent = [[os.urandom(1 + (37 * turn + 101 * i + 7 * k) % 1472) for k in range(6)] for i in range(8)]
+    for k in range(6):
+        for s, d in zip(socks, sent):
+            s.send(d[k])
+    for s, d in zip(socks, sent):
+        assert [s.recv(2000) for _ in d] == d, turn' $STACK || rc=1
+    # What is not for it stays without an answer.
+    ! in_b timeout 30 "$(tool bulkhead-protolat)" --connect $STACK --udp --port 5010 --via kernel --count 2 \
+        --warmup 0 >/dev/null 2>&1 || rc=1
+    ! no_xdp || { note "no XDP program while it runs"; rc=1; }
+    child=$(pgrep -P "$rx")
+    [ -n "$child" ] || case " $* " in *" --hop "*) rc=1 ;; esac
+    kill -TERM "$rx"
+    until_ok 3 not alive "$rx" $child || { note "it does not end"; rc=1; }
+    wait "$rx" || { note "exit code $?"; rc=1; }
+    until_ok 1 no_xdp || { note "an XDP program is left"; rc=1; }
+    [ $rc -eq 0 ] || note "$(cat "$log" "$out" "$out.err")"
+    return $rc
+}
+raw_echo_killed() { # the other process ends with the first one, however that ends
+    local rx log child
+    raw_start --hop "$@" || return 1
+    child=$(pgrep -P "$rx")
+    kill -KILL "$rx"
+    [ -n "$child" ] && until_ok 3 not alive "$child" && until_ok 1 no_xdp
+}
+
 scale=$(tool bulkhead-scale)
 few=
 scale_with() { # via, options of --connect
@@ -135,6 +192,10 @@ done
 try "raw AF_XDP: a TCP that refuses" raw_tcp_ends 12 'refuses the connection'
 try "raw AF_XDP: a TCP that acknowledges nothing more" raw_tcp_stuck
 try "raw AF_XDP: a frame too small for a segment" raw_tcp_ends 2 usage --frame 66
+for how in "" "--spin 20" --hop "--hop --spin 20"; do
+    try "raw AF_XDP echoes ($how)" raw_echo $how
+done
+try "raw AF_XDP: the second process ends with the first" raw_echo_killed --spin 20
 stages=$(tool bulkhead-stages)
 for how in separate one none; do
     try "4 stages, processes: $how" run stages timeout 30 "$stages" --stages 4 --processes $how --seconds 0.2 --json
