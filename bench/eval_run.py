@@ -62,7 +62,8 @@ class Run:
             if missing:
                 self.leave_out(s, "there is no " + ", ".join(missing))
         names = {n for s in self.sections if s.serves for n in s.lanes()}
-        self.lab.serve([n for n in self.lab.lanes if n in names and self.lab.there_is(n)])
+        self.lab.serve([n for n, lane in self.lab.lanes.items()
+                        if n in names and lane.stack != "bare" and self.lab.there_is(n)])
         for s in list(self.sections):
             try:
                 s.begin(self.lab)

@@ -6,6 +6,8 @@ NAMES = {"factored": "factored", "monolithic": "monolithic", "kernel": "kernel, 
          "nginx-on": "nginx on the kernel, offloads on", "segments": "factored, taking segments",
          "raw": "raw AF_XDP", "raw-tcp": "raw AF_XDP, to a TCP peer",
          "raw-sleep": "raw AF_XDP, sleeping",
+         "raw-hop": "raw AF_XDP and a program in a process of its own",
+         "raw-hop-sleep": "raw AF_XDP and a program in a process of its own, sleeping",
          "raw-generated": "raw AF_XDP, from AF_PACKET"}
 COMPARED = (("factored", "monolithic"), ("factored", "kernel"), ("monolithic", "kernel"),
             ("factored", "kernel-on"), ("segments", "kernel-on"))

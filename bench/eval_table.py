@@ -45,6 +45,17 @@ def limit(what, raw, kernel):
                raw + ("packets_per_second",), kernel + ("packets_per_second",), "section raw")
 
 
+def trip_limit():
+    """What AF_XDP leaves of a round trip: with nothing above it, and to a stack whose programs
+    are processes of their own. Both look for more, giving way, before they sleep: that is less
+    than sleeping at once."""
+    return [row("the limit here, 1-byte round trip, UDP, all on one processor: %s / kernel" % what,
+                None, None, ("latency", "udp-1/one", raw, "p50_us"),
+                ("latency", "udp-1/one", "kernel", "p50_us"), "bulkhead-raw")
+            for what, raw in (("raw AF_XDP", "raw"),
+                              ("raw AF_XDP and a program in a process of its own", "raw-hop"))]
+
+
 ONE, SLEEP, SPIN = (("one", "all on one processor"), ("sleep", "split over two, sleeping"),
                     ("spin", "split over two, spinning"))
 
@@ -65,6 +76,7 @@ def rows():
                 "kernel-on", (">=", 0.5), (">=", 1.0), why="a back end that takes segments")
     out += trip("factored / monolithic", "factored", "monolithic", ("<=", 1.8), ("<=", 1.3), ONE)
     out += trip("monolithic / kernel", "monolithic", "kernel", ("<=", 1.4), ("<=", 1.0), ONE)
+    out += trip_limit()
     for mode in (SLEEP, SPIN):
         out += trip("factored / kernel", "factored", "kernel", None, ("<=", 1.0), mode)
         out += trip("factored / monolithic", "factored", "monolithic", None, None, mode)
@@ -125,7 +137,10 @@ LIMITS = (
      "A program in a process of its own costs two switches and a wake-up more than a socket in the "
      "kernel. Tried: no acknowledgment of its own beside an answer (kept), a library that gives way "
      "instead of sleeping (no: two us less in one process, five more with four)."),
-    ("1-byte round trip, UDP, all on one processor: monolithic / kernel", "As for TCP."),
+    ("1-byte round trip, UDP, all on one processor: monolithic / kernel",
+     "As for TCP. See the limit in the next rows: of what the bound allows, AF_XDP and a program in a "
+     "process of its own take most with no stack between them, if that program gives way instead of "
+     "sleeping; with one that sleeps (in the section) it is no less than the monolith's round trip."),
     ("UDP, 64-byte packets a second",
      "See the limit in the next row: raw AF_XDP itself, with no stack above. Sending, nic spends nine "
      "tenths of its time inside the system call that sends. Tried: ip, tcp and udp elsewhere."),

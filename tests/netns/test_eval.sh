@@ -118,6 +118,12 @@ try "nothing in them failed" result \
 try "raw AF_XDP has sent to a sink and to a TCP" result \
     "{x['variant'] for x in s if x['section'] == 'raw' and x['test'] == 'send' and
       x['values']['packets_per_second'] > 0} == {'raw', 'raw-tcp'}"
+try "raw AF_XDP has answered, also by a process of its own" result \
+    "{x['variant'] for x in s if x['section'] == 'latency' and x['test'] == 'udp-1/one' and
+      x['values']['lost'] == 0 and x['values']['p50_us'] > 0} >=
+     {'raw', 'raw-sleep', 'raw-hop', 'raw-hop-sleep', 'kernel'} and
+     not [x for x in s if x['section'] == 'latency' and x['test'] != 'udp-1/one' and 'raw' in x['variant']] and
+     sum(bool(x['value']) for x in r['table'] if x['what'].startswith('the limit here, 1-byte')) == 2"
 try "the pages of all sections are whole" page
 try "a section that lacks a program is left out, by name" says 0 "section http is left out: there is no wrk" \
     env PATH="$WORK/bin" /bin/bash -c '
