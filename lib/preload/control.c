@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * control.c: fcntl and ioctl. What concerns the descriptor is the kernel's, on the stand-in;
+ * what concerns the stream of bytes is the client library's.
+ */
+#include "shim.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+/* ---- fcntl ---- */
+
+static int
+fcntl_ours(int fd, uint32_t e, int cmd, void *arg)
+{
+    if (cmd == F_SETFL && ((uintptr_t)arg & O_ASYNC)) {
+        SAY("O_ASYNC was refused");
+        return fails(EINVAL);
+    }
+    int r = REAL(fcntl)(fd, cmd, arg);
+    if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+        table_set(r, e);
+    return r;
+}
+
+/* libc too takes an argument whether there is one or not. */
+#define FCNTL                                                                                  \
+    do {                                                                                       \
+        va_list ap;                                                                            \
+        va_start(ap, cmd);                                                                     \
+        void *arg = va_arg(ap, void *);                                                        \
+        va_end(ap);                                                                            \
+        uint32_t e = entry(fd);                                                                \
+        if (UNLIKELY(e & E_PRIVATE))                                                           \
+            return fails(EBADF);                                                               \
+        return is_ours(e) ? fcntl_ours(fd, e, cmd, arg) : REAL(fcntl)(fd, cmd, arg);           \
+    } while (0)
+
+EXPORT int
+fcntl(int fd, int cmd, ...)
+{
+    FCNTL;
+}
+EXPORT int
+fcntl64(int fd, int cmd, ...)
+{
+    FCNTL;
+}
+
+/* ---- ioctl ---- */
+
+static int
+ioctl_ours(int fd, uint32_t e, unsigned long what, void *arg)
+{
+    switch (what) {
+    case FIONREAD: /* SIOCINQ too */
+    case SIOCOUTQ:
+    case SIOCOUTQNSD:
+    case SIOCATMARK:
+        return bh_ioctl(bh_of(e), what, arg);
+    case FIOASYNC:
+        SAY("FIOASYNC was refused");
+        return fails(EINVAL);
+    case SIOCGIFADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFDSTADDR: {
+        /* A Unix socket is not asked these. */
+        int s = REAL(socket)(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int r = s < 0 ? -1 : REAL(ioctl)(s, what, arg), err = errno;
+        if (s >= 0)
+            REAL(close)(s);
+        SAY("a query of an interface's address was answered by the kernel");
+        errno = err;
+        return r;
+    }
+    default:
+        return REAL(ioctl)(fd, what, arg);
+    }
+}
+
+EXPORT int
+ioctl(int fd, unsigned long what, ...)
+{
+    va_list ap;
+    va_start(ap, what);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    uint32_t e = entry(fd);
+    return is_ours(e) ? ioctl_ours(fd, e, what, arg) : REAL(ioctl)(fd, what, arg);
+}
+
+EXPORT int
+sockatmark(int fd)
+{
+    uint32_t e = entry(fd);
+    int at = 0;
+    if (!is_ours(e))
+        return REAL(sockatmark)(fd);
+    return bh_ioctl(bh_of(e), SIOCATMARK, &at) < 0 ? -1 : at;
+}

@@ -1,0 +1,24 @@
+# lib/preload: libbulkhead-preload.so, which puts unchanged programs on the stack
+
+pkglib_LTLIBRARIES += libbulkhead-preload.la
+
+PRELOAD_SOURCES = \
+	lib/preload/addr.c lib/preload/close.c lib/preload/control.c lib/preload/fortified.c \
+	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
+	lib/preload/recv.c lib/preload/replay.c lib/preload/rules.c lib/preload/rules.h \
+	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \
+	lib/preload/stream.c lib/preload/wait.c
+
+# The client library's objects are a part of it, with their names hidden. What they call goes to
+# inside.c and not to what is exported here.
+libbulkhead_preload_la_SOURCES = $(PRELOAD_SOURCES) lib/preload/inside.c $(libbulkhead_la_SOURCES)
+libbulkhead_preload_la_CPPFLAGS = $(CLIENT_CPPFLAGS)
+libbulkhead_preload_la_CFLAGS = $(AM_CFLAGS) -fPIC -pthread -fvisibility=hidden \
+	-ftls-model=initial-exec
+libbulkhead_preload_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -module -avoid-version -no-undefined -pthread \
+	-Wl,--version-script=$(top_srcdir)/lib/preload/preload.map \
+	-Wl,--wrap=close,--wrap=connect,--wrap=epoll_create1,--wrap=eventfd,--wrap=fcntl \
+	-Wl,--wrap=poll,--wrap=ppoll,--wrap=read,--wrap=recv,--wrap=recvmsg,--wrap=send \
+	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=timerfd_create,--wrap=write
+EXTRA_libbulkhead_preload_la_DEPENDENCIES = lib/preload/preload.map
+EXTRA_DIST += lib/preload/preload.map

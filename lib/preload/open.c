@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * open.c: the calls that make sockets and name addresses.
+ */
+#include "shim.h"
+
+#include <netinet/tcp.h>
+
+#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+/* ---- socket ---- */
+
+/* What the stack does not have: the kernel's, if that is allowed. */
+static int
+not_ours(int domain, int type, int protocol)
+{
+    if (shim_fallback)
+        return REAL(socket)(domain, type, protocol);
+    SAY("a socket that is neither TCP nor UDP was refused");
+    return fails(EPROTONOSUPPORT);
+}
+
+EXPORT int
+socket(int domain, int type, int protocol)
+{
+    if (domain != AF_INET && domain != AF_INET6)
+        return REAL(socket)(domain, type, protocol);
+    int kind = type & ~TYPE_FLAGS;
+    if ((kind != SOCK_STREAM || (protocol != 0 && protocol != IPPROTO_TCP)) &&
+        (kind != SOCK_DGRAM || (protocol != 0 && protocol != IPPROTO_UDP)))
+        return not_ours(domain, type, protocol);
+    int bh = bh_socket(AF_INET, kind | SOCK_NONBLOCK, protocol);
+    if (bh < 0) {
+        int err = errno;
+        if (err != EMFILE && err != ENFILE && err != ENOBUFS)
+            say_attach(err);
+        return shim_fallback ? REAL(socket)(domain, type, protocol) : fails(err);
+    }
+    return stand_in(bh, (domain == AF_INET6 ? E_V6 : 0) | (kind == SOCK_DGRAM ? E_DGRAM : 0),
+                    type);
+}
+
+/* ---- bind, connect, listen ---- */
+
+/* What a socket that stays keeps of its beginnings: nothing. */
+static void
+settle(uint32_t e)
+{
+    if (e & E_SETTLED)
+        return;
+    table_mark(e, E_SETTLED, 0);
+    replay_drop(e);
+}
+
+static int
+bind_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
+{
+    struct sockaddr_in sin;
+    int err;
+    switch (addr_take(e, sa, len, true, &sin, &err)) {
+    case WHERE_KERNEL:
+        if (e & E_SETTLED)
+            return fails(EINVAL);
+        err = become_kernel(fd, e);
+        return err != 0 ? fails(err) : REAL(bind)(fd, sa, len);
+    case WHERE_REFUSED:
+        return fails(err);
+    default:
+        break;
+    }
+    int r = bh_bind(bh_of(e), (const struct sockaddr *)(const void *)&sin, sizeof sin);
+    if (r != 0)
+        return r;
+    if ((e & E_DGRAM) && sin.sin_port != 0)
+        settle(e); /* a server: it may be spoken to from now on */
+    else
+        replay_note(e, REPLAY_BIND, 0, sa, len);
+    return 0;
+}
+
+EXPORT int
+bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? bind_ours(fd, e, addr.__sockaddr__, len)
+                      : REAL(bind)(fd, addr.__sockaddr__, len);
+}
+
+static int
+connect_stack(int fd, uint32_t e, const struct sockaddr_in *sin)
+{
+    unsigned tries = 0;
+    for (;;) {
+        int r = bh_connect(bh_of(e), (const struct sockaddr *)(const void *)sin, sizeof *sin);
+        if (r == 0 || (errno != EINPROGRESS && errno != EALREADY))
+            return r;
+        int begun = errno, err = wait_write(fd, &tries);
+        if (err != 0)
+            return fails(err != EAGAIN ? err : tries > 0 ? EINPROGRESS : begun);
+    }
+}
+
+static int
+connect_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
+{
+    struct sockaddr_in sin;
+    int err;
+    if (sa != NULL && len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)
+        return bh_connect(bh_of(e), sa, len);
+    switch (addr_take(e, sa, len, false, &sin, &err)) {
+    case WHERE_KERNEL:
+        if (e & E_SETTLED)
+            break;
+        err = become_kernel(fd, e);
+        return err != 0 ? fails(err) : REAL(connect)(fd, sa, len);
+    case WHERE_REFUSED:
+        return fails(err);
+    default:
+        break;
+    }
+    settle(e);
+    return connect_stack(fd, e, &sin);
+}
+
+EXPORT int
+connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? connect_ours(fd, e, addr.__sockaddr__, len)
+                      : REAL(connect)(fd, addr.__sockaddr__, len);
+}
+
+EXPORT int
+listen(int fd, int backlog)
+{
+    uint32_t e = entry(fd);
+    if (!is_ours(e))
+        return REAL(listen)(fd, backlog);
+    int r = bh_listen(bh_of(e), backlog);
+    if (r == 0)
+        settle(e);
+    return r;
+}
+
+/* ---- accept, shutdown ---- */
+
+static int
+accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
+{
+    struct sockaddr_in sin;
+    socklen_t n = sizeof sin;
+    unsigned tries = 0;
+    int bh;
+    if (flags & ~TYPE_FLAGS)
+        return fails(EINVAL);
+    while ((bh = bh_accept4(bh_of(e), (struct sockaddr *)(void *)&sin, &n, SOCK_NONBLOCK)) <
+           0) {
+        int err = errno == EAGAIN ? wait_read(fd, &tries) : errno;
+        if (err != 0)
+            return fails(err);
+    }
+    int r = stand_in(bh, (e & E_V6) | E_SETTLED, flags);
+    if (r >= 0)
+        addr_give(e, &sin, sa, len);
+    return r;
+}
+
+EXPORT int
+accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? accept_ours(fd, e, addr.__sockaddr__, len, flags)
+                      : REAL(accept4)(fd, addr.__sockaddr__, len, flags);
+}
+
+EXPORT int
+accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? accept_ours(fd, e, addr.__sockaddr__, len, 0)
+                      : REAL(accept)(fd, addr.__sockaddr__, len);
+}
+
+EXPORT int
+shutdown(int fd, int how)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? bh_shutdown(bh_of(e), how) : REAL(shutdown)(fd, how);
+}

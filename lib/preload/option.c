@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * option.c: socket options and names. How long a call may block is asked where calls block: at
+ * the stand-in.
+ */
+#include "shim.h"
+
+/* The option of IPv4 that does for an AF_INET6 socket what one of IPv6 is for. */
+static bool
+as_v4(int name, int *as)
+{
+    static const int same[][2] = {
+        {IPV6_UNICAST_HOPS, IP_TTL},
+        {IPV6_TCLASS, IP_TOS},
+        {IPV6_RECVPKTINFO, IP_PKTINFO},
+        {IPV6_RECVERR, IP_RECVERR},
+        {IPV6_MTU_DISCOVER, IP_MTU_DISCOVER},
+        {IPV6_MTU, IP_MTU},
+        {IPV6_MULTICAST_HOPS, IP_MULTICAST_TTL},
+        {IPV6_MULTICAST_LOOP, IP_MULTICAST_LOOP},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        if (same[i][0] == name) {
+            *as = same[i][1];
+            return true;
+        }
+    return false;
+}
+
+static bool
+is_timeout(int level, int name)
+{
+    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
+}
+
+static int
+set_v6(uint32_t e, int name, const void *value, socklen_t len)
+{
+    int v, as;
+    if (!(e & E_V6))
+        return fails(ENOPROTOOPT);
+    if (name == IPV6_V6ONLY) {
+        if (value == NULL || len < sizeof v)
+            return fails(EINVAL);
+        memcpy(&v, value, sizeof v);
+        table_mark(e, v ? E_V6ONLY : 0, v ? 0 : E_V6ONLY);
+        return 0;
+    }
+    if (as_v4(name, &as))
+        return bh_setsockopt(bh_of(e), IPPROTO_IP, as, value, len);
+    SAY("an option of IPv6 was refused");
+    return fails(ENOPROTOOPT);
+}
+
+static int
+set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t len)
+{
+    int r = is_timeout(level, name) ? REAL(setsockopt)(fd, level, name, value, len)
+            : level == IPPROTO_IPV6 ? set_v6(e, name, value, len)
+                                    : bh_setsockopt(bh_of(e), level, name, value, len);
+    if (r == 0 && value != NULL)
+        replay_note(e, level, name, value, len);
+    return r;
+}
+
+EXPORT int
+setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? set_ours(fd, e, level, name, value, len)
+                      : REAL(setsockopt)(fd, level, name, value, len);
+}
+
+static int
+give_int(void *value, socklen_t *len, int v)
+{
+    if (value == NULL || len == NULL)
+        return fails(EFAULT);
+    if (*len > sizeof v)
+        *len = sizeof v;
+    memcpy(value, &v, *len);
+    return 0;
+}
+
+static int
+get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
+{
+    int as;
+    if (is_timeout(level, name))
+        return REAL(getsockopt)(fd, level, name, value, len);
+    if (level == SOL_SOCKET && name == SO_DOMAIN)
+        return give_int(value, len, e & E_V6 ? AF_INET6 : AF_INET);
+    if (level != IPPROTO_IPV6)
+        return bh_getsockopt(bh_of(e), level, name, value, len);
+    if ((e & E_V6) && name == IPV6_V6ONLY)
+        return give_int(value, len, (e & E_V6ONLY) != 0);
+    if ((e & E_V6) && as_v4(name, &as))
+        return bh_getsockopt(bh_of(e), IPPROTO_IP, as, value, len);
+    SAY("an option of IPv6 was refused");
+    return fails(ENOPROTOOPT);
+}
+
+EXPORT int
+getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? get_ours(fd, e, level, name, value, len)
+                      : REAL(getsockopt)(fd, level, name, value, len);
+}
+
+/* ---- names ---- */
+
+static int
+name_ours(uint32_t e, int (*ask)(int, struct sockaddr *, socklen_t *), struct sockaddr *sa,
+          socklen_t *len)
+{
+    struct sockaddr_in sin;
+    socklen_t n = sizeof sin;
+    if (sa == NULL || len == NULL)
+        return fails(EFAULT);
+    if (*len > INT32_MAX)
+        return fails(EINVAL);
+    int r = ask(bh_of(e), (struct sockaddr *)(void *)&sin, &n);
+    if (r == 0)
+        addr_give(e, &sin, sa, len);
+    return r;
+}
+
+EXPORT int
+getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? name_ours(e, bh_getsockname, addr.__sockaddr__, len)
+                      : REAL(getsockname)(fd, addr.__sockaddr__, len);
+}
+
+EXPORT int
+getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? name_ours(e, bh_getpeername, addr.__sockaddr__, len)
+                      : REAL(getpeername)(fd, addr.__sockaddr__, len);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * poll.c: poll and ppoll. The kernel's, on the stand-ins; but a stand-in cannot show all that a
+ * socket can, so that those which the kernel says are ready are looked at once more. select and
+ * epoll are the kernel's altogether.
+ */
+#include "shim.h"
+
+/* Correct what the kernel said. Returns how many are ready then. */
+static int
+correct(struct pollfd *f, nfds_t n)
+{
+    int ready = 0;
+    for (nfds_t i = 0; i < n; i++) {
+        uint32_t e = f[i].fd >= 0 ? entry(f[i].fd) : 0;
+        if (f[i].revents != 0 && is_ours(e)) {
+            struct pollfd one = {.fd = bh_of(e), .events = f[i].events};
+            if (bh_poll(&one, 1, 0) >= 0)
+                f[i].revents = one.revents;
+        }
+        ready += f[i].revents != 0;
+    }
+    return ready;
+}
+
+static bool
+any_ours(const struct pollfd *f, nfds_t n)
+{
+    for (nfds_t i = 0; i < n; i++)
+        if (f[i].fd >= 0 && is_ours(entry(f[i].fd)))
+            return true;
+    return false;
+}
+
+static struct timespec
+left(const struct timespec *end)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec r = {.tv_sec = end->tv_sec - now.tv_sec,
+                         .tv_nsec = end->tv_nsec - now.tv_nsec};
+    if (r.tv_nsec < 0) {
+        r.tv_nsec += 1000000000;
+        r.tv_sec--;
+    }
+    return r.tv_sec < 0 ? (struct timespec){0} : r;
+}
+
+int
+shim_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask)
+{
+    struct timespec end = {0}, now = {0};
+    if (!any_ours(f, n))
+        return REAL(ppoll)(f, n, ts, mask);
+    if (ts != NULL) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        end.tv_sec = now.tv_sec + ts->tv_sec + (now.tv_nsec + ts->tv_nsec) / 1000000000;
+        end.tv_nsec = (now.tv_nsec + ts->tv_nsec) % 1000000000;
+        now = *ts;
+    }
+    for (unsigned tries = 0;; tries++) {
+        int r = REAL(ppoll)(f, n, ts != NULL ? &now : NULL, mask);
+        if (r <= 0)
+            return r;
+        r = correct(f, n);
+        if (r > 0 || (ts != NULL && now.tv_sec == 0 && now.tv_nsec == 0))
+            return r;
+        /* Ready for nothing: it was just taken, or is about to be told. */
+        if (tries > 2)
+            nap(tries > 20 ? 1000 : 50);
+        if (ts != NULL)
+            now = left(&end);
+    }
+}
+
+EXPORT int
+poll(struct pollfd *f, nfds_t n, int ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    if (!any_ours(f, n))
+        return REAL(poll)(f, n, ms);
+    return shim_ppoll(f, n, ms < 0 ? NULL : &ts, NULL);
+}
+
+EXPORT int
+ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask)
+{
+    return shim_ppoll(f, n, ts, mask);
+}
+
+OWN_IS(poll);
+OWN_IS(ppoll);

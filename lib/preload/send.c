@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * send.c: the calls that send. The client library takes what there is room for; if that was not
+ * all and the call may block, the thread waits in the kernel on the stand-in and goes on.
+ */
+#include "shim.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+
+#define FILE_PIECES 64
+#define FILE_CHUNK (256u << 10)
+
+/* The end of a call that failed with errno. */
+static ssize_t
+failed(uint32_t e, size_t done, int flags)
+{
+    if (done > 0)
+        return (ssize_t)done;
+    if (errno == EPIPE && !(e & E_DGRAM) && !(flags & MSG_NOSIGNAL)) {
+        raise(SIGPIPE);
+        errno = EPIPE;
+    }
+    return -1;
+}
+
+/* All of a piece, from byte `from` on. What was sent of it; less: errno says why. */
+static size_t
+send_piece(int fd, uint32_t e, const struct iovec *v, size_t from, int flags)
+{
+    unsigned tries = 0;
+    while (from < v->iov_len) {
+        ssize_t r = bh_send(bh_of(e), (const char *)v->iov_base + from, v->iov_len - from,
+                            flags | MSG_DONTWAIT);
+        if (r > 0)
+            from += (size_t)r;
+        if (r >= 0)
+            continue;
+        int err = errno != EAGAIN        ? errno
+                  : flags & MSG_DONTWAIT ? EAGAIN
+                                         : wait_write(fd, &tries);
+        if (err != 0) {
+            errno = err;
+            break;
+        }
+    }
+    return from;
+}
+
+/* The rest of a message to a stream, of which `done` bytes are sent. */
+static ssize_t
+send_rest(int fd, uint32_t e, const struct msghdr *m, size_t done, int flags)
+{
+    size_t skip = done;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        const struct iovec *v = &m->msg_iov[i];
+        size_t from = skip < v->iov_len ? skip : v->iov_len;
+        skip -= from;
+        size_t to = send_piece(fd, e, v, from, flags);
+        done += to - from;
+        if (to < v->iov_len)
+            return failed(e, done, flags);
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t
+send_stream(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    struct msghdr h = {.msg_iov = m->msg_iov, .msg_iovlen = m->msg_iovlen};
+    size_t all = 0;
+    for (size_t i = 0; i < m->msg_iovlen; i++)
+        all += m->msg_iov[i].iov_len;
+    ssize_t r = bh_sendmsg(bh_of(e), &h, flags | MSG_DONTWAIT);
+    if (r < 0 && errno != EAGAIN)
+        return failed(e, 0, flags);
+    if (r == (ssize_t)all)
+        return r;
+    return send_rest(fd, e, m, r > 0 ? (size_t)r : 0, flags);
+}
+
+/* What an AF_INET6 socket says beside a datagram: which of our addresses, of which there is
+ * one. */
+static bool
+only_source(const struct msghdr *m)
+{
+    struct msghdr h = *m;
+    if (m->msg_control == NULL || m->msg_controllen == 0)
+        return true;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c))
+        if (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_PKTINFO)
+            return false;
+    return true;
+}
+
+static ssize_t
+send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    struct sockaddr_in sin;
+    struct msghdr h = *m;
+    unsigned tries = 0;
+    int err;
+    if (m->msg_name != NULL && m->msg_namelen > 0) {
+        switch (addr_take(e, m->msg_name, m->msg_namelen, false, &sin, &err)) {
+        case WHERE_KERNEL:
+            if (e & E_SETTLED)
+                break;
+            err = become_kernel(fd, e);
+            return err != 0 ? fails(err) : REAL(sendmsg)(fd, m, flags);
+        case WHERE_REFUSED:
+            return fails(err);
+        default:
+            break;
+        }
+        h.msg_name = &sin;
+        h.msg_namelen = sizeof sin;
+    }
+    if (!(e & E_SETTLED)) {
+        table_mark(e, E_SETTLED, 0);
+        replay_drop(e);
+    }
+    if (e & E_V6) {
+        if (!only_source(m))
+            return fails(EINVAL);
+        h.msg_control = NULL;
+        h.msg_controllen = 0;
+    }
+    for (;;) {
+        ssize_t r = bh_sendmsg(bh_of(e), &h, flags | MSG_DONTWAIT);
+        if (r >= 0 || errno != EAGAIN || (flags & MSG_DONTWAIT))
+            return r;
+        err = wait_write(fd, &tries);
+        if (err != 0)
+            return fails(err);
+    }
+}
+
+ssize_t
+shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    return e & E_DGRAM ? send_dgram(fd, e, m, flags) : send_stream(fd, e, m, flags);
+}
+
+static ssize_t
+sendto_ours(int fd, uint32_t e, const void *buf, size_t len, int flags,
+            const struct sockaddr *sa, socklen_t salen)
+{
+    struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    struct msghdr h = {.msg_name = (void *)(uintptr_t)sa,
+                       .msg_namelen = sa != NULL ? salen : 0,
+                       .msg_iov = &v,
+                       .msg_iovlen = 1};
+    return shim_sendmsg(fd, e, &h, flags);
+}
+
+ssize_t
+shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags)
+{
+    return sendto_ours(fd, e, buf, len, flags, NULL, 0);
+}
+
+/* ---- the calls ---- */
+
+EXPORT ssize_t
+write(int fd, const void *buf, size_t len)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? shim_send(fd, e, buf, len, 0) : REAL(write)(fd, buf, len);
+}
+
+EXPORT ssize_t
+send(int fd, const void *buf, size_t len, int flags)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? shim_send(fd, e, buf, len, flags) : REAL(send)(fd, buf, len, flags);
+}
+
+static ssize_t
+writev_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
+{
+    struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
+    return n < 0 ? fails(EINVAL) : shim_sendmsg(fd, e, &h, flags);
+}
+
+EXPORT ssize_t
+writev(int fd, const struct iovec *v, int n)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? writev_ours(fd, e, v, n, 0) : REAL(writev)(fd, v, n);
+}
+
+EXPORT ssize_t
+pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
+{
+    uint32_t e = entry(fd);
+    if (!is_ours(e) || at != -1)
+        return REAL(pwritev2)(fd, v, n, at, flags);
+    return writev_ours(fd, e, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+
+EXPORT ssize_t
+sendto(int fd, const void *buf, size_t len, int flags, __CONST_SOCKADDR_ARG addr,
+       socklen_t addrlen)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? sendto_ours(fd, e, buf, len, flags, addr.__sockaddr__, addrlen)
+                      : REAL(sendto)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
+}
+
+EXPORT ssize_t
+sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    uint32_t e = entry(fd);
+    return is_ours(e) ? shim_sendmsg(fd, e, m, flags) : REAL(sendmsg)(fd, m, flags);
+}
+
+EXPORT int
+sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+    uint32_t e = entry(fd);
+    if (!is_ours(e))
+        return REAL(sendmmsg)(fd, v, n, flags);
+    unsigned done = 0;
+    while (done < n && done < 1024) {
+        e = entry(fd); /* it may have become the kernel's */
+        ssize_t r = is_ours(e) ? shim_sendmsg(fd, e, &v[done].msg_hdr, flags)
+                               : REAL(sendmsg)(fd, &v[done].msg_hdr, flags);
+        if (r < 0)
+            return done > 0 ? (int)done : -1;
+        v[done++].msg_len = (unsigned)r;
+    }
+    return (int)done;
+}
+
+/* ---- files ---- */
+
+/* One piece, read straight into the socket's memory. Bytes, 0: the end of the file, -1. */
+static ssize_t
+file_piece(uint32_t e, int in, off_t *at, size_t len)
+{
+    struct iovec v[FILE_PIECES];
+    int n = FILE_PIECES;
+    ssize_t room = bh_reserve(bh_of(e), len < FILE_CHUNK ? len : FILE_CHUNK, v, &n);
+    if (room < 0)
+        return room;
+    ssize_t r = at != NULL ? preadv(in, v, n, *at) : REAL(readv)(in, v, n);
+    int err = errno;
+    if (bh_commit(bh_of(e), r > 0 ? (size_t)r : 0) != 0)
+        return -1;
+    errno = err;
+    if (r > 0 && at != NULL)
+        *at += r;
+    return r;
+}
+
+static ssize_t
+sendfile_ours(int fd, uint32_t e, int in, off_t *at, size_t len)
+{
+    size_t done = 0;
+    unsigned tries = 0;
+    if ((e & E_DGRAM) || entry(in) != 0)
+        return fails(EINVAL);
+    while (done < len) {
+        ssize_t r = file_piece(e, in, at, len - done);
+        if (r == 0)
+            break;
+        if (r > 0) {
+            done += (size_t)r;
+            continue;
+        }
+        if (errno == EAGAIN && (errno = wait_write(fd, &tries)) == 0)
+            continue;
+        return failed(e, done, 0);
+    }
+    return (ssize_t)done;
+}
+
+EXPORT ssize_t
+sendfile(int out, int in, off_t *at, size_t len)
+{
+    uint32_t e = entry(out);
+    if (is_ours(e))
+        return sendfile_ours(out, e, in, at, len);
+    return is_ours(entry(in)) ? fails(EINVAL) : REAL(sendfile)(out, in, at, len);
+}
+EXPORT ssize_t
+sendfile64(int out, int in, off64_t *at, size_t len)
+{
+    return sendfile(out, in, at, len);
+}
+
+EXPORT ssize_t
+splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
+{
+    if (is_ours(entry(in)) || is_ours(entry(out))) {
+        SAY("splice was refused: a session's bytes are not the kernel's");
+        return fails(EINVAL);
+    }
+    return REAL(splice)(in, in_at, out, out_at, len, flags);
+}
+
+OWN_IS(write);
+EXPORT extern __typeof(pwritev2) pwritev64v2 __attribute__((alias("pwritev2"), copy(pwritev2)));

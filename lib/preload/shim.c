@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * shim.c: the table of descriptors, and what happens when the library is loaded.
+ */
+#include "shim.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Pages of it that are never touched cost nothing. */
+_Atomic uint32_t shim_table[SHIM_FDS];
+static _Atomic unsigned top;
+
+bool shim_debug, shim_fallback;
+
+/* Whose memory this is: the process's number, on a page that is zero in the child of a fork.
+ * The child of a vfork finds its parent's number. */
+static _Atomic pid_t *owner;
+
+static bool
+borrowed(void)
+{
+    if (owner == NULL)
+        return false;
+    pid_t self = getpid(), was = atomic_load_explicit(owner, memory_order_relaxed);
+    if (was == 0)
+        atomic_store_explicit(owner, self, memory_order_relaxed);
+    return was != 0 && was != self;
+}
+
+void
+table_set(int fd, uint32_t e)
+{
+    if ((unsigned)fd >= SHIM_FDS || borrowed())
+        return;
+    unsigned t = atomic_load_explicit(&top, memory_order_relaxed);
+    while (e != 0 && t <= (unsigned)fd)
+        if (atomic_compare_exchange_weak(&top, &t, (unsigned)fd + 1))
+            break;
+    atomic_store_explicit(&shim_table[(unsigned)fd], e, memory_order_release);
+}
+
+unsigned
+table_top(void)
+{
+    return atomic_load_explicit(&top, memory_order_relaxed);
+}
+
+void
+table_mark(uint32_t e, uint32_t set, uint32_t clear)
+{
+    uint32_t key = E_OURS | E_INDEX;
+    if (borrowed())
+        return;
+    for (unsigned i = 0; i < table_top(); i++) {
+        uint32_t was = entry((int)i);
+        while ((was & (key | E_PRIVATE)) == (e & key))
+            if (atomic_compare_exchange_weak(&shim_table[i], &was, (was | set) & ~clear))
+                break;
+    }
+}
+
+int
+stand_in(int bh, uint32_t flags, int type)
+{
+    int fd = bh_kernel_fd(bh);
+    if (fd < 0) {
+        int err = errno;
+        bh_close(bh);
+        return fails(err);
+    }
+    if ((unsigned)fd >= SHIM_FDS || (unsigned)(bh - BH_FD_BASE) > E_INDEX) {
+        REAL(close)(fd);
+        return fails(EMFILE);
+    }
+    if (type & SOCK_NONBLOCK)
+        REAL(fcntl)(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+    if (type & SOCK_CLOEXEC)
+        REAL(fcntl)(fd, F_SETFD, FD_CLOEXEC);
+    uint32_t e = E_OURS | flags | (uint32_t)(bh - BH_FD_BASE);
+    replay_drop(e); /* of a socket that had this number */
+    table_set(fd, e);
+    return fd;
+}
+
+static bool
+is_set(const char *name)
+{
+    const char *v = getenv(name);
+    return v != NULL && v[0] != '\0' && strcmp(v, "0") != 0;
+}
+
+__attribute__((constructor)) static void
+loaded(void)
+{
+    real_init();
+    shim_debug = is_set("BULKHEAD_DEBUG");
+    shim_fallback = is_set("BULKHEAD_FALLBACK");
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || madvise(p, page, MADV_WIPEONFORK) != 0)
+        return;
+    owner = p;
+    (void)borrowed();
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * shim.h: what the files of libbulkhead-preload.so share.
+ *
+ * The library stands between a program and libc. A session of the program has a kernel
+ * descriptor, its stand-in (bh_kernel_fd), whose number is what the program knows; the table
+ * below says for each kernel descriptor which socket of the client library it stands for. A
+ * call on a descriptor that is not in the table goes straight to libc.
+ *
+ * Nothing is kept about a session but its entry: the number of the client library's socket and
+ * a few flags. Beside that there are, until it is known whether a socket is the kernel's, the
+ * options that were set on it (replay.c).
+ *
+ * No locks: entries are single words, written with atomics. Readiness, blocking, timeouts,
+ * signals and the end of a socket are the kernel's, on the stand-in.
+ */
+#ifndef PRELOAD_SHIM_H
+#define PRELOAD_SHIM_H
+
+/* What is defined here is what the checking headers would replace. */
+#undef _FORTIFY_SOURCE
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/bulkhead.h"
+
+/* DECLARED HERE UNTIL IT IS IN bulkhead.h */
+int bh_kernel_fd(int fd);
+
+#define EXPORT __attribute__((visibility("default")))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Our own call by another name: the linker turns the names of libc in all files but the one
+ * that defines them to what inside.c has. */
+#define OWN(name) extern __typeof(name) own_##name __attribute__((visibility("hidden")))
+#define OWN_IS(name)                                                                           \
+    extern __typeof(name) own_##name                                                           \
+        __attribute__((alias(#name), visibility("hidden"), copy(name)))
+OWN(close);
+OWN(poll);
+OWN(ppoll);
+OWN(read);
+OWN(recv);
+OWN(recvfrom);
+OWN(write);
+
+/* ---- libc's own (real.c) ---- */
+
+#define REAL_LIST(X)                                                                           \
+    X(int, socket, (int, int, int))                                                            \
+    X(int, bind, (int, const struct sockaddr *, socklen_t))                                    \
+    X(int, connect, (int, const struct sockaddr *, socklen_t))                                 \
+    X(int, listen, (int, int))                                                                 \
+    X(int, accept, (int, struct sockaddr *, socklen_t *))                                      \
+    X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                \
+    X(int, shutdown, (int, int))                                                               \
+    X(int, close, (int))                                                                       \
+    X(int, close_range, (unsigned, unsigned, int))                                             \
+    X(int, dup, (int))                                                                         \
+    X(int, dup2, (int, int))                                                                   \
+    X(int, dup3, (int, int, int))                                                              \
+    X(int, fcntl, (int, int, ...))                                                             \
+    X(int, ioctl, (int, unsigned long, ...))                                                   \
+    X(int, getsockopt, (int, int, int, void *, socklen_t *))                                   \
+    X(int, setsockopt, (int, int, int, const void *, socklen_t))                               \
+    X(int, getsockname, (int, struct sockaddr *, socklen_t *))                                 \
+    X(int, getpeername, (int, struct sockaddr *, socklen_t *))                                 \
+    X(int, sockatmark, (int))                                                                  \
+    X(ssize_t, read, (int, void *, size_t))                                                    \
+    X(ssize_t, readv, (int, const struct iovec *, int))                                        \
+    X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                          \
+    X(ssize_t, recv, (int, void *, size_t, int))                                               \
+    X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))           \
+    X(ssize_t, recvmsg, (int, struct msghdr *, int))                                           \
+    X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                \
+    X(ssize_t, write, (int, const void *, size_t))                                             \
+    X(ssize_t, writev, (int, const struct iovec *, int))                                       \
+    X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                         \
+    X(ssize_t, send, (int, const void *, size_t, int))                                         \
+    X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))   \
+    X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                     \
+    X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                   \
+    X(ssize_t, sendfile, (int, int, off_t *, size_t))                                          \
+    X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                         \
+    X(int, poll, (struct pollfd *, nfds_t, int))                                               \
+    X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
+    X(FILE *, fdopen, (int, const char *))                                                     \
+    X(int, vdprintf, (int, const char *, va_list))
+
+struct real {
+    bool ready;
+#define REAL_MEMBER(r, name, args) r(*name) args;
+    REAL_LIST(REAL_MEMBER)
+#undef REAL_MEMBER
+};
+extern struct real real;
+void real_init(void);
+/* Also for what runs before our constructor. */
+#define REAL(name) (*(UNLIKELY(!real.ready) ? (real_init(), real.name) : real.name))
+
+/* ---- the table (shim.c) ---- */
+
+#define SHIM_FDS (1u << 20)   /* no kernel descriptor above is ours */
+#define E_OURS 0x40000000u    /* stands for a socket of the client library */
+#define E_PRIVATE 0x80000000u /* the client library's own: not there for the program */
+#define E_V6 0x20000000u      /* the program asked for AF_INET6 */
+#define E_V6ONLY 0x10000000u  /* and for no mapped addresses */
+#define E_DGRAM 0x08000000u   /* SOCK_DGRAM */
+#define E_SETTLED 0x04000000u /* it stays on the stack, come what may */
+#define E_INDEX 0x00ffffffu   /* the socket's number, from BH_FD_BASE on */
+#define PRIVATE_BASE 1024     /* where our own descriptors lie if there is room */
+#define PRIVATE_ROOM 128
+
+extern _Atomic uint32_t shim_table[SHIM_FDS];
+
+static inline uint32_t
+entry(int fd)
+{
+    return (unsigned)fd < SHIM_FDS
+               ? atomic_load_explicit(&shim_table[(unsigned)fd], memory_order_acquire)
+               : 0;
+}
+static inline bool
+is_ours(uint32_t e)
+{
+    return UNLIKELY((e & E_OURS) != 0);
+}
+static inline int
+bh_of(uint32_t e)
+{
+    return BH_FD_BASE + (int)(e & E_INDEX);
+}
+
+/* The descriptor stands for e from now on (0: for nothing). Nothing happens in the child of a
+ * vfork, whose table is its parent's and whose descriptors are not. */
+void table_set(int fd, uint32_t e);
+/* Flags for a socket, at all of its descriptors. */
+void table_mark(uint32_t e, uint32_t set, uint32_t clear);
+/* One above the highest descriptor that was ever in the table. */
+unsigned table_top(void);
+/* A stand-in for the socket `bh`, known to the table, with SOCK_NONBLOCK and SOCK_CLOEXEC of
+ * type; -1 and errno (then the socket is closed). */
+int stand_in(int bh, uint32_t flags, int type);
+/* Sets errno and returns -1. */
+static inline int
+fails(int err)
+{
+    errno = err;
+    return -1;
+}
+
+/* ---- what is not done is said (say.c) ---- */
+
+extern bool shim_debug, shim_fallback; /* BULKHEAD_DEBUG, BULKHEAD_FALLBACK */
+void say(const char *text);
+#define SAY(text)                                                                              \
+    do {                                                                                       \
+        static atomic_bool said_;                                                              \
+        if (shim_debug && !atomic_exchange(&said_, true))                                      \
+            say(text);                                                                         \
+    } while (0)
+/* Why the stack cannot be had; once per process. */
+void say_attach(int err);
+
+/* ---- addresses (addr.c) ---- */
+
+/* Where an address that the program gave belongs. */
+enum where {
+    WHERE_STACK,
+    WHERE_KERNEL,
+    WHERE_REFUSED, /* *err says why */
+};
+/* local: to be bound to, otherwise a peer's. *sin: the address, for the stack. */
+enum where addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
+                     struct sockaddr_in *sin, int *err);
+/* One of the stack's addresses, as the program of this socket has them; *len in: room, out:
+ * the whole length. */
+void addr_give(uint32_t e, const struct sockaddr_in *sin, struct sockaddr *sa, socklen_t *len);
+
+/* ---- options to be set again (replay.c) ---- */
+
+void replay_note(uint32_t e, int level, int name, const void *value, socklen_t len);
+void replay_drop(uint32_t e);
+/* Socket fd becomes a socket of the kernel, with the same options and under the same numbers.
+ * 0 or errno. */
+int become_kernel(int fd, uint32_t e);
+#define REPLAY_BIND (-1) /* as a level: bind, to the address that is the value */
+
+/* ---- waiting (wait.c) ---- */
+
+/* The call found nothing to do: sleep until there may be something. 0: try again; else the
+ * errno to end with. *tries: 0 at first. */
+int wait_read(int fd, unsigned *tries);
+int wait_write(int fd, unsigned *tries);
+bool may_block(int fd);
+void nap(unsigned us);
+
+/* ---- data (recv.c, send.c) ---- */
+
+ssize_t shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags);
+ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
+ssize_t shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags);
+ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
+int shim_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask);
+
+#endif
