@@ -47,8 +47,8 @@ take_v6(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
         SAY("an IPv6 address was refused: the stack has IPv4");
         return refuse(err, local ? EADDRNOTAVAIL : ENETUNREACH);
     } else if (local && (e & E_V6ONLY)) {
-        SAY("a socket for IPv6 alone was refused: the stack has IPv4");
-        return refuse(err, EAFNOSUPPORT);
+        SAY("a socket is bound to IPv6 alone: nothing will come, the stack has IPv4");
+        return WHERE_NOWHERE;
     }
     return by_rules(e, sin, local);
 }

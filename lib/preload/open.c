@@ -52,6 +52,17 @@ settle(uint32_t e)
     replay_drop(e);
 }
 
+/* Programs listen to IPv6 beside IPv4 and give up if they cannot: so they may, as on a host
+ * that has IPv6 and no neighbour. */
+static int
+bind_nowhere(int fd, uint32_t e, in_port_t port)
+{
+    if (e & E_SETTLED)
+        return fails(EINVAL);
+    int err = become_nowhere(fd, e, port != 0 ? port : htons((uint16_t)(49152 + e % 16384)));
+    return err != 0 ? fails(err) : 0;
+}
+
 static int
 bind_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
 {
@@ -65,6 +76,8 @@ bind_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
         return err != 0 ? fails(err) : REAL(bind)(fd, sa, len);
     case WHERE_REFUSED:
         return fails(err);
+    case WHERE_NOWHERE:
+        return bind_nowhere(fd, e, sin.sin_port);
     default:
         break;
     }
@@ -136,6 +149,8 @@ listen(int fd, int backlog)
     uint32_t e = entry(fd);
     if (!is_ours(e))
         return REAL(listen)(fd, backlog);
+    if ((e & E_NOWHERE) && !(e & E_DGRAM))
+        return 0;
     int r = bh_listen(bh_of(e), backlog);
     if (r == 0)
         settle(e);
@@ -143,6 +158,14 @@ listen(int fd, int backlog)
 }
 
 /* ---- accept, shutdown ---- */
+
+/* Nobody will come: until a signal does. */
+static int
+accept_nowhere(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return !may_block(fd) ? fails(EAGAIN) : REAL(poll)(&p, 1, -1) < 0 ? -1 : fails(EAGAIN);
+}
 
 static int
 accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
@@ -153,6 +176,8 @@ accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
     int bh;
     if (flags & ~TYPE_FLAGS)
         return fails(EINVAL);
+    if (e & E_NOWHERE)
+        return accept_nowhere(fd);
     while ((bh = bh_accept4(bh_of(e), (struct sockaddr *)(void *)&sin, &n, SOCK_NONBLOCK)) <
            0) {
         int err = errno == EAGAIN ? wait_read(fd, &tries) : errno;

@@ -55,6 +55,8 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
 static int
 set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t len)
 {
+    if (e & E_NOWHERE)
+        return 0;
     int r = is_timeout(level, name) ? REAL(setsockopt)(fd, level, name, value, len)
             : level == IPPROTO_IPV6 ? set_v6(e, name, value, len)
                                     : bh_setsockopt(bh_of(e), level, name, value, len);
@@ -82,10 +84,22 @@ give_int(void *value, socklen_t *len, int v)
     return 0;
 }
 
+/* There is no session behind it that could be asked. */
+static int
+get_nowhere(uint32_t e, int name, void *value, socklen_t *len)
+{
+    int v = name == SO_TYPE         ? e & E_DGRAM ? SOCK_DGRAM : SOCK_STREAM
+            : name == SO_ACCEPTCONN ? !(e & E_DGRAM)
+                                    : 0;
+    return give_int(value, len, v);
+}
+
 static int
 get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
 {
     int as;
+    if ((e & E_NOWHERE) && level == SOL_SOCKET && name != SO_DOMAIN)
+        return get_nowhere(e, name, value, len);
     if (is_timeout(level, name))
         return REAL(getsockopt)(fd, level, name, value, len);
     if (level == SOL_SOCKET && name == SO_DOMAIN)
@@ -120,7 +134,10 @@ name_ours(uint32_t e, int (*ask)(int, struct sockaddr *, socklen_t *), struct so
         return fails(EFAULT);
     if (*len > INT32_MAX)
         return fails(EINVAL);
-    int r = ask(bh_of(e), (struct sockaddr *)(void *)&sin, &n);
+    if ((e & E_NOWHERE) && ask == bh_getpeername)
+        return fails(ENOTCONN);
+    sin = (struct sockaddr_in){.sin_port = htons((uint16_t)e)};
+    int r = e & E_NOWHERE ? 0 : ask(bh_of(e), (struct sockaddr *)(void *)&sin, &n);
     if (r == 0)
         addr_give(e, &sin, sa, len);
     return r;

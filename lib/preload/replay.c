@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #define SOCKS 65536u   /* of sockets numbered above no options are kept */
 #define VALUE_MAX 256u /* nor is a longer value */
@@ -85,20 +86,19 @@ play(int fd, const struct note *n)
     return 0;
 }
 
-/* Put `kernel` where all of the socket's numbers are. */
+/* Put `kernel` where all of the socket's numbers are, which stand for `next` then. */
 static int
-take_numbers(int kernel, uint32_t e)
+take_numbers(int kernel, uint32_t e, uint32_t next)
 {
-    const uint32_t key = E_OURS | E_INDEX;
     for (unsigned i = 0; i < table_top(); i++) {
-        if ((entry((int)i) & (key | E_PRIVATE)) != (e & key))
+        if ((entry((int)i) & E_SAME) != (e & E_SAME))
             continue;
         int flags = REAL(fcntl)((int)i, F_GETFD);
         if (flags < 0)
             continue;
         if (REAL(dup3)(kernel, (int)i, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
             return errno;
-        table_set((int)i, 0);
+        table_set((int)i, next);
     }
     return 0;
 }
@@ -115,8 +115,24 @@ become_kernel(int fd, uint32_t e)
     struct note *n = take_notes(e);
     int err = play(kernel, n);
     if (err == 0)
-        err = take_numbers(kernel, e);
+        err = take_numbers(kernel, e, 0);
     free_notes(n);
     REAL(close)(kernel);
+    return err;
+}
+
+int
+become_nowhere(int fd, uint32_t e, in_port_t port)
+{
+    uint32_t keep = e & (E_OURS | E_V6 | E_V6ONLY | E_DGRAM);
+    int status = REAL(fcntl)(fd, F_GETFL);
+    int quiet = eventfd(0, EFD_CLOEXEC); /* never readable */
+    if (quiet < 0)
+        return errno;
+    if (status >= 0 && (status & O_NONBLOCK))
+        REAL(fcntl)(quiet, F_SETFL, O_RDWR | O_NONBLOCK);
+    int err = take_numbers(quiet, e, keep | E_NOWHERE | E_SETTLED | ntohs(port));
+    replay_drop(e);
+    REAL(close)(quiet);
     return err;
 }

@@ -50,12 +50,11 @@ table_top(void)
 void
 table_mark(uint32_t e, uint32_t set, uint32_t clear)
 {
-    uint32_t key = E_OURS | E_INDEX;
     if (borrowed())
         return;
     for (unsigned i = 0; i < table_top(); i++) {
         uint32_t was = entry((int)i);
-        while ((was & (key | E_PRIVATE)) == (e & key))
+        while ((was & E_SAME) == (e & E_SAME))
             if (atomic_compare_exchange_weak(&shim_table[i], &was, (was | set) & ~clear))
                 break;
     }

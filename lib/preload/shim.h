@@ -121,8 +121,10 @@ void real_init(void);
 #define E_V6ONLY 0x10000000u  /* and for no mapped addresses */
 #define E_DGRAM 0x08000000u   /* SOCK_DGRAM */
 #define E_SETTLED 0x04000000u /* it stays on the stack, come what may */
-#define E_INDEX 0x00ffffffu   /* the socket's number, from BH_FD_BASE on */
-#define PRIVATE_BASE 1024     /* where our own descriptors lie if there is room */
+#define E_NOWHERE 0x02000000u /* bound to IPv6 alone: no session; E_INDEX is its port */
+#define E_SAME (E_OURS | E_PRIVATE | E_NOWHERE | E_INDEX) /* which socket it is */
+#define E_INDEX 0x00ffffffu /* the socket's number, from BH_FD_BASE on */
+#define PRIVATE_BASE 1024   /* where our own descriptors lie if there is room */
 #define PRIVATE_ROOM 128
 
 extern _Atomic uint32_t shim_table[SHIM_FDS];
@@ -142,7 +144,7 @@ is_ours(uint32_t e)
 static inline int
 bh_of(uint32_t e)
 {
-    return BH_FD_BASE + (int)(e & E_INDEX);
+    return e & E_NOWHERE ? -1 : BH_FD_BASE + (int)(e & E_INDEX);
 }
 
 /* The descriptor stands for e from now on (0: for nothing). Nothing happens in the child of a
@@ -182,6 +184,7 @@ void say_attach(int err);
 enum where {
     WHERE_STACK,
     WHERE_KERNEL,
+    WHERE_NOWHERE, /* all of IPv6 and no IPv4: to listen there is harmless */
     WHERE_REFUSED, /* *err says why */
 };
 /* local: to be bound to, otherwise a peer's. *sin: the address, for the stack. */
@@ -198,6 +201,9 @@ void replay_drop(uint32_t e);
 /* Socket fd becomes a socket of the kernel, with the same options and under the same numbers.
  * 0 or errno. */
 int become_kernel(int fd, uint32_t e);
+/* It becomes one that is bound to this port (network order) of IPv6 alone, where nothing comes
+ * from. */
+int become_nowhere(int fd, uint32_t e, in_port_t port);
 #define REPLAY_BIND (-1) /* as a level: bind, to the address that is the value */
 
 /* ---- waiting (wait.c) ---- */

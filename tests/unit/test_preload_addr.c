@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Protects: what libbulkhead-preload.so makes of the addresses that a program gives, and how it
+ * gives those of the stack: IPv4 as it is, and carried by AF_INET6 sockets as mapped addresses.
+ */
+#include "preload/shim.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+
+bool shim_debug;
+struct real real = {.ready = true};
+_Atomic uint32_t shim_table[SHIM_FDS];
+
+void
+real_init(void)
+{
+}
+const char *
+bh_strerror_attach(void)
+{
+    return "";
+}
+
+struct want {
+    uint32_t e;
+    bool local;
+    const char *text;
+    enum where where;
+    const char *sin; /* or NULL */
+    int err;
+};
+
+static socklen_t
+address(const char *text, struct sockaddr_storage *ss)
+{
+    struct sockaddr_in *sin = (void *)ss;
+    struct sockaddr_in6 *sin6 = (void *)ss;
+    memset(ss, 0, sizeof *ss);
+    sin->sin_port = htons(80);
+    if (inet_pton(AF_INET, text, &sin->sin_addr) == 1) {
+        sin->sin_family = AF_INET;
+        return sizeof *sin;
+    }
+    cr_assert_eq(inet_pton(AF_INET6, text, &sin6->sin6_addr), 1);
+    sin6->sin6_family = AF_INET6;
+    return sizeof *sin6;
+}
+
+Test(preload_addr, where_an_address_belongs)
+{
+    static const struct want want[] = {
+        {0, true, "0.0.0.0", WHERE_STACK, "0.0.0.0", 0},
+        {0, true, "10.1.2.3", WHERE_STACK, "10.1.2.3", 0},
+        {0, true, "127.0.0.1", WHERE_KERNEL, NULL, 0},
+        {0, false, "127.9.9.9", WHERE_KERNEL, NULL, 0},
+        {0, false, "0.0.0.0", WHERE_KERNEL, NULL, 0},
+        {0, false, "128.0.0.1", WHERE_STACK, "128.0.0.1", 0},
+        {0, false, "::ffff:10.1.2.3", WHERE_REFUSED, NULL, EAFNOSUPPORT},
+        {E_V6, true, "::", WHERE_STACK, "0.0.0.0", 0},
+        {E_V6, true, "::ffff:10.1.2.3", WHERE_STACK, "10.1.2.3", 0},
+        {E_V6, false, "::ffff:10.1.2.3", WHERE_STACK, "10.1.2.3", 0},
+        {E_V6, false, "::ffff:127.0.0.1", WHERE_KERNEL, NULL, 0},
+        {E_V6, false, "::1", WHERE_KERNEL, NULL, 0},
+        {E_V6, true, "::1", WHERE_KERNEL, NULL, 0},
+        {E_V6, false, "::", WHERE_KERNEL, NULL, 0},
+        {E_V6, false, "2001:db8::1", WHERE_REFUSED, NULL, ENETUNREACH},
+        {E_V6, true, "2001:db8::1", WHERE_REFUSED, NULL, EADDRNOTAVAIL},
+        {E_V6, false, "10.1.2.3", WHERE_REFUSED, NULL, EINVAL},
+        {E_V6 | E_DGRAM, false, "10.1.2.3", WHERE_STACK, "10.1.2.3", 0},
+        {E_V6 | E_V6ONLY, true, "::", WHERE_NOWHERE, NULL, 0},
+        {E_V6 | E_V6ONLY, true, "::1", WHERE_KERNEL, NULL, 0},
+        {E_V6 | E_V6ONLY, true, "::ffff:10.1.2.3", WHERE_REFUSED, NULL, EINVAL},
+        {E_V6 | E_V6ONLY, false, "::ffff:10.1.2.3", WHERE_REFUSED, NULL, ENETUNREACH},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const struct want *w = &want[i];
+        struct sockaddr_storage ss;
+        struct sockaddr_in sin = {0};
+        int err = 0;
+        socklen_t len = address(w->text, &ss);
+        enum where got = addr_take(w->e, (struct sockaddr *)&ss, len, w->local, &sin, &err);
+        cr_assert_eq(got, w->where, "row %zu: %d", i, got);
+        cr_assert_eq(err, w->err, "row %zu: %d", i, err);
+        if (w->sin != NULL) {
+            cr_assert_eq(sin.sin_family, AF_INET);
+            cr_assert_eq(sin.sin_addr.s_addr, inet_addr(w->sin), "row %zu", i);
+            cr_assert_eq(sin.sin_port, htons(80));
+        }
+    }
+}
+
+Test(preload_addr, what_is_no_address_is_refused_as_by_the_kernel)
+{
+    struct sockaddr_storage ss;
+    struct sockaddr_in sin;
+    int err = 0;
+    socklen_t len = address("10.1.2.3", &ss);
+    cr_assert_eq(addr_take(0, NULL, len, true, &sin, &err), WHERE_REFUSED);
+    cr_assert_eq(err, EFAULT);
+    cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, len - 1, true, &sin, &err),
+                 WHERE_REFUSED);
+    cr_assert_eq(err, EINVAL);
+    cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, 1, true, &sin, &err), WHERE_REFUSED);
+    cr_assert_eq(err, EINVAL);
+    ss.ss_family = AF_UNIX;
+    cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, len, true, &sin, &err), WHERE_REFUSED);
+    cr_assert_eq(err, EAFNOSUPPORT);
+    (void)address("::", &ss);
+    cr_assert_eq(addr_take(E_V6, (struct sockaddr *)&ss, 24, true, &sin, &err), WHERE_STACK);
+    cr_assert_eq(addr_take(E_V6, (struct sockaddr *)&ss, 23, true, &sin, &err), WHERE_REFUSED);
+    cr_assert_eq(err, EINVAL);
+    /* Programs that forget the family of no address. */
+    struct sockaddr_in any = {.sin_port = htons(80)};
+    cr_assert_eq(addr_take(0, (struct sockaddr *)&any, sizeof any, true, &sin, &err),
+                 WHERE_STACK);
+    cr_assert_eq(sin.sin_family, AF_INET);
+}
+
+Test(preload_addr, names_are_given_in_the_programs_family)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(7)};
+    struct sockaddr_storage ss;
+    struct sockaddr_in6 *six = (void *)&ss;
+    char text[INET6_ADDRSTRLEN];
+    socklen_t len = sizeof ss;
+    addr_give(E_V6, &sin, (struct sockaddr *)&ss, &len);
+    cr_assert_eq(len, sizeof *six);
+    cr_assert_eq(six->sin6_family, AF_INET6);
+    cr_assert_eq(six->sin6_port, htons(7));
+    cr_assert(IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr));
+    sin.sin_addr.s_addr = inet_addr("10.1.2.3");
+    len = sizeof ss;
+    addr_give(E_V6, &sin, (struct sockaddr *)&ss, &len);
+    cr_assert_str_eq(inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text),
+                     "::ffff:10.1.2.3");
+    /* Too little room: cut, and the whole length told. */
+    memset(&ss, 0x55, sizeof ss);
+    len = 4;
+    addr_give(0, &sin, (struct sockaddr *)&ss, &len);
+    cr_assert_eq(len, sizeof sin);
+    cr_assert_eq(memcmp(&ss, &sin, 4), 0);
+    cr_assert_eq(((unsigned char *)&ss)[4], 0x55);
+    addr_give(0, &sin, NULL, NULL);
+}
