@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 int __real_eventfd(unsigned value, int flags);
 int __real_epoll_create1(int flags);
@@ -46,14 +47,14 @@ __wrap_close(int fd)
 {
     if (entry(fd) & E_PRIVATE)
         table_set(fd, 0);
-    return REAL(close)(fd);
+    return (int)syscall(SYS_close, fd);
 }
 
 int __wrap_socket(int domain, int type, int protocol);
 int
 __wrap_socket(int domain, int type, int protocol)
 {
-    return make_private(REAL(socket)(domain, type, protocol));
+    return make_private((int)syscall(SYS_socket, domain, type, protocol));
 }
 
 int __wrap_eventfd(unsigned value, int flags);
@@ -81,7 +82,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *m, int flags);
 ssize_t
 __wrap_recvmsg(int fd, struct msghdr *m, int flags)
 {
-    ssize_t r = REAL(recvmsg)(fd, m, flags);
+    ssize_t r = syscall(SYS_recvmsg, fd, m, flags);
     if (r < 0)
         return r;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
@@ -97,24 +98,41 @@ __wrap_recvmsg(int fd, struct msghdr *m, int flags)
     return r;
 }
 
-/* The rest goes straight to libc. */
-#define PAST(type, name, args, call)                                                           \
+/* The rest goes to the kernel, and ends no thread: one that is cancelled within a call of the
+ * client library would leave it half done. Waiting on stand-ins, which may be ended, is done
+ * outside (wait.c). */
+#define PAST(type, name, args, ...)                                                            \
     type __wrap_##name args;                                                                   \
     type __wrap_##name args                                                                    \
     {                                                                                          \
-        return REAL(name) call;                                                                \
+        return (type)syscall(__VA_ARGS__);                                                     \
     }
-PAST(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
-PAST(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len))
-PAST(ssize_t, recv, (int fd, void *buf, size_t len, int flags), (fd, buf, len, flags))
-PAST(ssize_t, send, (int fd, const void *buf, size_t len, int flags), (fd, buf, len, flags))
-PAST(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
-PAST(int, connect, (int fd, const struct sockaddr *sa, socklen_t len), (fd, sa, len))
+PAST(ssize_t, read, (int fd, void *buf, size_t len), SYS_read, fd, buf, len)
+PAST(ssize_t, write, (int fd, const void *buf, size_t len), SYS_write, fd, buf, len)
+PAST(ssize_t, recv, (int fd, void *buf, size_t len, int flags), SYS_recvfrom, fd, buf, len,
+     flags, NULL, NULL)
+PAST(ssize_t, send, (int fd, const void *buf, size_t len, int flags), SYS_sendto, fd, buf, len,
+     flags, NULL, 0)
+PAST(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), SYS_sendmsg, fd, m, flags)
+PAST(int, connect, (int fd, const struct sockaddr *sa, socklen_t len), SYS_connect, fd, sa, len)
 PAST(int, setsockopt, (int fd, int level, int name, const void *v, socklen_t len),
-     (fd, level, name, v, len))
-PAST(int, poll, (struct pollfd * f, nfds_t n, int ms), (f, n, ms))
-PAST(int, ppoll, (struct pollfd * f, nfds_t n, const struct timespec *ts, const sigset_t *mask),
-     (f, n, ts, mask))
+     SYS_setsockopt, fd, level, name, v, len)
+
+int __wrap_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask);
+int
+__wrap_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask)
+{
+    struct timespec left = ts != NULL ? *ts : (struct timespec){0};
+    return (int)syscall(SYS_ppoll, f, n, ts != NULL ? &left : NULL, mask, _NSIG / 8);
+}
+
+int __wrap_poll(struct pollfd *f, nfds_t n, int ms);
+int
+__wrap_poll(struct pollfd *f, nfds_t n, int ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    return __wrap_ppoll(f, n, ms < 0 ? NULL : &ts, NULL);
+}
 
 int __wrap_fcntl(int fd, int cmd, ...);
 int
@@ -124,5 +142,5 @@ __wrap_fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     void *arg = va_arg(ap, void *);
     va_end(ap);
-    return REAL(fcntl)(fd, cmd, arg);
+    return (int)syscall(SYS_fcntl, fd, cmd, arg);
 }

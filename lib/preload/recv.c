@@ -186,7 +186,7 @@ recvfrom_ours(int fd, uint32_t e, void *buf, size_t len, int flags, struct socka
                        .msg_iov = &v,
                        .msg_iovlen = 1};
     ssize_t r = shim_recvmsg(fd, e, &h, flags);
-    if (r >= 0 && h.msg_name != NULL)
+    if (r >= 0 && sa != NULL && salen != NULL)
         *salen = h.msg_namelen;
     return r;
 }

@@ -69,6 +69,10 @@ send_stream(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
     struct msghdr h = {.msg_iov = m->msg_iov, .msg_iovlen = m->msg_iovlen};
     size_t all = 0;
+    if (flags & MSG_FASTOPEN) {
+        SAY("MSG_FASTOPEN was refused");
+        return fails(EOPNOTSUPP);
+    }
     for (size_t i = 0; i < m->msg_iovlen; i++)
         all += m->msg_iov[i].iov_len;
     ssize_t r = bh_sendmsg(bh_of(e), &h, flags | MSG_DONTWAIT);
