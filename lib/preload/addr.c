@@ -58,7 +58,7 @@ addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
           struct sockaddr_in *sin, int *err)
 {
     sa_family_t family;
-    if (sa == NULL)
+    if (is_wild(sa, 1))
         return refuse(err, EFAULT);
     if (len < sizeof family)
         return refuse(err, EINVAL);

@@ -4,7 +4,8 @@
  */
 #include "shim.h"
 
-#include <netinet/tcp.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
@@ -14,10 +15,15 @@
 static int
 not_ours(int domain, int type, int protocol)
 {
+    int kind = type & ~TYPE_FLAGS;
     if (shim_fallback)
         return REAL(socket)(domain, type, protocol);
+    if (kind < 0 || kind > SOCK_PACKET)
+        return fails(EINVAL);
     SAY("a socket that is neither TCP nor UDP was refused");
-    return fails(EPROTONOSUPPORT);
+    return fails(kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_RAW
+                     ? EPROTONOSUPPORT
+                     : ESOCKTNOSUPPORT);
 }
 
 EXPORT int
@@ -167,6 +173,21 @@ accept_nowhere(int fd)
     return !may_block(fd) ? fails(EAGAIN) : REAL(poll)(&p, 1, -1) < 0 ? -1 : fails(EAGAIN);
 }
 
+/* A connection is not taken from the queue if there is no number for it. To find out costs two
+ * calls of the kernel, and is done only if the last number was near the limit. */
+static bool
+no_number_left(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur > (rlim_t)stand_in_last() + 64)
+        return false;
+    int fd = REAL(fcntl)(2, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return errno == EMFILE;
+    REAL(close)(fd);
+    return false;
+}
+
 static int
 accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
 {
@@ -178,6 +199,8 @@ accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
         return fails(EINVAL);
     if (e & E_NOWHERE)
         return accept_nowhere(fd);
+    if (no_number_left())
+        return fails(EMFILE);
     while ((bh = bh_accept4(bh_of(e), (struct sockaddr *)(void *)&sin, &n, SOCK_NONBLOCK)) <
            0) {
         int err = errno == EAGAIN ? wait_read(fd, &tries) : errno;

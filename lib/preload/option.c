@@ -130,7 +130,7 @@ name_ours(uint32_t e, int (*ask)(int, struct sockaddr *, socklen_t *), struct so
 {
     struct sockaddr_in sin;
     socklen_t n = sizeof sin;
-    if (sa == NULL || len == NULL)
+    if (is_wild(sa, 1) || is_wild(len, 1))
         return fails(EFAULT);
     if (*len > INT32_MAX)
         return fails(EINVAL);

@@ -5,6 +5,8 @@
  */
 #include "shim.h"
 
+#include <limits.h>
+
 /* Room for what the stack says beside a datagram. */
 union control {
     struct cmsghdr align;
@@ -120,9 +122,28 @@ peek_all(int fd, uint32_t e, struct msghdr *m, int flags)
     }
 }
 
+/* Nothing is asked for: what is there to be had? That is waited for, as by the kernel. */
+static ssize_t
+recv_nothing(int fd, uint32_t e, struct msghdr *m, int flags)
+{
+    char c;
+    struct iovec v = {.iov_base = &c, .iov_len = 1};
+    struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t r = until_some(fd, e, &h, flags | MSG_PEEK);
+    m->msg_namelen = 0;
+    m->msg_controllen = 0;
+    m->msg_flags = 0;
+    return r < 0 ? r : 0;
+}
+
 ssize_t
 shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags)
 {
+    bool drop = (flags & MSG_TRUNC) && !(e & E_DGRAM); /* what comes: no memory is needed */
+    if (is_wild(m, 1) || (!drop && any_wild(m->msg_iov, m->msg_iovlen)))
+        return fails(EFAULT);
+    if (!(e & E_DGRAM) && (m->msg_iovlen == 0 || (m->msg_iovlen == 1 && !m->msg_iov->iov_len)))
+        return recv_nothing(fd, e, m, flags);
     if (!(flags & MSG_WAITALL) || (flags & (MSG_DONTWAIT | MSG_OOB)) || (e & E_DGRAM) ||
         !may_block(fd))
         return until_some(fd, e, m, flags);
@@ -139,11 +160,18 @@ shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags)
 
 /* ---- the calls ---- */
 
+/* Of nothing, read says at once that it was read. */
+static ssize_t
+read_ours(int fd, uint32_t e, void *buf, size_t len)
+{
+    return len > 0 ? shim_recv(fd, e, buf, len, 0) : 0;
+}
+
 EXPORT ssize_t
 read(int fd, void *buf, size_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_recv(fd, e, buf, len, 0) : REAL(read)(fd, buf, len);
+    return is_ours(e) ? read_ours(fd, e, buf, len) : REAL(read)(fd, buf, len);
 }
 
 EXPORT ssize_t
@@ -157,7 +185,12 @@ static ssize_t
 readv_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    return n < 0 ? fails(EINVAL) : shim_recvmsg(fd, e, &h, flags);
+    size_t all = 0;
+    if (n < 0 || n > IOV_MAX)
+        return fails(EINVAL);
+    for (int i = 0; i < n; i++)
+        all += v[i].iov_len;
+    return all > 0 ? shim_recvmsg(fd, e, &h, flags) : 0;
 }
 
 EXPORT ssize_t

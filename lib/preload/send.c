@@ -6,6 +6,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/sendfile.h>
 
 #define FILE_PIECES 64
@@ -142,6 +143,8 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
 ssize_t
 shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
+    if (is_wild(m, 1) || any_wild(m->msg_iov, m->msg_iovlen))
+        return fails(EFAULT);
     return e & E_DGRAM ? send_dgram(fd, e, m, flags) : send_stream(fd, e, m, flags);
 }
 
@@ -183,7 +186,7 @@ static ssize_t
 writev_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    return n < 0 ? fails(EINVAL) : shim_sendmsg(fd, e, &h, flags);
+    return n < 0 || n > IOV_MAX ? fails(EINVAL) : shim_sendmsg(fd, e, &h, flags);
 }
 
 EXPORT ssize_t

@@ -60,6 +60,14 @@ table_mark(uint32_t e, uint32_t set, uint32_t clear)
     }
 }
 
+static _Atomic int last;
+
+int
+stand_in_last(void)
+{
+    return atomic_load_explicit(&last, memory_order_relaxed);
+}
+
 int
 stand_in(int bh, uint32_t flags, int type)
 {
@@ -80,6 +88,7 @@ stand_in(int bh, uint32_t flags, int type)
     uint32_t e = E_OURS | flags | (uint32_t)(bh - BH_FD_BASE);
     replay_drop(e); /* of a socket that had this number */
     table_set(fd, e);
+    atomic_store_explicit(&last, fd, memory_order_relaxed);
     return fd;
 }
 

@@ -157,12 +157,29 @@ unsigned table_top(void);
 /* A stand-in for the socket `bh`, known to the table, with SOCK_NONBLOCK and SOCK_CLOEXEC of
  * type; -1 and errno (then the socket is closed). */
 int stand_in(int bh, uint32_t flags, int type);
+/* The number of the last one. */
+int stand_in_last(void);
 /* Sets errno and returns -1. */
 static inline int
 fails(int err)
 {
     errno = err;
     return -1;
+}
+
+/* No address of memory: what the kernel would say EFAULT to, as far as a look at it tells. */
+static inline bool
+is_wild(const void *p, size_t len)
+{
+    return len > 0 && UNLIKELY((uintptr_t)p < 4096);
+}
+static inline bool
+any_wild(const struct iovec *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_wild(v[i].iov_base, v[i].iov_len))
+            return true;
+    return false;
 }
 
 /* ---- what is not done is said (say.c) ---- */
