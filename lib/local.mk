@@ -7,3 +7,4 @@ include lib/tcp/local.mk
 include lib/udp/local.mk
 include lib/client/local.mk
 include lib/preload/local.mk
+include lib/preload/run.mk

@@ -27,6 +27,8 @@ UNIT_TESTS += tests/unit/test_region
 tests_unit_test_region_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_rules
+tests_unit_test_rules_LDADD = librules.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_config.c \
 	domains/sup_value.c policy/topology.c
