@@ -4,3 +4,9 @@
 noinst_LTLIBRARIES += librules.la
 librules_la_SOURCES = lib/preload/rules.c lib/preload/rules.h policy/text.c policy/text.h
 librules_la_CFLAGS = $(AM_CFLAGS) -fPIC
+
+# What sets it up and becomes the program.
+bin_PROGRAMS += bulkhead-run
+bulkhead_run_SOURCES = lib/preload/program.c lib/preload/program.h lib/preload/run.c
+bulkhead_run_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_PKGLIBDIR='"$(pkglibdir)"'
+bulkhead_run_LDADD = librules.la libipc.la libproto.la

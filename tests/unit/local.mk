@@ -260,6 +260,11 @@ tests_unit_test_client_wait_LDADD = $(CLIENT_TEST_LIBS)
 TESTS += tests/unit/test_eval_stats.py
 dist_check_SCRIPTS += tests/unit/test_eval_stats.py
 
+# What runs unchanged programs.
+TESTS += tests/unit/test_run.sh
+dist_check_SCRIPTS += tests/unit/test_run.sh
+tests/unit/test_run.log: bulkhead-run libbulkhead.la
+
 # Without Criterion: it does not run under ThreadSanitizer.
 RACE_TESTS = tests/unit/race_ring tests/unit/race_serve
 tests_unit_race_ring_LDADD = libipc.la libproto.la -lpthread
