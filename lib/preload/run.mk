@@ -10,3 +10,11 @@ bin_PROGRAMS += bulkhead-run
 bulkhead_run_SOURCES = lib/preload/program.c lib/preload/program.h lib/preload/run.c
 bulkhead_run_CPPFLAGS = $(AM_CPPFLAGS) -DBULKHEAD_PKGLIBDIR='"$(pkglibdir)"'
 bulkhead_run_LDADD = librules.la libipc.la libproto.la
+
+# Names. c-ares is loaded when the first one is asked for: only its header is needed here.
+noinst_LTLIBRARIES += libnames.la
+libnames_la_SOURCES = \
+	lib/preload/hosts.c lib/preload/names.c lib/preload/names.h lib/preload/names_ask.c \
+	lib/preload/names_export.c lib/preload/names_io.c lib/preload/names_real.h \
+	lib/preload/resolve.c
+libnames_la_CFLAGS = $(AM_CFLAGS) $(CARES_CFLAGS) -fPIC -pthread

@@ -103,3 +103,11 @@ NETNS_TESTS += tests/netns/test_eval.sh
 
 # Floods of all kinds.
 NETNS_TESTS += tests/netns/test_floods.sh
+
+# Names, asked for over the stack.
+NETNS_TESTS += tests/netns/test_resolve.sh
+check_PROGRAMS += tests/netns/resolve_plain tests/netns/resolve_try
+dist_noinst_SCRIPTS += tests/netns/dns_server.py
+tests_netns_resolve_plain_SOURCES = tests/netns/resolve_try.c
+tests_netns_resolve_try_SOURCES = tests/netns/resolve_rules.c tests/netns/resolve_try.c
+tests_netns_resolve_try_LDADD = libnames.la librules.la libbulkhead.la -lpthread
