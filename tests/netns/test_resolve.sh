@@ -58,12 +58,12 @@ asks() { # SOURCE PROTOCOL ARGUMENTS...: the server is asked, and only from ther
     tail -n +$((before + 1)) "$dns_log" | tee "$WORK/asked"
     grep -q "^$2 $1 " "$WORK/asked" && ! grep -qv " $1 " "$WORK/asked"
 }
-asks_nobody() {
+asks_nobody() { # ERROR ARGUMENTS...
     local before
     before=$(questions)
-    of_stack "$@" | tee "$WORK/got"
+    of_stack "${@:2}" | tee "$WORK/got"
     sleep 0.2
-    [ "$(questions)" -eq "$before" ] && grep -q '^error 0$' "$WORK/got"
+    [ "$(questions)" -eq "$before" ] && grep -qx "error $1" "$WORK/got"
 }
 
 for c in $(compositions); do
@@ -73,13 +73,15 @@ for c in $(compositions); do
     try "$c: a long answer comes over TCP, from there as well" \
         asks $STACK tcp gai big.test 80 4 1 -
     try "$c: a question in reverse, too" asks $STACK udp gni 10.1.1.1 80 -
+    # (fail and mute with a dot: libc alone goes on with the search list after a failure, and then
+    # says "no such name".)
     for args in "a.test http 4 1 -" "a.test 80 0 0 c" "a.test - 0 0 -" "many.test 80 4 2 -" \
         "six.test 80 6 1 -" "both.test 80 0 1 -" "both.test 80 0 1 g" "both.test 80 4 1 -" \
         "alias.test 80 0 1 c" "alias.test 80 4 1 -" "short 80 4 1 c" "big.test 80 4 1 -" \
         "a.test 80 6 1 -" "a.test 80 6 1 4" "both.test 80 6 1 4a" "both.test 80 6 1 4" \
         "a.test - 0 0 N" "six.test 80 4 1 -" "six.test 80 0 1 g" "nodata.test 80 4 1 -" \
-        "nodata.test 80 0 1 -" "nothing.test 80 0 1 -" "fail.test 80 4 1 -" \
-        "mute.test 80 4 1 -" "a.test nosuchservice 4 1 -" "a.test http 4 1 s" "a.test 80 4 1 x" \
+        "nodata.test 80 0 1 -" "nothing.test 80 0 1 -" "fail.test. 80 4 1 -" \
+        "mute.test. 80 4 1 -" "a.test. 80 4 1 c" "a.test nosuchservice 4 1 -" "a.test http 4 1 s" "a.test 80 4 1 x" \
         "a.test 80 4 99 -" "filed.test 80 0 1 c" "filed 80 0 1 c" "filed6.test 80 0 1 -" \
         "filed.test 80 6 1 -" "filed.test 80 6 1 4" "a-too.test 80 4 1 -" "localhost 80 4 1 -" \
         "10.1.2.3 80 0 1 c" "10.1.2.3 80 6 1 -" "10.1.2.3 80 6 1 4" "2001:db8::1 80 0 1 -" \
@@ -91,15 +93,15 @@ for c in $(compositions); do
     for args in "gni 10.1.1.1 80 -" "gni 10.1.1.1 80 h" "gni 10.1.1.9 80 -" "gni 10.1.1.9 80 n" \
         "gni 2001:db8::6 22 -" "gni ::ffff:10.1.1.1 80 -" "gni 10.9.9.9 80 -" "gni 10.1.1.1 80 s" \
         "host a.test 4" "host many.test 4" "host alias.test 4" "host six.test 6" \
-        "host six.test 4" "host nothing.test 4" "host nodata.test 4" "host fail.test 4" \
+        "host six.test 4" "host nothing.test 4" "host nodata.test 4" "host fail.test. 4" \
         "host filed 4" "host filed6.test 6" "host 10.1.2.3 4" "host ::1 4" "host short 4" \
         "addr 10.1.1.1" "addr 10.9.9.9" "addr 10.1.1.9" "addr 2001:db8::6"; do
         # shellcheck disable=SC2086
         try "$c: $args: as on the kernel" same $args
     done
-    try "$c: a name in the hosts file asks nobody" asks_nobody gai filed.test 80 4 1 -
-    try "$c: a number asks nobody" asks_nobody gai 10.1.1.1 80 0 1 -
-    try "$c: an address in the hosts file asks nobody" asks_nobody gni 10.9.9.9 80 -
+    try "$c: a name in the hosts file asks nobody" asks_nobody 0 gai filed.test 80 4 1 -
+    try "$c: a number asks nobody" asks_nobody 0 gai 10.1.1.1 80 0 1 -
+    try "$c: an address in the hosts file asks nobody" asks_nobody 0 gni 10.9.9.9 80 -
     try "$c: addresses of IPv4 come first" gives '^2 1 6 10.1.1.3 80' gai both.test 80 0 1 -
     try "$c: thirty threads at once" same threads 30 many.test
     try "$c: parent and child" same fork many.test
@@ -107,10 +109,7 @@ for c in $(compositions); do
     # Other files.
     cp -r "$WORK/etc" "$WORK/saved"
     printf 'hosts: files\n' >"$WORK/etc/nsswitch.conf"
-    try "$c: without dns in nsswitch.conf nobody is asked" bash -c "
-        true" && { before=$(questions); of_stack gai a.test 80 4 1 - >"$WORK/out"
-        [ "$(questions)" -eq "$before" ] && grep -q '^error -' "$WORK/out"
-        ok $? "$c: and nothing is found"; }
+    try "$c: without dns in nsswitch.conf nobody is asked" asks_nobody -2 gai a.test 80 4 1 -
     printf 'hosts: dns files\n' >"$WORK/etc/nsswitch.conf"
     echo "10.9.9.7 a.test" >>"$WORK/etc/hosts"
     try "$c: dns before files: the server has the say" gives ' 10.1.1.1 ' gai a.test 80 4 1 -

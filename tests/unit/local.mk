@@ -29,6 +29,10 @@ UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_rules
 tests_unit_test_rules_LDADD = librules.la $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_names
+tests_unit_test_names_SOURCES = tests/unit/test_names.c lib/preload/names.c
+tests_unit_test_names_CFLAGS = $(AM_CFLAGS) $(CARES_CFLAGS)
+tests_unit_test_names_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c domains/sup_config.c \
 	domains/sup_value.c policy/topology.c
