@@ -18,3 +18,5 @@ libnames_la_SOURCES = \
 	lib/preload/names_export.c lib/preload/names_io.c lib/preload/names_real.h \
 	lib/preload/resolve.c
 libnames_la_CFLAGS = $(AM_CFLAGS) $(CARES_CFLAGS) -fPIC -pthread
+
+dist_man_MANS += man/bulkhead-run.1

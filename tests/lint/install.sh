@@ -28,7 +28,8 @@ installed() { # every file
 }
 manual_pages() {
     local p rc=0
-    for p in bulkheadd.8 bulkheadctl.1 bulkhead-httpd.1 bulkhead-ttcp.1 bulkhead-protolat.1 bulkhead.3; do
+    for p in bulkheadd.8 bulkheadctl.1 bulkhead-httpd.1 bulkhead-run.1 bulkhead-ttcp.1 \
+        bulkhead-protolat.1 bulkhead.3; do
         find "$dest" -name "$p" | grep -q . || { echo "no $p"; rc=1; }
     done
     return $rc
@@ -60,7 +61,7 @@ EOC
 
 try "install: make install DESTDIR= works" quiet_make install DESTDIR="$dest"
 try "install: programs and the library are there" installed "$sbin/bulkheadd" "$bin/bulkheadctl" \
-    "$bin/bulkhead-httpd" "$bin/bulkhead-ttcp" "$bin/bulkhead-protolat" "$lib/libbulkhead.so"
+    "$bin/bulkhead-httpd" "$bin/bulkhead-run" "$bin/bulkhead-ttcp" "$bin/bulkhead-protolat" "$lib/libbulkhead.so"
 try "install: the manual pages are there" manual_pages
 try "install: nothing points into the build" nothing_of_the_build
 if grep -q '^SAN_CFLAGS = .*fsanitize' Makefile; then
