@@ -54,7 +54,7 @@ ask_dns(const struct query *q, struct hostent *h, char *buf, size_t len, struct 
         return ENOMEM;
     }
     int status = q->name != NULL ? names_ask(q->name, q->family, a)
-                                 : names_ask_addr(q->addr, q->addr_len, q->family, a);
+                                 : names_ask_addr(q->addr, q->family, a);
     int code = 0;
     *err = names_h_errno(status);
     if (*err == NETDB_SUCCESS) {
@@ -69,7 +69,7 @@ ask_dns(const struct query *q, struct hostent *h, char *buf, size_t len, struct 
         else
             *err = NETDB_INTERNAL;
     } else if (*err == TRY_AGAIN) {
-        code = EAGAIN;
+        code = q->name != NULL ? EAGAIN : 0; /* as libc's own */
     } else if (*err == NETDB_INTERNAL) {
         code = ENOMEM;
     }

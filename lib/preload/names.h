@@ -67,7 +67,7 @@ int names_pack(struct hostent *h, char *buf, size_t len, const struct names_answ
 /* family may be AF_UNSPEC. */
 int names_ask(const char *name, int family, struct names_answer *a);
 /* The name of an address; in a->canon and a->alias. */
-int names_ask_addr(const void *addr, socklen_t len, int family, struct names_answer *a);
+int names_ask_addr(const void *addr, int family, struct names_answer *a);
 const struct names_order *names_order(void);
 
 /* ---- names_io.c: the sockets of one question ---- */

@@ -10,6 +10,7 @@
 #include "names.h"
 
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,14 @@
 #include <unistd.h>
 
 #include "client/bulkhead.h"
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
 
 #define CARES "libcares.so.2"
 #define TIMEOUT 5u /* seconds, when resolv.conf does not say: libc's */
@@ -34,7 +43,9 @@
     X(set_socket_functions)                                                                    \
     X(getaddrinfo)                                                                             \
     X(freeaddrinfo)                                                                            \
-    X(gethostbyaddr)                                                                           \
+    X(query)                                                                                   \
+    X(parse_ptr_reply)                                                                         \
+    X(free_hostent)                                                                            \
     X(getsock)                                                                                 \
     X(process_fd)                                                                              \
     X(timeout)
@@ -69,7 +80,7 @@ static void
 load(void)
 {
     int flags = RTLD_NOW | RTLD_LOCAL;
-#ifndef __SANITIZE_ADDRESS__ /* which would not have it */
+#ifndef SANITIZED /* which would not have it */
     flags |= RTLD_DEEPBIND;
 #endif
     void *lib = dlopen(CARES, flags), *p;
@@ -145,7 +156,7 @@ open_channel(ares_channel *channel, struct names_io *io)
 
 struct question {
     bool done;
-    int status;
+    int status, family;
     struct names_answer *answer;
 };
 
@@ -254,18 +265,45 @@ on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *res)
 }
 
 static void
-on_host(void *arg, int status, int timeouts, struct hostent *h)
+take_host(struct question *q, const struct hostent *h)
 {
-    struct question *q = arg;
-    (void)timeouts;
-    q->done = true;
-    q->status = status;
-    if (status != ARES_SUCCESS || h == NULL)
-        return;
     put_canon(q->answer, h->h_name);
     for (char **alias = h->h_aliases; alias != NULL && *alias != NULL; alias++)
         if (h->h_name == NULL || strcasecmp(*alias, h->h_name) != 0)
             put_alias(q->answer, *alias);
+}
+
+static void
+on_pointer(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+    struct question *q = arg;
+    struct hostent *h = NULL;
+    (void)timeouts;
+    q->done = true;
+    if (status == ARES_SUCCESS)
+        status = cares.parse_ptr_reply(reply, len, NULL, 0, q->family, &h);
+    if (status == ARES_SUCCESS)
+        take_host(q, h);
+    if (h != NULL)
+        cares.free_hostent(h);
+    q->status = status;
+}
+
+/* The name under which the DNS keeps the name of an address. */
+static void
+reverse_name(char name[80], const uint8_t *addr, int family)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (family == AF_INET) {
+        snprintf(name, 80, "%u.%u.%u.%u.in-addr.arpa", addr[3], addr[2], addr[1], addr[0]);
+        return;
+    }
+    for (unsigned i = 16; i-- > 0; name += 4) {
+        name[0] = hex[addr[i] & 15];
+        name[2] = hex[addr[i] >> 4];
+        name[1] = name[3] = '.';
+    }
+    strcpy(name, "ip6.arpa");
 }
 
 int
@@ -286,16 +324,19 @@ names_ask(const char *name, int family, struct names_answer *a)
 }
 
 int
-names_ask_addr(const void *addr, socklen_t len, int family, struct names_answer *a)
+names_ask_addr(const void *addr, int family, struct names_answer *a)
 {
     struct names_io io = {.fallback = is_on("BULKHEAD_FALLBACK")};
-    struct question q = {.status = ARES_ETIMEOUT, .answer = a};
+    struct question q = {.status = ARES_ETIMEOUT, .family = family, .answer = a};
     ares_channel channel;
+    char name[80];
     memset(a, 0, offsetof(struct names_answer, alias));
     int status = open_channel(&channel, &io);
     if (status != ARES_SUCCESS)
         return status;
-    cares.gethostbyaddr(channel, addr, (int)len, family, on_host, &q);
+    reverse_name(name, addr, family);
+    /* Not its gethostbyaddr: that does not tell a silent server from a missing name. */
+    cares.query(channel, name, ns_c_in, ns_t_ptr, on_pointer, &q);
     converse(channel, &io, &q);
     cares.destroy(channel);
     return q.status;

@@ -251,8 +251,7 @@ name_from_dns(const struct names_addr *addr, char *host, socklen_t host_len, int
     struct names_answer *a = malloc(sizeof *a);
     if (a == NULL)
         return EAI_MEMORY;
-    socklen_t len = addr->family == AF_INET ? sizeof addr->in : sizeof addr->in6;
-    int err = names_eai(names_ask_addr(&addr->in6, len, addr->family, a));
+    int err = names_eai(names_ask_addr(&addr->in6, addr->family, a));
     if (err == 0 && (flags & NI_NOFQDN) != 0)
         cut_domain(a->canon);
     if (err == 0 && a->canon[0] == '\0')

@@ -95,7 +95,9 @@ for c in $(compositions); do
         "host a.test 4" "host many.test 4" "host alias.test 4" "host six.test 6" \
         "host six.test 4" "host nothing.test 4" "host nodata.test 4" "host fail.test. 4" \
         "host filed 4" "host filed6.test 6" "host 10.1.2.3 4" "host ::1 4" "host short 4" \
-        "addr 10.1.1.1" "addr 10.9.9.9" "addr 10.1.1.9" "addr 2001:db8::6"; do
+        "addr 10.1.1.1" "addr 10.9.9.9" "addr 10.1.1.9" "addr 2001:db8::6" \
+        "addr 10.7.7.7" "addr 10.7.7.8" "gni 10.7.7.7 80 -" "gni 10.7.7.8 80 -" \
+        "gni 10.7.7.8 80 n"; do
         # shellcheck disable=SC2086
         try "$c: $args: as on the kernel" same $args
     done
