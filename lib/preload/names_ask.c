@@ -176,14 +176,13 @@ converse(ares_channel channel, const struct names_io *io, const struct question 
     while (!q->done) {
         ares_socket_t s[ARES_GETSOCK_MAXNUM];
         struct pollfd p[ARES_GETSOCK_MAXNUM];
-        int mask = cares.getsock(channel, s, ARES_GETSOCK_MAXNUM), ready = 0;
+        unsigned mask = (unsigned)cares.getsock(channel, s, ARES_GETSOCK_MAXNUM);
         for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-            bool in = ARES_GETSOCK_READABLE((unsigned)mask, i);
-            bool out = ARES_GETSOCK_WRITABLE((unsigned)mask, i);
+            bool in = (mask >> i & 1) != 0, out = (mask >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0;
             p[i] = (struct pollfd){.fd = in || out ? names_io_fd(io, s[i]) : -1,
                                    .events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0))};
         }
-        ready = bh_poll(p, ARES_GETSOCK_MAXNUM, milliseconds(channel));
+        int ready = bh_poll(p, ARES_GETSOCK_MAXNUM, milliseconds(channel));
         if (ready < 0 && errno != EINTR)
             return;
         for (int i = 0; ready > 0 && i < ARES_GETSOCK_MAXNUM; i++) {
