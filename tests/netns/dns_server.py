@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 
+LOCK = threading.Lock()
 A, CNAME, PTR, TXT, AAAA = 1, 5, 12, 16, 28
 TABLE = {
     "a.test": [(A, "10.1.1.1")],
@@ -51,7 +52,8 @@ def answer(query, protocol, source):
         at += 1 + query[at]
     kind = struct.unpack("!H", query[at + 1:at + 3])[0]
     name = ".".join(labels).lower()
-    print(protocol, source, name, kind, flush=True)
+    with LOCK:  # one line is one question
+        print(protocol, source, name, kind, flush=True)
     if name in ("mute.test", "7.7.7.10.in-addr.arpa"):
         return None
     records, code, at_name = [], 0, name
