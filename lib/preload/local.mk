@@ -5,7 +5,7 @@ pkglib_LTLIBRARIES += libbulkhead-preload.la
 PRELOAD_SOURCES = \
 	lib/preload/addr.c lib/preload/close.c lib/preload/control.c lib/preload/fortified.c \
 	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
-	lib/preload/recv.c lib/preload/replay.c lib/preload/rules.c lib/preload/rules.h \
+	lib/preload/recv.c lib/preload/replay.c \
 	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \
 	lib/preload/stream.c lib/preload/wait.c
 
@@ -22,3 +22,6 @@ libbulkhead_preload_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -module -avoid-version -n
 	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=timerfd_create,--wrap=write
 EXTRA_libbulkhead_preload_la_DEPENDENCIES = lib/preload/preload.map
 EXTRA_DIST += lib/preload/preload.map
+
+# What it decides by, and names (run.mk).
+libbulkhead_preload_la_LIBADD = librules.la libnames.la

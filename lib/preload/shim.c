@@ -7,6 +7,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/exit_codes.h"
+#include "rules.h"
 
 /* Pages of it that are never touched cost nothing. */
 _Atomic uint32_t shim_table[SHIM_FDS];
@@ -99,12 +103,24 @@ is_set(const char *name)
     return v != NULL && v[0] != '\0' && strcmp(v, "0") != 0;
 }
 
+/* bulkhead-run has read them already: who gets here changed them since. */
+static void
+load_rules(void)
+{
+    char err[512];
+    if (rules_load(getenv("BULKHEAD_RULES"), err, sizeof err))
+        return;
+    say(err);
+    _exit(EXIT_CONFIG);
+}
+
 __attribute__((constructor)) static void
 loaded(void)
 {
     real_init();
     shim_debug = is_set("BULKHEAD_DEBUG");
     shim_fallback = is_set("BULKHEAD_FALLBACK");
+    load_rules();
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED || madvise(p, page, MADV_WIPEONFORK) != 0)

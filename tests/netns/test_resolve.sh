@@ -45,6 +45,18 @@ same() { # what the stack gives is what the kernel gives
     cat "$WORK/diff"
     return 1
 }
+unchanged() { with_etc ip netns exec "$A" timeout 60 "$(tool bulkhead-run)" "$@"; }
+same_program() {
+    diff <(with_etc ip netns exec "$B" timeout 60 "$@" 2>&1 | sort) \
+        <(unchanged "$@" 2>&1 | sort)
+}
+program_asks() {
+    local before
+    before=$(questions)
+    unchanged python3 -c 'import socket; print(socket.getaddrinfo("both.test", 80))' || return
+    tail -n +$((before + 1)) "$dns_log" | tee "$WORK/asked"
+    grep -q "^udp $STACK " "$WORK/asked" && ! grep -qv " $STACK " "$WORK/asked"
+}
 gives() { # PATTERN ARGUMENTS...
     local out
     out=$(of_stack "${@:2}" 2>&1)
@@ -107,6 +119,14 @@ for c in $(compositions); do
     try "$c: addresses of IPv4 come first" gives '^2 1 6 10.1.1.3 80' gai both.test 80 0 1 -
     try "$c: thirty threads at once" same threads 30 many.test
     try "$c: parent and child" same fork many.test
+
+    # Programs, unchanged.
+    for args in "getent ahosts a.test" "getent ahostsv4 many.test" "getent hosts alias.test" \
+        "getent hosts 10.1.1.1" "getent hosts filed.test"; do
+        # shellcheck disable=SC2086
+        try "$c: $args: as on the kernel" same_program $args
+    done
+    try "$c: a program's question comes from the stack's address" program_asks
 
     # Other files.
     cp -r "$WORK/etc" "$WORK/saved"

@@ -47,11 +47,11 @@ UNIT_TESTS += tests/unit/test_preload
 tests_unit_test_preload_SOURCES = tests/unit/test_preload.c lib/preload/close.c \
 	lib/preload/control.c lib/preload/real.c lib/preload/replay.c lib/preload/say.c \
 	lib/preload/shim.c
-tests_unit_test_preload_LDADD = $(UNIT_LIBS)
+tests_unit_test_preload_LDADD = librules.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_preload_addr
 tests_unit_test_preload_addr_SOURCES = tests/unit/test_preload_addr.c lib/preload/addr.c \
-	lib/preload/rules.c lib/preload/say.c
-tests_unit_test_preload_addr_LDADD = $(UNIT_LIBS)
+	lib/preload/say.c
+tests_unit_test_preload_addr_LDADD = librules.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_account
 tests_unit_test_account_SOURCES = tests/unit/test_account.c
 tests_unit_test_account_LDADD = $(UNIT_LIBS)
