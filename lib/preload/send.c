@@ -5,16 +5,10 @@
  */
 #include "shim.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/sendfile.h>
 
-#define FILE_PIECES 64
-#define FILE_CHUNK (256u << 10)
-
-/* The end of a call that failed with errno. */
-static ssize_t
-failed(uint32_t e, size_t done, int flags)
+ssize_t
+send_failed(uint32_t e, size_t done, int flags)
 {
     if (done > 0)
         return (ssize_t)done;
@@ -60,7 +54,7 @@ send_rest(int fd, uint32_t e, const struct msghdr *m, size_t done, int flags)
         size_t to = send_piece(fd, e, v, from, flags);
         done += to - from;
         if (to < v->iov_len)
-            return failed(e, done, flags);
+            return send_failed(e, done, flags);
     }
     return (ssize_t)done;
 }
@@ -78,7 +72,7 @@ send_stream(int fd, uint32_t e, const struct msghdr *m, int flags)
         all += m->msg_iov[i].iov_len;
     ssize_t r = bh_sendmsg(bh_of(e), &h, flags | MSG_DONTWAIT);
     if (r < 0 && errno != EAGAIN)
-        return failed(e, 0, flags);
+        return send_failed(e, 0, flags);
     if (r == (ssize_t)all)
         return r;
     return send_rest(fd, e, m, r > 0 ? (size_t)r : 0, flags);
@@ -237,73 +231,6 @@ sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
         v[done++].msg_len = (unsigned)r;
     }
     return (int)done;
-}
-
-/* ---- files ---- */
-
-/* One piece, read straight into the socket's memory. Bytes, 0: the end of the file, -1. */
-static ssize_t
-file_piece(uint32_t e, int in, off_t *at, size_t len)
-{
-    struct iovec v[FILE_PIECES];
-    int n = FILE_PIECES;
-    ssize_t room = bh_reserve(bh_of(e), len < FILE_CHUNK ? len : FILE_CHUNK, v, &n);
-    if (room < 0)
-        return room;
-    ssize_t r = at != NULL ? preadv(in, v, n, *at) : REAL(readv)(in, v, n);
-    int err = errno;
-    if (bh_commit(bh_of(e), r > 0 ? (size_t)r : 0) != 0)
-        return -1;
-    errno = err;
-    if (r > 0 && at != NULL)
-        *at += r;
-    return r;
-}
-
-static ssize_t
-sendfile_ours(int fd, uint32_t e, int in, off_t *at, size_t len)
-{
-    size_t done = 0;
-    unsigned tries = 0;
-    if ((e & E_DGRAM) || entry(in) != 0)
-        return fails(EINVAL);
-    while (done < len) {
-        ssize_t r = file_piece(e, in, at, len - done);
-        if (r == 0)
-            break;
-        if (r > 0) {
-            done += (size_t)r;
-            continue;
-        }
-        if (errno == EAGAIN && (errno = wait_write(fd, &tries)) == 0)
-            continue;
-        return failed(e, done, 0);
-    }
-    return (ssize_t)done;
-}
-
-EXPORT ssize_t
-sendfile(int out, int in, off_t *at, size_t len)
-{
-    uint32_t e = entry(out);
-    if (is_ours(e))
-        return sendfile_ours(out, e, in, at, len);
-    return is_ours(entry(in)) ? fails(EINVAL) : REAL(sendfile)(out, in, at, len);
-}
-EXPORT ssize_t
-sendfile64(int out, int in, off64_t *at, size_t len)
-{
-    return sendfile(out, in, at, len);
-}
-
-EXPORT ssize_t
-splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
-{
-    if (is_ours(entry(in)) || is_ours(entry(out))) {
-        SAY("splice was refused: a session's bytes are not the kernel's");
-        return fails(EINVAL);
-    }
-    return REAL(splice)(in, in_at, out, out_at, len, flags);
 }
 
 OWN_IS(write);

@@ -238,6 +238,8 @@ ssize_t shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags);
 ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
 ssize_t shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags);
 ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
+/* The end of a call that failed with errno after it sent `done` bytes; may raise SIGPIPE. */
+ssize_t send_failed(uint32_t e, size_t done, int flags);
 int shim_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask);
 
 #endif
