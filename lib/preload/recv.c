@@ -282,4 +282,4 @@ recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *time
 OWN_IS(read);
 OWN_IS(recv);
 OWN_IS(recvfrom);
-EXPORT extern __typeof(preadv2) preadv64v2 __attribute__((alias("preadv2"), copy(preadv2)));
+EXPORT extern __typeof(preadv2) preadv64v2 __attribute__((ALIAS(preadv2)));

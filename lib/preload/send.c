@@ -234,4 +234,4 @@ sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 }
 
 OWN_IS(write);
-EXPORT extern __typeof(pwritev2) pwritev64v2 __attribute__((alias("pwritev2"), copy(pwritev2)));
+EXPORT extern __typeof(pwritev2) pwritev64v2 __attribute__((ALIAS(pwritev2)));

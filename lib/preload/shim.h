@@ -47,9 +47,13 @@ int bh_kernel_fd(int fd);
 /* Our own call by another name: the linker turns the names of libc in all files but the one
  * that defines them to what inside.c has. */
 #define OWN(name) extern __typeof(name) own_##name __attribute__((visibility("hidden")))
+#if __has_attribute(copy) /* gcc wants an alias to have what the function has */
+#define ALIAS(name) alias(#name), copy(name)
+#else
+#define ALIAS(name) alias(#name)
+#endif
 #define OWN_IS(name)                                                                           \
-    extern __typeof(name) own_##name                                                           \
-        __attribute__((alias(#name), visibility("hidden"), copy(name)))
+    extern __typeof(name) own_##name __attribute__((ALIAS(name), visibility("hidden")))
 OWN(close);
 OWN(poll);
 OWN(ppoll);
