@@ -111,3 +111,11 @@ dist_noinst_SCRIPTS += tests/netns/dns_server.py
 tests_netns_resolve_plain_SOURCES = tests/netns/resolve_try.c
 tests_netns_resolve_try_SOURCES = tests/netns/resolve_rules.c tests/netns/resolve_try.c
 tests_netns_resolve_try_LDADD = libnames.la librules.la libbulkhead.la -lpthread
+
+# Other people's programs, unchanged.
+NETNS_TESTS += tests/netns/test_programs.sh
+dist_noinst_DATA += tests/netns/programs.tab tests/netns/programs.sh \
+	tests/netns/programs/close.lua tests/netns/programs/echo_client.py \
+	tests/netns/programs/echo_server.py tests/netns/programs/HttpFiles.java \
+	tests/netns/programs/memcached_client.py tests/netns/programs/node_http.js \
+	tests/netns/programs/pgbench.sh
