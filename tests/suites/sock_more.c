@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sock_more.c: datagrams and what is said with them, sockets of IPv6 that carry IPv4, questions
+ * about the interface, files sent, and sockets that stay with the kernel beside those of the
+ * stack. Protects: the less usual calls are there, and do the same.
+ */
+#include "suite.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void
+datagrams(void)
+{
+    static char big[70000];
+    char b[64] = "";
+    int u = bound(SOCK_DGRAM), v = bound(SOCK_DGRAM), n;
+    struct sockaddr_in a = host_addr(port_of(u)), from;
+    socklen_t len = sizeof from;
+    said("sendto", sendto(v, "hello", 5, 0, (void *)&a, sizeof a));
+    said("and nothing", sendto(v, "", 0, 0, (void *)&a, sizeof a));
+    said("and more", sendto(v, "0123456789", 10, 0, (void *)&a, sizeof a));
+    pause_ms(100);
+    said("FIONREAD", ioctl(u, FIONREAD, &n));
+    say("%d bytes", n);
+    said("recvfrom", recvfrom(u, b, sizeof b, 0, (void *)&from, &len));
+    say("%.5s, name length %u, from HOST %d, its port %d", b, len,
+        from.sin_addr.s_addr == suite_host.s_addr, from.sin_port == port_of(v));
+    said("a datagram of nothing", recv(u, b, sizeof b, 0));
+    said("MSG_PEEK|MSG_TRUNC", recv(u, b, 4, MSG_PEEK | MSG_TRUNC));
+    struct iovec w = {b, 4};
+    struct msghdr m = {.msg_iov = &w, .msg_iovlen = 1};
+    said("recvmsg with little room", recvmsg(u, &m, 0));
+    say("cut %d", (m.msg_flags & MSG_TRUNC) != 0);
+    said("the rest is gone", recv(u, b, sizeof b, MSG_DONTWAIT));
+    said("send without an address", send(v, "x", 1, 0));
+    said("too long", sendto(v, big, sizeof big, 0, (void *)&a, sizeof a));
+    said("65507 bytes", sendto(v, big, 65507, 0, (void *)&a, sizeof a));
+    await(u, POLLIN);
+    said("arrive", recv(u, big, sizeof big, 0));
+    said("broadcast without leave",
+         sendto(v, "x", 1, 0,
+                (void *)&(struct sockaddr_in){
+                    .sin_family = AF_INET, .sin_port = 9, .sin_addr = {INADDR_BROADCAST}},
+                sizeof a));
+    a.sin_port = 0;
+    said("to port 0", sendto(v, "x", 1, 0, (void *)&a, sizeof a));
+    said("shutdown, not connected", shutdown(v, SHUT_WR));
+}
+
+static void
+datagrams_connected(void)
+{
+    int p[2], stranger = bound(SOCK_DGRAM);
+    udp_pair(p);
+    struct sockaddr_in a = host_addr(port_of(p[1]));
+    said("a stranger sends", sendto(stranger, "no", 2, 0, (void *)&a, sizeof a));
+    say_read("it does not arrive", p[1]);
+    send_text(p[0], "yes");
+    say_read("from the peer", p[1]);
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC};
+    said("connect to AF_UNSPEC", connect(p[1], (void *)&none, sizeof none));
+    said("getpeername", getpeername(p[1], (void *)&none, &(socklen_t){sizeof none}));
+    a = host_addr(port_of(p[1]));
+    said("the stranger again", sendto(stranger, "hello", 5, 0, (void *)&a, sizeof a));
+    say_read("now it does", p[1]);
+    said("write to where nobody is connected", write(p[1], "x", 1));
+    close(p[1]);
+    said("send to a closed port", send(p[0], "x", 1, 0));
+    await(p[0], POLLERR);
+    said("the next call", send(p[0], "x", 1, 0));
+    pause_ms(100);
+    said("SO_ERROR's turn", recv(p[0], &a, 1, MSG_DONTWAIT));
+    said("shutdown", shutdown(p[0], SHUT_RD));
+    said("recv after it", recv(p[0], &a, 1, 0));
+}
+
+static void
+many_at_once(void)
+{
+    int p[2];
+    char b[8][16];
+    struct iovec v[8];
+    struct mmsghdr m[8];
+    udp_pair(p);
+    memset(m, 0, sizeof m);
+    for (int i = 0; i < 8; i++) {
+        snprintf(b[i], sizeof b[i], "number %d", i);
+        v[i] = (struct iovec){b[i], strlen(b[i])};
+        m[i].msg_hdr.msg_iov = &v[i];
+        m[i].msg_hdr.msg_iovlen = 1;
+    }
+    said("sendmmsg", sendmmsg(p[0], m, 5, 0));
+    say("lengths %u %u", m[0].msg_len, m[4].msg_len);
+    pause_ms(100);
+    memset(b, 0, sizeof b);
+    for (int i = 0; i < 8; i++)
+        v[i].iov_len = sizeof b[i];
+    said("recvmmsg, room for 2", recvmmsg(p[1], m, 2, 0, NULL));
+    say("%s, %s", b[0], b[1]);
+    said("recvmmsg, room for 8", recvmmsg(p[1], m, 8, MSG_WAITFORONE, NULL));
+    say("%s, %s, lengths %u %u", b[0], b[2], m[0].msg_len, m[2].msg_len);
+    said("recvmmsg, nothing there", recvmmsg(p[1], m, 8, MSG_DONTWAIT, NULL));
+}
+
+static void
+say_control(const char *what, int fd)
+{
+    union {
+        char room[512];
+        struct cmsghdr align;
+    } c;
+    char b[64];
+    struct iovec v = {b, sizeof b};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+    said(what, recvmsg(fd, &m, 0));
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
+        struct in_pktinfo info;
+        say("level %d, type %d, length %zu", h->cmsg_level, h->cmsg_type, h->cmsg_len);
+        if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO) {
+            memcpy(&info, CMSG_DATA(h), sizeof info);
+            say("packet info: to HOST %d", info.ipi_addr.s_addr == suite_host.s_addr);
+        }
+        if (h->cmsg_level == IPPROTO_IP && (h->cmsg_type == IP_TOS || h->cmsg_type == IP_TTL))
+            say("value %d", *CMSG_DATA(h));
+    }
+    say("flags %#x", (unsigned)m.msg_flags);
+}
+
+static void
+control(void)
+{
+    int p[2], on = 1, tos = 0x28;
+    udp_pair(p);
+    said("IP_PKTINFO", setsockopt(p[1], IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
+    send_text(p[0], "one");
+    say_control("recvmsg", p[1]);
+    said("SO_TIMESTAMP", setsockopt(p[1], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on));
+    said("IP_RECVTOS", setsockopt(p[1], IPPROTO_IP, IP_RECVTOS, &on, sizeof on));
+    said("IP_RECVTTL", setsockopt(p[1], IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
+    said("IP_TOS", setsockopt(p[0], IPPROTO_IP, IP_TOS, &tos, sizeof tos));
+    send_text(p[0], "two");
+    say_control("recvmsg", p[1]);
+    char b[8], little[CMSG_SPACE(sizeof(struct timeval))];
+    struct iovec v = {b, sizeof b};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = little,
+                       .msg_controllen = CMSG_SPACE(sizeof(struct timeval))};
+    send_text(p[0], "three");
+    said("with room for one", recvmsg(p[1], &m, 0));
+    say("cut %d", (m.msg_flags & MSG_CTRUNC) != 0);
+}
+
+static void
+mapped(void)
+{
+    int l = socket(AF_INET6, SOCK_STREAM, 0), off = 0;
+    char text[64];
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6}, peer;
+    socklen_t len = sizeof peer;
+    said("IPV6_V6ONLY off", setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off));
+    said("bind to ::", bind(l, (void *)&any, sizeof any));
+    said("listen", listen(l, 4));
+    said("getsockname", getsockname(l, (void *)&any, &len));
+    say("family %d, length %u, ::: %d", any.sin6_family == AF_INET6, len,
+        IN6_IS_ADDR_UNSPECIFIED(&any.sin6_addr));
+    struct sockaddr_in a = host_addr(any.sin6_port);
+    int c = socket(AF_INET, SOCK_STREAM, 0);
+    said("connect by IPv4", connect(c, (void *)&a, sizeof a));
+    int s = accept(l, (void *)&peer, &len);
+    inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text);
+    say("family %d, mapped %d, its port %d", peer.sin6_family == AF_INET6,
+        strncmp(text, "::ffff:", 7) == 0, peer.sin6_port == port_of(c));
+    send_text(c, "over IPv4");
+    say_read("arrives", s);
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = any.sin6_port};
+    to.sin6_addr.s6_addr[10] = to.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(to.sin6_addr.s6_addr + 12, &suite_host, 4);
+    int six = socket(AF_INET6, SOCK_STREAM, 0);
+    said("connect to a mapped address", connect(six, (void *)&to, sizeof to));
+    len = sizeof peer;
+    said("getpeername", getpeername(six, (void *)&peer, &len));
+    say("length %u, mapped %d", len, IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));
+    len = sizeof peer;
+    said("getsockname", getsockname(six, (void *)&peer, &len));
+    say("length %u, mapped %d", len, IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));
+    int t = accept(l, NULL, NULL);
+    send_text(six, "mapped");
+    say_read("arrives", t);
+    int u6 = socket(AF_INET6, SOCK_DGRAM, 0), u4 = bound(SOCK_DGRAM);
+    to.sin6_port = port_of(u4);
+    said("sendto a mapped address", sendto(u6, "datagram", 8, 0, (void *)&to, sizeof to));
+    say_read("arrives", u4);
+}
+
+static void
+interface(void)
+{
+    struct ifreq q[16], one;
+    struct ifconf c = {.ifc_len = sizeof q, .ifc_req = q};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), found = -1;
+    said("SIOCGIFCONF", ioctl(fd, SIOCGIFCONF, &c));
+    for (int i = 0; i < c.ifc_len / (int)sizeof *q; i++)
+        if (((struct sockaddr_in *)(void *)&q[i].ifr_addr)->sin_addr.s_addr ==
+            suite_host.s_addr)
+            found = i;
+    say("an interface has the address: %d", found >= 0);
+    if (found < 0)
+        return;
+    one = q[found];
+    said("SIOCGIFADDR", ioctl(fd, SIOCGIFADDR, &one));
+    said("SIOCGIFMTU", ioctl(fd, SIOCGIFMTU, &one));
+    said("SIOCGIFFLAGS", ioctl(fd, SIOCGIFFLAGS, &one));
+    say("up %d", (one.ifr_flags & IFF_UP) != 0);
+    said("SIOCGIFNETMASK", ioctl(fd, SIOCGIFNETMASK, &one));
+}
+
+static void
+addresses(void)
+{
+    struct ifaddrs *all, *i;
+    bool found = false;
+    said("getifaddrs", getifaddrs(&all));
+    for (i = all; i != NULL; i = i->ifa_next)
+        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET)
+            found |= ((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr.s_addr ==
+                     suite_host.s_addr;
+    say("the address is among them: %d", found);
+    freeifaddrs(all);
+}
+
+static void
+beside(void) /* the kernel's own sockets in the same program */
+{
+    struct in_addr stack = suite_host;
+    int p[2], sv[2];
+    suite_host.s_addr = htonl(INADDR_LOOPBACK);
+    tcp_pair(p);
+    send_text(p[0], "over loopback");
+    say_read("arrives", p[1]);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, got = 0;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    struct sockaddr_in a = host_addr(0);
+    said("bind to loopback, after an option", bind(fd, (void *)&a, sizeof a));
+    said("listen", listen(fd, 1));
+    getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &got, &(socklen_t){sizeof got});
+    say("the option stays %d, flags %#x, descriptor flags %d", got,
+        (unsigned)fcntl(fd, F_GETFL), fcntl(fd, F_GETFD));
+    suite_host = stack;
+    said("socketpair", socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
+    send_text(sv[0], "over a pair");
+    say_read("arrives", sv[1]);
+    tcp_pair(p);
+    struct pollfd w[] = {{.fd = p[0], .events = POLLIN}, {.fd = sv[0], .events = POLLIN}};
+    said("poll of both kinds", poll(w, 2, 0));
+    send_text(p[1], "x");
+    await(p[0], POLLIN);
+    send_text(sv[1], "x");
+    said("poll of both kinds", poll(w, 2, 0));
+    struct addrinfo *r, hint = {.ai_family = AF_INET, .ai_flags = AI_NUMERICHOST};
+    said("getaddrinfo", getaddrinfo("192.0.2.7", "80", &hint, &r));
+    said("no such name", getaddrinfo("no.such.name.invalid", "80", NULL, &r) != 0);
+}
+
+static void
+from_files(void)
+{
+    FILE *f = tmpfile();
+    if (f == NULL)
+        give_up("tmpfile");
+    fputs("0123456789", f);
+    fflush(f);
+    off_t at = 4;
+    int p[2];
+    tcp_pair(p);
+    said("sendfile from 4", sendfile(p[0], fileno(f), &at, 3));
+    say("offset %ld", (long)at);
+    say_read("arrives", p[1]);
+    lseek(fileno(f), 8, SEEK_SET);
+    said("sendfile from where the file is", sendfile(p[0], fileno(f), NULL, 100));
+    say_read("arrives", p[1]);
+    said("at its end", sendfile(p[0], fileno(f), NULL, 100));
+    said("sendfile from a socket", sendfile(fileno(f), p[1], NULL, 1));
+    int way[2];
+    if (pipe(way) != 0 || write(way[1], "piped", 5) != 5)
+        give_up("pipe");
+    said("splice into a socket", splice(way[0], NULL, p[0], NULL, 5, 0));
+    say_read("arrives", p[1]);
+    send_text(p[0], "out");
+    await(p[1], POLLIN);
+    said("splice out of a socket", splice(p[1], NULL, way[1], NULL, 64, SPLICE_F_NONBLOCK));
+    char b[8] = "";
+    set_nonblocking(way[0]);
+    said("read from the pipe", read(way[0], b, sizeof b));
+    say("%.3s", b);
+}
+
+static void
+bad_addresses(void)
+{
+    static struct iovec many[1025];
+    int p[2];
+    tcp_pair(p);
+    said("readv, too many", readv(p[1], many, 1025));
+    said("send from a bad address", send(p[0], (void *)8, 5, 0));
+    send_text(p[0], "bytes");
+    await(p[1], POLLIN);
+    said("recv to a bad address", recv(p[1], (void *)8, 5, 0));
+    said("getsockname to a bad address", getsockname(p[0], (void *)8, &(socklen_t){16}));
+    said("bind to a bad address", bind(p[0], (void *)8, 16));
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct suite_case cases[] = {
+        {"datagrams", datagrams},  {"datagrams-connected", datagrams_connected},
+        {"mmsg", many_at_once},    {"control", control},
+        {"mapped", mapped},        {"interface", interface},
+        {"getifaddrs", addresses}, {"beside", beside},
+        {"sendfile", from_files},  {"bad-addresses", bad_addresses},
+    };
+    return suite_main(argc, argv, CASES(cases));
+}

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# suites.sh: sourced by run.sh and test_conformance.sh: the stacks, one after the other, and the
+# lists of what may differ on them.
+#
+#   each_stack FUNCTION    calls it with $stack set to the kernel (which comes first: it is the
+#                          reference), then to each composition; $run is what goes before a
+#                          program and its arguments
+#   reason FILE ID         why ID may differ on $stack; fails if it may not
+#   stale FILE TEXT IDs..  says which lines of FILE have no difference any more
+
+# Before lib.sh, which gives the name another meaning.
+asked_stack=${STACK:-}
+. "${top_srcdir:-.}/tests/netns/lib.sh"
+suites=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+RUN=${BULKHEAD_RUN:-$build/bulkhead-run}
+export LC_ALL=C.UTF-8
+
+# The name localhost is in certificates: let it mean the stack's address.
+suite_up() {
+    net_up
+    { printf '%s localhost\n' $STACK; grep -v localhost /etc/hosts; } >"$WORK/hosts"
+}
+in_suite() { # in namespace A, with these hosts (the mount is for this process alone)
+    in_a sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' sh "$WORK/hosts" "$@"
+}
+
+each_stack() {
+    local c began
+    for c in kernel $(compositions); do
+        [ -z "$asked_stack" ] || [ "$c" = kernel ] || [ "$c" = "$asked_stack" ] || continue
+        stack=$c run=()
+        began=$SECONDS
+        if [ $c = kernel ]; then
+            ip -n "$A" addr add $STACK/$PREFIX dev $IF
+            "$@"
+            ip -n "$A" addr del $STACK/$PREFIX dev $IF
+        elif [ ! -x "$RUN" ]; then
+            skip "$c" "bulkhead-run is not built"
+        else
+            run=("$RUN" --instance "$BULKHEAD_INSTANCE" --)
+            stack_start $c || { ok 1 "$c: starts"; continue; }
+            "$@"
+            try "$c: connections were accepted by the stack" accepted
+            stack_stop
+            ok $? "$c: stops cleanly"
+        fi
+        note "$c: $((SECONDS - began)) s"
+    done
+}
+
+accepted() { # in a namespace whose kernel has no address but loopback
+    ctl --json stats | grep -E '"tcp_accepted": [1-9]'
+}
+
+reason() {
+    awk -v where="$stack" -v id="$2" '$2 == id && ($1 == where || ($1 == "both" && where != "kernel")) {
+            $1 = $2 = ""; print; found = 1 } END { exit !found }' "$1"
+}
+
+stale() {
+    local file=$1 ids=$2 where id why
+    while read -r where id why; do
+        case $where in '#'* | '') continue ;; esac
+        [ "$where" = "$stack" ] || { [ "$where" = both ] && [ "$stack" != kernel ]; } || continue
+        case $ids in
+        *"pass $id"*) note "$(basename "$file"): $id did not differ on $stack" ;;
+        esac
+    done <"$file"
+}
