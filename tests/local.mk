@@ -26,6 +26,7 @@ include tests/model/local.mk
 include tests/netns/local.mk
 include tests/packet/local.mk
 include tests/sim/local.mk
+include tests/suites/local.mk
 
 # The same tests with more seeds, connections and fuzzing time.
 check-long:

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs one module of Python's own tests on a given address and writes down how each case ends.
+
+    python_case.py [--host ADDRESS] [--network] [--only ID]... MODULE[:CLASS,...] RESULT
+
+The tests talk to 127.0.0.1 and localhost. With --host each string constant in their source with
+the former has ADDRESS instead, when the module is loaded: nothing on disk is changed. What
+localhost means is for the caller, by /etc/hosts: it stands in certificates.
+
+RESULT gets a line for each case, "pass ID", "fail ID" or "skip ID", in the order in which they end.
+A case that takes longer than a minute is a "hang": the process ends, and the caller (this
+program with --all) starts another that goes on after it. What failed and why is on stderr.
+"""
+import argparse
+import ast
+import importlib
+import importlib.machinery
+import os
+import re
+import signal
+import subprocess
+import sys
+import traceback
+import unittest
+
+LOCAL = re.compile(r"\b127\.0\.0\.1\b")
+CASE_SECONDS = 30
+# Wants a virtual machine, and waits for it for ever.
+LEFT_OUT = {"ThreadedVSOCKSocketStreamTest"}
+HUNG = 3  # exit status
+
+
+class Renamed(ast.NodeTransformer):
+    def __init__(self, host):
+        self.host = host
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            text = LOCAL.sub(self.host, node.value)
+        elif isinstance(node.value, bytes):
+            text = LOCAL.sub(self.host, node.value.decode("latin-1")).encode("latin-1")
+        else:
+            return node
+        return ast.copy_location(ast.Constant(text), node)
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    host = None
+
+    def get_code(self, fullname):
+        tree = ast.parse(self.get_data(self.path), self.path)
+        tree = ast.fix_missing_locations(Renamed(self.host).visit(tree))
+        return compile(tree, self.path, "exec", dont_inherit=True)
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if not name.startswith("test."):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class Result(unittest.TestResult):
+    def __init__(self, out):
+        super().__init__()
+        self.out = out
+        self.bad = False
+
+    def say(self, how, test):
+        print(how, test.id().replace(" ", "_"), file=self.out, flush=True)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.bad = False
+        self.say("start", test)
+        signal.setitimer(signal.ITIMER_REAL, CASE_SECONDS)
+
+    def stopTest(self, test):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        super().stopTest(test)
+
+    def wrong(self, test, err):
+        self.bad = True
+        self.say("fail", test)
+        print("==", test.id(), file=sys.stderr)
+        traceback.print_exception(*err)
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None and not self.bad:
+            self.wrong(test, err)
+
+    def addError(self, test, err):
+        if not self.bad:
+            self.wrong(test, err)
+
+    addFailure = addError
+
+    def addSkip(self, test, reason):
+        if not self.bad and not self.shouldStop:
+            self.say("skip", test)
+
+    def addSuccess(self, test):
+        if not self.bad:
+            self.say("pass", test)
+
+    def addExpectedFailure(self, test, err):
+        self.say("pass", test)
+
+    def addUnexpectedSuccess(self, test):
+        self.say("fail", test)
+
+
+def cases(suite):
+    for one in suite:
+        if isinstance(one, unittest.TestSuite):
+            yield from cases(one)
+        else:
+            yield one
+
+
+def hung(_signal, _frame):
+    # In the C function that waits; the traceback says in which.
+    traceback.print_stack()
+    os._exit(HUNG)
+
+
+def run(args):
+    sys.dont_write_bytecode = True
+    if args.host:
+        Loader.host = args.host
+        sys.meta_path.insert(0, Finder)
+    from test import support
+
+    support.use_resources = ["network"] if args.network else []
+    name, _, classes = args.module.partition(":")
+    module = importlib.import_module("test." + name)
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    done = set()
+    if os.path.exists(args.result):
+        with open(args.result) as f:
+            done = {line.split()[1] for line in f}
+    chosen = unittest.TestSuite()  # nested by class, so that class and module fixtures work
+    for test in cases(suite):
+        known = test.id().replace(" ", "_")
+        if known in done or (args.only and known not in args.only):
+            continue
+        if type(test).__name__ in LEFT_OUT:
+            continue
+        if not classes or type(test).__name__ in classes.split(","):
+            chosen.addTest(test)
+    signal.signal(signal.SIGALRM, hung)
+    with open(args.result, "a") as out:
+        chosen.run(Result(out))
+        print("end -", file=out)
+
+
+def run_all(args):
+    """Until a child came to the end of the module: hands back the results, tidied."""
+    if os.path.exists(args.result):
+        os.unlink(args.result)
+    command = [sys.executable, __file__, *sys.argv[1:]]
+    command.remove("--all")
+    for _ in range(20):
+        subprocess.run(command, stdin=subprocess.DEVNULL)
+        with open(args.result, "a+") as f:
+            f.seek(0)
+            lines = f.read().splitlines()
+            if lines and lines[-1] == "end -":
+                break
+            if not lines or not lines[-1].startswith("start "):
+                break  # not even loaded
+            print(lines[-1].replace("start", "hang", 1), file=f)
+    with open(args.result, "w") as f:
+        f.writelines(line + "\n" for line in lines if not line.startswith(("start ", "end ")))
+    with open(args.result, "r+") as f:
+        seen = {}
+        for line in f:
+            how, name = line.split()
+            seen.setdefault(name, how)  # "fail" may be followed by the class's own
+        f.seek(0)
+        f.truncate()
+        f.writelines(f"{how} {name}\n" for name, how in seen.items())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host")
+    parser.add_argument("--network", action="store_true", help="it asks for this resource")
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("module")
+    parser.add_argument("result")
+    args = parser.parse_args()
+    if args.all:
+        run_all(args)
+    else:
+        run(args)
+
+
+if __name__ == "__main__":
+    main()
