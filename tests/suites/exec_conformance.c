@@ -79,8 +79,10 @@ executed(void)
     say_read("works still", p[1]);
     reaped(spawned(p[0], true));
     pid = vfork();
-    if (pid == 0)
+    if (pid == 0) {
         execl("/bin/true", "true", NULL);
+        _exit(127);
+    }
     reaped(pid);
     send_text(p[0], "works");
     say_read("after vfork and exec", p[1]);
