@@ -8,11 +8,13 @@ the former has ADDRESS instead, when the module is loaded: nothing on disk is ch
 localhost means is for the caller, by /etc/hosts: it stands in certificates.
 
 RESULT gets a line for each case, "pass ID", "fail ID" or "skip ID", in the order in which they end.
-A case that takes longer than a minute is a "hang": the process ends, and the caller (this
-program with --all) starts another that goes on after it. What failed and why is on stderr.
+With --all it watches another of itself that does so: a case after which that process does not
+exist any more, or that does not end in half a minute, is a "hang", and one more process goes on
+after it. What failed and why is on stderr.
 """
 import argparse
 import ast
+import faulthandler
 import importlib
 import importlib.machinery
 import os
@@ -20,6 +22,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import traceback
 import unittest
 
@@ -27,7 +30,7 @@ LOCAL = re.compile(r"\b127\.0\.0\.1\b")
 CASE_SECONDS = 30
 # Wants a virtual machine, and waits for it for ever.
 LEFT_OUT = {"ThreadedVSOCKSocketStreamTest"}
-HUNG = 3  # exit status
+HANGS = 20  # then the rest is left
 
 
 class Renamed(ast.NodeTransformer):
@@ -77,11 +80,6 @@ class Result(unittest.TestResult):
         super().startTest(test)
         self.bad = False
         self.say("start", test)
-        signal.setitimer(signal.ITIMER_REAL, CASE_SECONDS)
-
-    def stopTest(self, test):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        super().stopTest(test)
 
     def wrong(self, test, err):
         self.bad = True
@@ -122,12 +120,6 @@ def cases(suite):
             yield one
 
 
-def hung(_signal, _frame):
-    # In the C function that waits; the traceback says in which.
-    traceback.print_stack()
-    os._exit(HUNG)
-
-
 def run(args):
     sys.dont_write_bytecode = True
     if args.host:
@@ -152,37 +144,58 @@ def run(args):
             continue
         if not classes or type(test).__name__ in classes.split(","):
             chosen.addTest(test)
-    signal.signal(signal.SIGALRM, hung)
+    faulthandler.enable()
     with open(args.result, "a") as out:
         chosen.run(Result(out))
         print("end -", file=out)
 
 
+def size(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def watched(command, result):
+    """Runs it until it ends or has nothing to say for too long."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    last, since = size(result), time.monotonic()
+    while child.poll() is None:
+        time.sleep(0.1)
+        if size(result) != last:
+            last, since = size(result), time.monotonic()
+        elif time.monotonic() - since > CASE_SECONDS:
+            child.send_signal(signal.SIGABRT)  # says where each thread is
+            try:
+                child.wait(2)
+            except subprocess.TimeoutExpired:
+                child.kill()
+    if child.returncode != 0:
+        print("== exit status", child.returncode, file=sys.stderr)
+
+
 def run_all(args):
-    """Until a child came to the end of the module: hands back the results, tidied."""
+    """Until a process came to the end of the module; then one line for each case is left."""
     if os.path.exists(args.result):
         os.unlink(args.result)
     command = [sys.executable, __file__, *sys.argv[1:]]
     command.remove("--all")
-    for _ in range(20):
-        subprocess.run(command, stdin=subprocess.DEVNULL)
-        with open(args.result, "a+") as f:
-            f.seek(0)
+    lines = []
+    for _ in range(HANGS):
+        watched(command, args.result)
+        if size(args.result) == 0:
+            return  # not even loaded
+        with open(args.result) as f:
             lines = f.read().splitlines()
-            if lines and lines[-1] == "end -":
-                break
-            if not lines or not lines[-1].startswith("start "):
-                break  # not even loaded
+        if not lines[-1].startswith("start "):
+            break
+        with open(args.result, "a") as f:
             print(lines[-1].replace("start", "hang", 1), file=f)
-    with open(args.result, "w") as f:
-        f.writelines(line + "\n" for line in lines if not line.startswith(("start ", "end ")))
-    with open(args.result, "r+") as f:
-        seen = {}
-        for line in f:
-            how, name = line.split()
+            lines.append(lines[-1].replace("start", "hang", 1))
+    seen = {}
+    for line in lines:
+        how, name = line.split()
+        if how not in ("start", "end"):
             seen.setdefault(name, how)  # "fail" may be followed by the class's own
-        f.seek(0)
-        f.truncate()
+    with open(args.result, "w") as f:
         f.writelines(f"{how} {name}\n" for name, how in seen.items())
 
 
