@@ -115,6 +115,7 @@ tests_netns_resolve_try_LDADD = libnames.la librules.la libbulkhead.la -lpthread
 # Other people's programs, unchanged.
 NETNS_TESTS += tests/netns/test_programs.sh
 dist_noinst_DATA += tests/netns/programs.tab tests/netns/programs.sh \
+	tests/netns/programs.differences \
 	tests/netns/programs/close.lua tests/netns/programs/echo_client.py \
 	tests/netns/programs/echo_server.py tests/netns/programs/HttpFiles.java \
 	tests/netns/programs/memcached_client.py tests/netns/programs/node_http.js \

@@ -176,16 +176,16 @@ fill(int fd)
 {
     static const char block[65536];
     size_t all = 0;
-    /* What is on its way makes room once more: stop when nothing does for a while. */
-    for (unsigned quiet = 0; quiet < 5;) {
-        ssize_t n = send(fd, block, sizeof block, MSG_NOSIGNAL | MSG_DONTWAIT);
+    /* What is on its way makes room once more: stop when not one byte goes for a while. */
+    for (unsigned quiet = 0; quiet < 10;) {
+        ssize_t n = send(fd, block, quiet == 0 ? sizeof block : 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n > 0) {
             all += (size_t)n;
             quiet = 0;
             continue;
         }
-        pause_ms(20);
-        quiet++;
+        if (quiet++ > 0)
+            pause_ms(20);
     }
     return all;
 }
