@@ -31,9 +31,8 @@ one() { # result, python_case.py's arguments: one module
     local result=$1 dir
     shift
     dir=$(mktemp -d "$WORK/py.XXXXXX")
-    (cd "$dir" && timeout -k 5 600 ip netns exec "$A" \
-        sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' sh "$hosts" \
-        "${run[@]}" $PY "$CASE" --all "$@" "$result") >"$result.out" 2>&1 </dev/null 9>&-
+    (cd "$dir" && timeout -k 5 600 "${inside[@]}" "$hosts" "${run[@]}" $PY "$CASE" --all "$@" "$result") \
+        >"$result.out" 2>&1 </dev/null 9>&-
     rm -rf "$dir"
 }
 

@@ -16,13 +16,12 @@ suites=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 RUN=${BULKHEAD_RUN:-$build/bulkhead-run}
 export LC_ALL=C.UTF-8
 
-# The name localhost is in certificates: let it mean the stack's address.
+# The name localhost is in certificates: let it mean the stack's address. "${inside[@]}" HOSTS CMD..
+# runs a command in namespace A with this file as /etc/hosts (the mount is for it alone).
 suite_up() {
     net_up
     { printf '%s localhost\n' $STACK; grep -v localhost /etc/hosts; } >"$WORK/hosts"
-}
-in_suite() { # in namespace A, with these hosts (the mount is for this process alone)
-    in_a sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' sh "$WORK/hosts" "$@"
+    inside=(ip netns exec "$A" sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' sh)
 }
 
 each_stack() {

@@ -13,14 +13,13 @@ net_need
 net_lock
 suite_up
 
-
 transcript() { # program, case, file
     local rc=0
-    timeout -k 2 30 ip netns exec "$A" sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' \
-        sh "$WORK/hosts" "${run[@]}" "$build/tests/suites/$1" $STACK "$2" >"$3" 2>"$3.err" </dev/null 9>&- || rc=$?
+    timeout -k 2 30 "${inside[@]}" "$WORK/hosts" "${run[@]}" "$build/tests/suites/$1" $STACK "$2" \
+        >"$3" 2>"$3.err" </dev/null 9>&- || rc=$?
     [ $rc -eq 0 ] || echo "exit status $rc" >>"$3"
     return 0
-}
+} 2>/dev/null # the shell's own word on a program that crashed
 
 # All cases, six at a time: they sleep for the most part.
 transcripts() { # suffix of the files
