@@ -73,7 +73,7 @@ judge() { # reference's kind, kind, more arguments
         bad=0
         for id in $lack; do
             if why=$(reason "$LIST" "$id"); then
-                note "known: $id:$why"
+                note "known: $id: $why"
             else
                 bad=$((bad + 1))
                 note "differs: $id"

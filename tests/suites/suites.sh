@@ -7,7 +7,7 @@
 #                          reference), then to each composition; $run is what goes before a
 #                          program and its arguments
 #   reason FILE ID         why ID may differ on $stack; fails if it may not
-#   stale FILE TEXT IDs..  says which lines of FILE have no difference any more
+#   stale FILE RESULTS     says which lines of FILE (but patterns) have no difference any more
 
 # Before lib.sh, which gives the name another meaning.
 asked_stack=${STACK:-}
@@ -52,18 +52,24 @@ accepted() { # in a namespace whose kernel has no address but loopback
     ctl --json stats | grep -E '"tcp_accepted": [1-9]'
 }
 
+# The lines of a list that hold on $stack: ID, which may be a pattern, and why.
+of_list() {
+    awk -v where="$stack" '$1 == where || ($1 == "both" && (where == "factored" || where == "monolithic")) {
+            $1 = ""; print }' "$1"
+}
+
 reason() {
-    awk -v where="$stack" -v id="$2" '$2 == id && ($1 == where || ($1 == "both" && where != "kernel")) {
-            $1 = $2 = ""; print; found = 1 } END { exit !found }' "$1"
+    local id why
+    while read -r id why; do
+        # shellcheck disable=SC2053
+        [[ "$2" == $id ]] && { echo "$why"; return 0; }
+    done < <(of_list "$1")
+    return 1
 }
 
 stale() {
-    local file=$1 ids=$2 where id why
-    while read -r where id why; do
-        case $where in '#'* | '') continue ;; esac
-        [ "$where" = "$stack" ] || { [ "$where" = both ] && [ "$stack" != kernel ]; } || continue
-        case $ids in
-        *"pass $id"*) note "$(basename "$file"): $id did not differ on $stack" ;;
-        esac
-    done <"$file"
+    local id why
+    while read -r id why; do
+        case $2 in *"pass $id"*) note "$(basename "$1"): $id did not differ on $stack" ;; esac
+    done < <(of_list "$1")
 }
