@@ -34,7 +34,7 @@ fcntl_ours(int fd, uint32_t e, int cmd, void *arg)
         uint32_t e = entry(fd);                                                                \
         if (UNLIKELY(e & E_PRIVATE))                                                           \
             return fails(EBADF);                                                               \
-        return is_ours(e) ? fcntl_ours(fd, e, cmd, arg) : REAL(fcntl)(fd, cmd, arg);           \
+        return is_ours_at(fd, e) ? fcntl_ours(fd, e, cmd, arg) : REAL(fcntl)(fd, cmd, arg);    \
     } while (0)
 
 EXPORT int
@@ -88,7 +88,7 @@ ioctl(int fd, unsigned long what, ...)
     void *arg = va_arg(ap, void *);
     va_end(ap);
     uint32_t e = entry(fd);
-    return is_ours(e) ? ioctl_ours(fd, e, what, arg) : REAL(ioctl)(fd, what, arg);
+    return is_ours_at(fd, e) ? ioctl_ours(fd, e, what, arg) : REAL(ioctl)(fd, what, arg);
 }
 
 EXPORT int
@@ -96,7 +96,7 @@ sockatmark(int fd)
 {
     uint32_t e = entry(fd);
     int at = 0;
-    if (!is_ours(e))
+    if (!is_ours_at(fd, e))
         return REAL(sockatmark)(fd);
     return bh_ioctl(bh_of(e), SIOCATMARK, &at) < 0 ? -1 : at;
 }

@@ -114,6 +114,7 @@ PAST(ssize_t, recv, (int fd, void *buf, size_t len, int flags), SYS_recvfrom, fd
 PAST(ssize_t, send, (int fd, const void *buf, size_t len, int flags), SYS_sendto, fd, buf, len,
      flags, NULL, 0)
 PAST(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), SYS_sendmsg, fd, m, flags)
+PAST(int, dup, (int fd), SYS_dup, fd)
 PAST(int, connect, (int fd, const struct sockaddr *sa, socklen_t len), SYS_connect, fd, sa, len)
 PAST(int, setsockopt, (int fd, int level, int name, const void *v, socklen_t len),
      SYS_setsockopt, fd, level, name, v, len)
@@ -142,5 +143,8 @@ __wrap_fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     void *arg = va_arg(ap, void *);
     va_end(ap);
-    return (int)syscall(SYS_fcntl, fd, cmd, arg);
+    int r = (int)syscall(SYS_fcntl, fd, cmd, arg);
+    if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) && (entry(fd) & E_PRIVATE))
+        table_set(r, E_PRIVATE);
+    return r;
 }

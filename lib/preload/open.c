@@ -101,8 +101,8 @@ EXPORT int
 bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? bind_ours(fd, e, addr.__sockaddr__, len)
-                      : REAL(bind)(fd, addr.__sockaddr__, len);
+    return is_ours_at(fd, e) ? bind_ours(fd, e, addr.__sockaddr__, len)
+                             : REAL(bind)(fd, addr.__sockaddr__, len);
 }
 
 static int
@@ -145,15 +145,15 @@ EXPORT int
 connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? connect_ours(fd, e, addr.__sockaddr__, len)
-                      : REAL(connect)(fd, addr.__sockaddr__, len);
+    return is_ours_at(fd, e) ? connect_ours(fd, e, addr.__sockaddr__, len)
+                             : REAL(connect)(fd, addr.__sockaddr__, len);
 }
 
 EXPORT int
 listen(int fd, int backlog)
 {
     uint32_t e = entry(fd);
-    if (!is_ours(e))
+    if (!is_ours_at(fd, e))
         return REAL(listen)(fd, backlog);
     if ((e & E_NOWHERE) && !(e & E_DGRAM))
         return 0;
@@ -217,21 +217,21 @@ EXPORT int
 accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? accept_ours(fd, e, addr.__sockaddr__, len, flags)
-                      : REAL(accept4)(fd, addr.__sockaddr__, len, flags);
+    return is_ours_at(fd, e) ? accept_ours(fd, e, addr.__sockaddr__, len, flags)
+                             : REAL(accept4)(fd, addr.__sockaddr__, len, flags);
 }
 
 EXPORT int
 accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? accept_ours(fd, e, addr.__sockaddr__, len, 0)
-                      : REAL(accept)(fd, addr.__sockaddr__, len);
+    return is_ours_at(fd, e) ? accept_ours(fd, e, addr.__sockaddr__, len, 0)
+                             : REAL(accept)(fd, addr.__sockaddr__, len);
 }
 
 EXPORT int
 shutdown(int fd, int how)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? bh_shutdown(bh_of(e), how) : REAL(shutdown)(fd, how);
+    return is_ours_at(fd, e) ? bh_shutdown(bh_of(e), how) : REAL(shutdown)(fd, how);
 }

@@ -69,8 +69,8 @@ EXPORT int
 setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? set_ours(fd, e, level, name, value, len)
-                      : REAL(setsockopt)(fd, level, name, value, len);
+    return is_ours_at(fd, e) ? set_ours(fd, e, level, name, value, len)
+                             : REAL(setsockopt)(fd, level, name, value, len);
 }
 
 static int
@@ -118,8 +118,8 @@ EXPORT int
 getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? get_ours(fd, e, level, name, value, len)
-                      : REAL(getsockopt)(fd, level, name, value, len);
+    return is_ours_at(fd, e) ? get_ours(fd, e, level, name, value, len)
+                             : REAL(getsockopt)(fd, level, name, value, len);
 }
 
 /* ---- names ---- */
@@ -147,14 +147,14 @@ EXPORT int
 getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? name_ours(e, bh_getsockname, addr.__sockaddr__, len)
-                      : REAL(getsockname)(fd, addr.__sockaddr__, len);
+    return is_ours_at(fd, e) ? name_ours(e, bh_getsockname, addr.__sockaddr__, len)
+                             : REAL(getsockname)(fd, addr.__sockaddr__, len);
 }
 
 EXPORT int
 getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? name_ours(e, bh_getpeername, addr.__sockaddr__, len)
-                      : REAL(getpeername)(fd, addr.__sockaddr__, len);
+    return is_ours_at(fd, e) ? name_ours(e, bh_getpeername, addr.__sockaddr__, len)
+                             : REAL(getpeername)(fd, addr.__sockaddr__, len);
 }

@@ -6,6 +6,14 @@
  */
 #include "shim.h"
 
+/* The stand-in shows what is not so any more: a call that finds nothing takes that back. */
+static void
+take_back(int bh)
+{
+    char c;
+    (void)bh_recv(bh, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
 /* Correct what the kernel said. Returns how many are ready then. */
 static int
 correct(struct pollfd *f, nfds_t n)
@@ -15,8 +23,11 @@ correct(struct pollfd *f, nfds_t n)
         uint32_t e = f[i].fd >= 0 ? entry(f[i].fd) : 0;
         if (f[i].revents != 0 && is_ours(e)) {
             struct pollfd one = {.fd = bh_of(e), .events = f[i].events};
+            standin_via = f[i].fd;
             if (bh_poll(&one, 1, 0) >= 0)
                 f[i].revents = one.revents;
+            if (one.revents == 0)
+                take_back(bh_of(e));
         }
         ready += f[i].revents != 0;
     }

@@ -171,14 +171,15 @@ EXPORT ssize_t
 read(int fd, void *buf, size_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? read_ours(fd, e, buf, len) : REAL(read)(fd, buf, len);
+    return is_ours_at(fd, e) ? read_ours(fd, e, buf, len) : REAL(read)(fd, buf, len);
 }
 
 EXPORT ssize_t
 recv(int fd, void *buf, size_t len, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_recv(fd, e, buf, len, flags) : REAL(recv)(fd, buf, len, flags);
+    return is_ours_at(fd, e) ? shim_recv(fd, e, buf, len, flags)
+                             : REAL(recv)(fd, buf, len, flags);
 }
 
 static ssize_t
@@ -197,14 +198,14 @@ EXPORT ssize_t
 readv(int fd, const struct iovec *v, int n)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? readv_ours(fd, e, v, n, 0) : REAL(readv)(fd, v, n);
+    return is_ours_at(fd, e) ? readv_ours(fd, e, v, n, 0) : REAL(readv)(fd, v, n);
 }
 
 EXPORT ssize_t
 preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
 {
     uint32_t e = entry(fd);
-    if (!is_ours(e) || at != -1) /* a place in a socket: the kernel says ESPIPE */
+    if (!is_ours_at(fd, e) || at != -1) /* a place in a socket: the kernel says ESPIPE */
         return REAL(preadv2)(fd, v, n, at, flags);
     return readv_ours(fd, e, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
@@ -228,15 +229,15 @@ EXPORT ssize_t
 recvfrom(int fd, void *buf, size_t len, int flags, __SOCKADDR_ARG addr, socklen_t *addrlen)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? recvfrom_ours(fd, e, buf, len, flags, addr.__sockaddr__, addrlen)
-                      : REAL(recvfrom)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
+    return is_ours_at(fd, e) ? recvfrom_ours(fd, e, buf, len, flags, addr.__sockaddr__, addrlen)
+                             : REAL(recvfrom)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
 }
 
 EXPORT ssize_t
 recvmsg(int fd, struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_recvmsg(fd, e, m, flags) : REAL(recvmsg)(fd, m, flags);
+    return is_ours_at(fd, e) ? shim_recvmsg(fd, e, m, flags) : REAL(recvmsg)(fd, m, flags);
 }
 
 /* As in the kernel, the time is looked at only between datagrams. */
@@ -275,8 +276,8 @@ EXPORT int
 recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? recvmmsg_ours(fd, e, v, n, flags, timeout)
-                      : REAL(recvmmsg)(fd, v, n, flags, timeout);
+    return is_ours_at(fd, e) ? recvmmsg_ours(fd, e, v, n, flags, timeout)
+                             : REAL(recvmmsg)(fd, v, n, flags, timeout);
 }
 
 OWN_IS(read);

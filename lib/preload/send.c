@@ -166,14 +166,15 @@ EXPORT ssize_t
 write(int fd, const void *buf, size_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_send(fd, e, buf, len, 0) : REAL(write)(fd, buf, len);
+    return is_ours_at(fd, e) ? shim_send(fd, e, buf, len, 0) : REAL(write)(fd, buf, len);
 }
 
 EXPORT ssize_t
 send(int fd, const void *buf, size_t len, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_send(fd, e, buf, len, flags) : REAL(send)(fd, buf, len, flags);
+    return is_ours_at(fd, e) ? shim_send(fd, e, buf, len, flags)
+                             : REAL(send)(fd, buf, len, flags);
 }
 
 static ssize_t
@@ -187,14 +188,14 @@ EXPORT ssize_t
 writev(int fd, const struct iovec *v, int n)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? writev_ours(fd, e, v, n, 0) : REAL(writev)(fd, v, n);
+    return is_ours_at(fd, e) ? writev_ours(fd, e, v, n, 0) : REAL(writev)(fd, v, n);
 }
 
 EXPORT ssize_t
 pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
 {
     uint32_t e = entry(fd);
-    if (!is_ours(e) || at != -1)
+    if (!is_ours_at(fd, e) || at != -1)
         return REAL(pwritev2)(fd, v, n, at, flags);
     return writev_ours(fd, e, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
@@ -204,28 +205,28 @@ sendto(int fd, const void *buf, size_t len, int flags, __CONST_SOCKADDR_ARG addr
        socklen_t addrlen)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? sendto_ours(fd, e, buf, len, flags, addr.__sockaddr__, addrlen)
-                      : REAL(sendto)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
+    return is_ours_at(fd, e) ? sendto_ours(fd, e, buf, len, flags, addr.__sockaddr__, addrlen)
+                             : REAL(sendto)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
 }
 
 EXPORT ssize_t
 sendmsg(int fd, const struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours(e) ? shim_sendmsg(fd, e, m, flags) : REAL(sendmsg)(fd, m, flags);
+    return is_ours_at(fd, e) ? shim_sendmsg(fd, e, m, flags) : REAL(sendmsg)(fd, m, flags);
 }
 
 EXPORT int
 sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     uint32_t e = entry(fd);
-    if (!is_ours(e))
+    if (!is_ours_at(fd, e))
         return REAL(sendmmsg)(fd, v, n, flags);
     unsigned done = 0;
     while (done < n && done < 1024) {
         e = entry(fd); /* it may have become the kernel's */
-        ssize_t r = is_ours(e) ? shim_sendmsg(fd, e, &v[done].msg_hdr, flags)
-                               : REAL(sendmsg)(fd, &v[done].msg_hdr, flags);
+        ssize_t r = is_ours_at(fd, e) ? shim_sendmsg(fd, e, &v[done].msg_hdr, flags)
+                                      : REAL(sendmsg)(fd, &v[done].msg_hdr, flags);
         if (r < 0)
             return done > 0 ? (int)done : -1;
         v[done++].msg_len = (unsigned)r;

@@ -38,9 +38,6 @@
 
 #include "client/bulkhead.h"
 
-/* DECLARED HERE UNTIL IT IS IN bulkhead.h */
-int bh_kernel_fd(int fd);
-
 #define EXPORT __attribute__((visibility("default")))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
@@ -144,6 +141,16 @@ static inline bool
 is_ours(uint32_t e)
 {
     return UNLIKELY((e & E_OURS) != 0);
+}
+/* The same at the beginning of a call on it: the client library must know by which of its
+ * numbers the stand-in can be reached (private.h), since others may have been closed. */
+extern __thread int standin_via;
+static inline bool
+is_ours_at(int fd, uint32_t e)
+{
+    if (is_ours(e))
+        standin_via = fd;
+    return is_ours(e);
 }
 static inline int
 bh_of(uint32_t e)

@@ -59,7 +59,7 @@ EXPORT ssize_t
 sendfile(int out, int in, off_t *at, size_t len)
 {
     uint32_t e = entry(out);
-    if (is_ours(e))
+    if (is_ours_at(out, e))
         return sendfile_ours(out, e, in, at, len);
     return is_ours(entry(in)) ? fails(EINVAL) : REAL(sendfile)(out, in, at, len);
 }
@@ -153,7 +153,7 @@ splice_ours(int in, const off64_t *in_at, int out, const off64_t *out_at, size_t
 EXPORT ssize_t
 splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
 {
-    if (is_ours(entry(in)) || is_ours(entry(out)))
+    if (is_ours_at(in, entry(in)) || is_ours_at(out, entry(out)))
         return splice_ours(in, in_at, out, out_at, len, flags);
     return REAL(splice)(in, in_at, out, out_at, len, flags);
 }

@@ -29,6 +29,7 @@ bh_kernel_fd(int fd)
     return pair[0];
 }
 
+__thread int standin_via;
 static int closed;
 
 int
