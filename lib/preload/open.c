@@ -229,9 +229,22 @@ accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
                              : REAL(accept)(fd, addr.__sockaddr__, len);
 }
 
+/* Who waits in accept must find that nobody will come. */
+static int
+shutdown_ours(int fd, uint32_t e, int how)
+{
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    (void)bh_getsockopt(bh_of(e), SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+    int r = bh_shutdown(bh_of(e), how);
+    if (r == 0 && listening && how != SHUT_WR)
+        (void)REAL(shutdown)(fd, SHUT_RD);
+    return r;
+}
+
 EXPORT int
 shutdown(int fd, int how)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e) ? bh_shutdown(bh_of(e), how) : REAL(shutdown)(fd, how);
+    return is_ours_at(fd, e) ? shutdown_ours(fd, e, how) : REAL(shutdown)(fd, how);
 }
