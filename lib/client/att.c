@@ -13,17 +13,18 @@ att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g
 {
     memset(a, 0, sizeof *a);
     a->l = l;
+    a->shared = share_wanted;
     a->proto = proto;
     a->v.g = *g;
     a->fd_sup = a->fd_hold = a->bell.fd = a->ringer.fd = -1;
     list_init(&a->holders);
     list_init(&a->owing);
     list_init(&a->creators);
-    a->sock = calloc(g->n_slots, sizeof *a->sock);
-    uint32_t *stack = calloc(g->n_tx_pages, sizeof *stack);
+    a->sock = share_alloc(a->shared, g->n_slots, sizeof *a->sock);
+    uint32_t *stack = share_alloc(a->shared, g->n_tx_pages, sizeof *stack);
     if (stack != NULL)
         page_pool_init(&a->pages, g->n_tx_pages, stack);
-    return a->sock != NULL && stack != NULL ? 0 : ENOMEM;
+    return a->sock != NULL && stack != NULL ? share_init(a) : ENOMEM;
 }
 
 void
@@ -45,14 +46,14 @@ att_free(struct att *a)
     for (unsigned i = 0; i < 2 && a->mapped; i++)
         if (a->half[i] != NULL)
             munmap(a->half[i], a->half_size[i]);
-    standin_drop_spares(a);
+    bool shared = a->shared;
     const int fds[] = {a->fd_sup, a->fd_hold, a->bell.fd, a->ringer.fd};
     for (unsigned i = 0; i < ARRAY_LEN(fds) && a->mapped; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    free(a->sock);
-    free(a->pages.stack);
-    free(a);
+    share_free(shared, a->sock, a->v.g.n_slots * sizeof *a->sock);
+    share_free(shared, a->pages.stack, a->v.g.n_tx_pages * sizeof *a->pages.stack);
+    share_free(shared, a, sizeof *a);
 }
 
 int
@@ -62,7 +63,7 @@ bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *c
     unsigned i = proto == IPPROTO_TCP ? 0 : 1;
     if (l->att[i] != NULL || !arena_geometry_check(g))
         return EINVAL;
-    struct att *a = malloc(sizeof *a);
+    struct att *a = share_alloc(share_wanted, 1, sizeof *a);
     if (a == NULL)
         return ENOMEM;
     int err = att_init(a, l, proto, g);
@@ -118,5 +119,7 @@ att_free_if_unused(struct att *a)
     for (unsigned i = 0; i < ATTS; i++)
         if (l->att[i] == a)
             l->att[i] = NULL;
+    if (a->shared)
+        pthread_mutex_unlock(&a->lock);
     att_free(a);
 }

@@ -208,7 +208,8 @@ map_half(struct att *a, unsigned i, int fd, size_t size)
     if (a->half[i] == NULL)
         return fail(errno, "cannot map the arena: %s", strerror(errno));
     a->half_size[i] = size;
-    madvise(a->half[i], size, MADV_DONTFORK);
+    if (!a->shared)
+        madvise(a->half[i], size, MADV_DONTFORK);
     int err = prefault(a->half[i], size, ours);
     return err == 0 ? 0
                     : fail(err, "no memory for an arena of %zu bytes: %s", size, strerror(err));
@@ -227,7 +228,7 @@ attach(struct lib *l, int proto, struct att **out)
     if (err != 0)
         return err;
     const struct arena_geometry *got = &m.client.g;
-    struct att *a = malloc(sizeof *a);
+    struct att *a = share_alloc(share_wanted, 1, sizeof *a);
     err = a != NULL ? att_init(a, l, proto, got) : ENOMEM;
     if (err != 0)
         fail(err, "no memory for the books of an arena");
@@ -263,7 +264,7 @@ att_get(struct lib *l, int proto)
 {
     unsigned i = proto == IPPROTO_TCP ? 0 : 1;
     while (l->attaching[i]) /* by another thread */
-        pthread_cond_wait(&l->idle, &l->lock);
+        lib_sleep(l, &l->idle);
     if (l->att[i] != NULL) {
         att_check(l->att[i]);
         if (!l->att[i]->down)
@@ -271,14 +272,16 @@ att_get(struct lib *l, int proto)
         /* Its sockets keep it until they are closed; new ones get a new daemon. */
         struct att *old = l->att[i];
         l->att[i] = NULL;
+        if (old->shared)
+            pthread_mutex_unlock(&old->lock);
         att_free_if_unused(old);
     }
     struct att *a = NULL;
     l->attaching[i] = true;
     lib_flush(l);
-    pthread_mutex_unlock(&l->lock);
+    lib_release(l);
     int err = attach(l, proto, &a);
-    pthread_mutex_lock(&l->lock);
+    lib_acquire(l);
     l->attaching[i] = false;
     pthread_cond_broadcast(&l->idle);
     if (err == 0)
@@ -290,5 +293,7 @@ att_get(struct lib *l, int proto)
         return NULL;
     }
     l->att[i] = a;
+    if (a->shared) /* as all others are by whoever holds lib.lock */
+        pthread_mutex_lock(&a->lock);
     return a;
 }

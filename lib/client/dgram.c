@@ -41,12 +41,13 @@ send_record(struct lib *l, struct sock *s, struct cursor *k, const struct dgram_
     }
     if (err == 0) {
         uint64_t at = s->tx_tail;
-        if (h->len > COPY_LOCKED)
+        bool apart = h->len > COPY_LOCKED && !s->att->shared;
+        if (apart)
             lib_unlock(l);
         tx_write_bytes(s, at, h, sizeof *h);
         tx_write(s, at + sizeof *h, k, h->len);
-        if (h->len > COPY_LOCKED)
-            pthread_mutex_lock(&l->lock);
+        if (apart)
+            lib_acquire(l);
         tx_publish(s, bytes);
     }
     sock_idle(l, &s->tx_busy);
@@ -91,11 +92,12 @@ take_record(struct lib *l, struct sock *s, struct cursor *k, int flags, const st
         return -EIO;
     }
     size_t n = h.len < k->left ? h.len : k->left;
-    if (n > COPY_LOCKED)
+    bool apart = n > COPY_LOCKED && !s->att->shared;
+    if (apart)
         lib_unlock(l);
     bool ok = rx_read(s, s->rx_head + sizeof h, k, n);
-    if (n > COPY_LOCKED)
-        pthread_mutex_lock(&l->lock);
+    if (apart)
+        lib_acquire(l);
     if (!(flags & MSG_PEEK))
         rx_consume(s, dgram_record_bytes(h.len));
     if (m->name != NULL)

@@ -56,6 +56,10 @@ close_if_open(int *fd)
 static void
 forked(void)
 {
+    if (share_wanted) {
+        share_in_child(&own);
+        return;
+    }
     for (unsigned i = 0; i < ATTS; i++) {
         struct att *a = own.att[i];
         if (a == NULL || !a->mapped)
@@ -74,10 +78,24 @@ forked(void)
 }
 
 static void
+before_fork(void)
+{
+    if (share_wanted)
+        share_before_fork(&own);
+}
+
+static void
+parent_forked(void)
+{
+    if (share_wanted)
+        share_in_parent(&own);
+}
+
+static void
 own_init(void)
 {
     lib_init(&own);
-    pthread_atfork(NULL, NULL, forked);
+    pthread_atfork(before_fork, parent_forked, forked);
 }
 
 struct lib *
@@ -140,11 +158,42 @@ lib_now(const struct lib *l)
     return l->hooks.now(l->hooks.arg);
 }
 
+void
+lib_acquire(struct lib *l)
+{
+    pthread_mutex_lock(&l->lock);
+    share_lock(l);
+}
+
+void
+lib_release(struct lib *l)
+{
+    share_unlock(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void
+lib_sleep(struct lib *l, pthread_cond_t *c)
+{
+    share_unlock(l);
+    pthread_cond_wait(c, &l->lock);
+    share_lock(l);
+}
+
+int
+lib_sleep_until(struct lib *l, pthread_cond_t *c, const struct timespec *at)
+{
+    share_unlock(l);
+    int r = pthread_cond_clockwait(c, &l->lock, CLOCK_MONOTONIC, at);
+    share_lock(l);
+    return r;
+}
+
 struct lib *
 lib_lock(void)
 {
     struct lib *l = lib_current();
-    pthread_mutex_lock(&l->lock);
+    lib_acquire(l);
     return l;
 }
 
@@ -181,7 +230,7 @@ lib_unlock(struct lib *l)
     struct bell_ringer ring[ATTS];
     unsigned n = submit(l, ring);
     /* The wake-up is the slow part: let others in first. */
-    pthread_mutex_unlock(&l->lock);
+    lib_release(l);
     for (unsigned i = 0; i < n; i++)
         bell_ring(&ring[i]);
 }
@@ -254,6 +303,8 @@ on_reply(struct lib *l, struct att *a, const struct sess_evt *e)
     if (e->cookie == 0)
         return; /* nobody wanted it */
     struct sock *s = NULL;
+    if (share_reply(a, e))
+        return;
     if ((e->cookie & COOKIE_OP) == REQ_REDEEM && e->err == 0)
         s = sock_redeemed(a, e);
     for (struct list *p = l->waiters.next; p != &l->waiters; p = p->next) {
@@ -299,6 +350,7 @@ on_accept(struct lib *l, struct att *a, const struct sess_evt *e)
         sock_end(l, s); /* the listener was closed meanwhile */
         return;
     }
+    s->listener = listener->slot;
     s->linger = listener->linger;
     s->linger_on = listener->linger_on;
     list_append(&listener->accepts, &s->queued);

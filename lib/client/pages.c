@@ -268,7 +268,7 @@ sock_busy(struct lib *l, struct sock *s, bool *mark)
     int err;
     while ((err = call_err(s)) == 0 && *mark) {
         l->idle_waiters++;
-        pthread_cond_wait(&l->idle, &l->lock);
+        lib_sleep(l, &l->idle);
         l->idle_waiters--;
     }
     if (err != 0)

@@ -117,8 +117,9 @@ struct sock {
     bool tx_busy, rx_busy; /* a thread copies without the lock */
     bool starved;          /* found no transmit page */
     bool pktinfo;
-    uint32_t users; /* calls that hold it */
-    uint32_t epoch; /* counts the sessions in this slot */
+    uint32_t users;    /* calls that hold it */
+    uint32_t listener; /* SOCK_QUEUED: slot of whom it is to be accepted from */
+    uint32_t epoch;    /* counts the sessions in this slot */
 
     uint32_t arm_gen, arm_mask; /* what the domain was asked to tell */
     uint32_t err_seen;          /* err_seq of the last error taken */
@@ -157,6 +158,7 @@ struct sock {
 struct desc {
     int fd;
     uint32_t rights;
+    uint32_t epoch; /* of the socket, when it was made */
     uint64_t handle;
     struct sock *s;      /* NULL: it is dead, or a creator's */
     struct att *att;     /* a creator's; NULL: a socket's */
@@ -183,8 +185,20 @@ struct spare { /* a stand-in for no socket yet */
     uint32_t number;
 };
 
+#define SHARE_BOXES 32u
+struct share_box { /* a request of some process, whose reply any of them may take in */
+    uint32_t pid;  /* 0: free */
+    uint32_t cookie;
+    _Atomic uint32_t done;
+    struct sess_evt reply;
+};
+
 struct att {
     struct lib *l;
+    bool shared; /* with children (share.c) */
+    pthread_mutex_t lock;
+    uint32_t cookie;
+    struct share_box box[SHARE_BOXES];
     int proto; /* IPPROTO_TCP, IPPROTO_UDP */
     struct arena_view v;
     struct ring_tx req;
@@ -207,8 +221,6 @@ struct att {
     struct sock *sock;
     struct page_pool pages; /* free transmit pages */
     struct list holders, owing;
-    struct spare spare[SPARES];
-    uint32_t n_spare;
 };
 
 /* ---- the library in one process ---- */
@@ -221,6 +233,8 @@ struct lib {
     uint32_t idle_waiters;
     struct bh_hooks hooks;
     struct att *att[ATTS];
+    struct spare spare[ATTS][SPARES];
+    uint32_t n_spare[ATTS];
     bool attaching[ATTS];
     bool given_up[ATTS]; /* the first creator was closed or revoked: bh_socket fails */
     uint32_t cookie;
@@ -245,9 +259,10 @@ struct lib {
 
 struct waiter {
     struct list link;
-    struct sock *s;  /* waits for an event of this socket */
-    uint32_t cookie; /* or for this reply */
-    bool any;        /* or for any event */
+    struct sock *s;        /* waits for an event of this socket */
+    uint32_t cookie;       /* or for this reply */
+    struct share_box *box; /* or so, where processes share the attachment */
+    bool any;              /* or for any event */
     bool woken, replied, polling;
     bool promoted; /* was asked to lead */
     int kick;
@@ -432,12 +447,35 @@ void standin_settle(struct lib *l, struct sock *s);
 void standin_over(struct lib *l, struct sock *s);
 /* Sleep until it shows SLOT_READ, or SLOT_WRITE. As lib_wait. */
 int standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline);
-void standin_drop_spares(struct att *a);
+void standin_drop_spares(struct lib *l, unsigned i);
+/* The process has no descriptor for the socket any more; others may. */
+void standin_forget(int fd);
 /* A descriptor of the library's own, out of the way of the program's: returns its new number.
  */
 int standin_fd_high(int fd);
 void standin_fd_forget(int fd);
 bool standin_fd_is_own(int fd);
+
+/* share.c */
+extern bool share_wanted; /* attachments made from now on are shared with children */
+void *share_alloc(bool shared, size_t n, size_t size); /* zero; NULL */
+void share_free(bool shared, void *p, size_t bytes);
+int share_init(struct att *a); /* 0 or errno */
+/* The shared locks, with lib.lock held. */
+void share_lock(struct lib *l);
+void share_unlock(struct lib *l);
+struct share_box *share_box(struct att *a);                /* NULL: all are taken */
+bool share_reply(struct att *a, const struct sess_evt *e); /* true: it was asked for */
+void share_wait(struct lib *l, struct att *a, struct share_box *b, ns_t deadline);
+void share_before_fork(struct lib *l);
+void share_in_parent(struct lib *l);
+void share_in_child(struct lib *l);
+
+/* lib.c: lib.lock, and those that are shared with other processes */
+void lib_acquire(struct lib *l);
+void lib_release(struct lib *l);
+void lib_sleep(struct lib *l, pthread_cond_t *c);
+int lib_sleep_until(struct lib *l, pthread_cond_t *c, const struct timespec *at);
 
 /* Is there an event, as far as can be seen without taking it? */
 static inline bool

@@ -195,7 +195,13 @@ await_reply(struct lib *l, struct att *a, const struct sess_req *r, uint64_t no,
             }
         }
         /* A signal does not interrupt: the kernel's calls of this kind do not sleep. */
-        (void)lib_wait(l, w, min_u64(next, end), NULL, 0);
+        if (w->box == NULL) {
+            (void)lib_wait(l, w, min_u64(next, end), NULL, 0);
+            continue;
+        }
+        share_wait(l, a, w->box, min_u64(next, end));
+        w->replied = atomic_load(&w->box->done) != 0;
+        w->reply = w->box->reply;
     }
     return 0;
 }
@@ -206,13 +212,22 @@ ask(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply, bo
 {
     struct waiter w = {0};
     uint64_t no = 0;
-    l->cookie = l->cookie % COOKIE_MAX + 1;
-    w.cookie = r->cookie = l->cookie * (COOKIE_OP + 1) | r->op;
+    uint32_t *cookie = a->shared ? &a->cookie : &l->cookie;
+    *cookie = *cookie % COOKIE_MAX + 1;
+    w.cookie = r->cookie = *cookie * (COOKIE_OP + 1) | r->op;
+    if (a->shared) {
+        w.box = share_box(a);
+        if (w.box == NULL)
+            return ENOBUFS;
+        w.box->cookie = w.cookie;
+    }
     a->users++;
     int err = send_request(l, a, r, &no);
     if (err == 0)
         err = await_reply(l, a, r, no, &w, again);
     a->users--;
+    if (w.box != NULL)
+        w.box->pid = 0;
     if (err != 0)
         return err;
     *reply = w.reply;

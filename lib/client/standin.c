@@ -73,8 +73,14 @@ standin_fd_high(int fd)
 
 /* ---- getting one ---- */
 
+static unsigned
+index_of(const struct att *a)
+{
+    return a->proto == IPPROTO_TCP ? 0 : 1;
+}
+
 static int
-refill(struct att *a)
+refill(struct lib *l, struct att *a)
 {
     struct ctl_msg m = {.type = CTL_WANT_STANDINS};
     int fd[CTL_FDS_MAX];
@@ -95,16 +101,16 @@ refill(struct att *a)
         return EPROTO;
     }
     for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
-        a->spare[a->n_spare++] =
+        l->spare[index_of(a)][l->n_spare[index_of(a)]++] =
             (struct spare){.fd = standin_fd_high(fd[i]), .number = m.standins.number[i]};
     return 0;
 }
 
 void
-standin_drop_spares(struct att *a)
+standin_drop_spares(struct lib *l, unsigned i)
 {
-    while (a->n_spare > 0) {
-        int fd = a->spare[--a->n_spare].fd;
+    while (l->n_spare[i] > 0) {
+        int fd = l->spare[i][--l->n_spare[i]].fd;
         standin_fd_forget(fd);
         close(fd);
     }
@@ -119,23 +125,24 @@ standin_ask(struct sock *s, uint32_t what)
 }
 
 static int
-kernel_fd(struct sock *s)
+kernel_fd(struct lib *l, struct sock *s)
 {
     struct att *a = s->att;
+    unsigned i = index_of(a);
     if (s->standin != 0)
         return -EBUSY;
     if (a->fd_sup < 0)
         return -EOPNOTSUPP;
     if (a->down)
         return -ENETDOWN;
-    int err = a->n_spare == 0 ? refill(a) : 0;
+    int err = l->n_spare[i] == 0 ? refill(l, a) : 0;
     if (err != 0)
         return -err;
-    struct spare *p = &a->spare[a->n_spare - 1];
+    struct spare *p = &l->spare[i][l->n_spare[i] - 1];
     int fd = dup(p->fd);
     if (fd < 0)
         return -errno;
-    a->n_spare--;
+    l->n_spare[i]--;
     standin_fd_forget(p->fd);
     close(p->fd);
     s->standin = p->number;
@@ -149,7 +156,7 @@ kernel_fd(struct sock *s)
 int
 bh_kernel_fd(int fd)
 {
-    WITH_SOCK(int, fd, 0u, kernel_fd(s));
+    WITH_SOCK(int, fd, 0u, kernel_fd(l, s));
 }
 
 /* ---- keeping it right ---- */
@@ -255,9 +262,21 @@ void
 standin_over(struct lib *l, struct sock *s)
 {
     s->gone = true;
+    if (s->att->shared) /* every process forgets its own descriptors itself */
+        s->users = 0;
     while (!list_empty(&s->descs))
         desc_close(l, list_item(s->descs.next, struct desc, of));
     sock_close(l, s);
+}
+
+void
+standin_forget(int fd)
+{
+    struct lib *l = lib_lock();
+    struct desc *d = lib_desc(l, fd);
+    if (d != NULL)
+        desc_close(l, d);
+    lib_unlock(l);
 }
 
 int
@@ -271,7 +290,7 @@ standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline)
     lib_unlock(l);
     int r = ppoll(&p, 1, deadline == NS_NEVER ? NULL : &ts, NULL);
     int err = errno;
-    pthread_mutex_lock(&l->lock);
+    lib_acquire(l);
     lib_drain(l);
     return r > 0 ? 0 : r == 0 ? ETIMEDOUT : err;
 }

@@ -35,10 +35,10 @@ send_piece(struct lib *l, struct sock *s, struct cursor *k, struct turn *t, bool
     t->hurry = s->starved;
     if (n == 0)
         return k->left > 0 ? -EAGAIN : 0;
-    if (n > COPY_LOCKED) {
+    if (n > COPY_LOCKED && !s->att->shared) {
         lib_unlock(l);
         tx_write(s, s->tx_tail, k, n);
-        pthread_mutex_lock(&l->lock);
+        lib_acquire(l);
     } else {
         tx_write(s, s->tx_tail, k, n);
     }
@@ -105,10 +105,10 @@ copy_out(struct lib *l, struct sock *s, struct cursor *k, size_t n, int flags)
         return 0;
     }
     bool ok;
-    if (n > COPY_LOCKED) {
+    if (n > COPY_LOCKED && !s->att->shared) {
         lib_unlock(l);
         ok = rx_read(s, s->rx_head, k, n);
-        pthread_mutex_lock(&l->lock);
+        lib_acquire(l);
     } else {
         ok = rx_read(s, s->rx_head, k, n);
     }

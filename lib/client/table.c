@@ -63,7 +63,9 @@ table_add(struct lib *l, struct sock *s)
     d->s = s;
     d->handle = s->handle;
     d->rights = s->rights;
-    list_append(&s->descs, &d->of);
+    d->epoch = s->epoch;
+    if (!s->att->shared) /* private memory does not go into a shared list */
+        list_append(&s->descs, &d->of);
     s->life = SOCK_OPEN;
     return d->fd;
 }
@@ -95,7 +97,7 @@ desc_close(struct lib *l, struct desc *d)
     l->fd_free = i;
     watch_forget(d);
     list_remove(&d->of);
-    if (d->s != NULL)
+    if (d->s != NULL && !d->s->att->shared)
         pass_on(&d->s->descs, d);
     else if (d->att != NULL)
         pass_on(&d->att->creators, d);
@@ -147,6 +149,10 @@ lib_sock(struct lib *l, int fd)
     struct desc *d = lib_desc(l, fd);
     if (d == NULL || d->att != NULL) {
         errno = d == NULL ? EBADF : ENOTSOCK;
+        return NULL;
+    }
+    if (d->s != NULL && d->s->att->shared && d->epoch != d->s->epoch) {
+        errno = EBADF; /* the last of all processes' closed it */
         return NULL;
     }
     if (d->dead || d->s->revoked) {

@@ -123,10 +123,10 @@ sleep_poll(struct lib *l, struct waiter *w, ns_t deadline, struct pollfd *k, uns
     ns_t now = deadline == NS_NEVER ? 0 : lib_now(l);
     struct timespec ts = to_timespec(deadline > now ? deadline - now : 0);
     w->polling = true;
-    pthread_mutex_unlock(&l->lock);
+    lib_release(l);
     int r = ppoll(p.f, p.n + (k != NULL ? nk : 0), deadline == NS_NEVER ? NULL : &ts, NULL);
     int err = errno;
-    pthread_mutex_lock(&l->lock);
+    lib_acquire(l);
     w->polling = false;
     if (w->woken || w->promoted) { /* whether the poll saw it or not */
         uint64_t sink;
@@ -176,8 +176,8 @@ spin(struct lib *l, const struct waiter *w, ns_t deadline)
             cpu_relax();
         }
         /* Others may come in; they take events too, and then there is no need to sleep. */
-        pthread_mutex_unlock(&l->lock);
-        pthread_mutex_lock(&l->lock);
+        lib_release(l);
+        lib_acquire(l);
     } while (!w->woken && lib_now(l) < until);
     return false;
 }
@@ -194,9 +194,9 @@ lead(struct lib *l, struct waiter *w, ns_t deadline, struct pollfd *k, unsigned 
         bells_arm(l);
         if (lib_drain(l) == 0) {
             if (l->hooks.wait != NULL) {
-                pthread_mutex_unlock(&l->lock);
+                lib_release(l);
                 r = l->hooks.wait(l->hooks.arg, deadline);
-                pthread_mutex_lock(&l->lock);
+                lib_acquire(l);
             } else {
                 r = sleep_poll(l, w, deadline, k, nk, true);
             }
@@ -219,9 +219,9 @@ follow(struct lib *l, struct waiter *w, ns_t deadline)
     int r = 0;
     while (!w->woken && !w->promoted && r == 0) {
         if (deadline == NS_NEVER)
-            pthread_cond_wait(&w->cond, &l->lock);
+            lib_sleep(l, &w->cond);
         else
-            r = pthread_cond_clockwait(&w->cond, &l->lock, CLOCK_MONOTONIC, &ts);
+            r = lib_sleep_until(l, &w->cond, &ts);
     }
     return w->woken || w->promoted ? 0 : r;
 }

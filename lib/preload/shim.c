@@ -33,6 +33,19 @@ borrowed(void)
     return was != 0 && was != self;
 }
 
+/* A number of this process stood for it: perhaps the last one. */
+static void
+forget(uint32_t was)
+{
+    if (!(was & E_OURS) || (was & E_NOWHERE))
+        return;
+    for (unsigned i = 0; i < table_top(); i++)
+        if ((atomic_load_explicit(&shim_table[i], memory_order_relaxed) & E_SAME) ==
+            (was & E_SAME))
+            return;
+    standin_forget(bh_of(was));
+}
+
 void
 table_set(int fd, uint32_t e)
 {
@@ -42,7 +55,9 @@ table_set(int fd, uint32_t e)
     while (e != 0 && t <= (unsigned)fd)
         if (atomic_compare_exchange_weak(&top, &t, (unsigned)fd + 1))
             break;
-    atomic_store_explicit(&shim_table[(unsigned)fd], e, memory_order_release);
+    uint32_t was = atomic_exchange(&shim_table[(unsigned)fd], e);
+    if ((was & E_SAME) != (e & E_SAME))
+        forget(was);
 }
 
 unsigned
@@ -118,6 +133,7 @@ __attribute__((constructor)) static void
 loaded(void)
 {
     real_init();
+    share_wanted = true;
     shim_debug = is_set("BULKHEAD_DEBUG");
     shim_fallback = is_set("BULKHEAD_FALLBACK");
     load_rules();

@@ -145,6 +145,10 @@ is_ours(uint32_t e)
 /* The same at the beginning of a call on it: the client library must know by which of its
  * numbers the stand-in can be reached (private.h), since others may have been closed. */
 extern __thread int standin_via;
+/* Likewise: attachments are shared with children; this process has no number for it any more.
+ */
+extern bool share_wanted;
+void standin_forget(int fd);
 static inline bool
 is_ours_at(int fd, uint32_t e)
 {

@@ -30,7 +30,14 @@ bh_kernel_fd(int fd)
 }
 
 __thread int standin_via;
-static int closed;
+bool share_wanted;
+static int closed, forgotten = -1; /* socket that has no number any more */
+
+void
+standin_forget(int fd)
+{
+    forgotten = fd;
+}
 
 int
 bh_close(int fd)
@@ -107,10 +114,12 @@ Test(preload, copies_stand_for_the_same_until_the_last_is_closed)
     cr_assert_eq(entry(fd), 0);
     for (unsigned i = 0; i < 5; i++) {
         cr_assert(!hung_up(0), "before copy %u", i);
+        cr_assert(i == 3 || forgotten < 0, "before copy %u", i); /* 60 is another's by now */
         close(copy[i]);
         cr_assert_eq(entry(copy[i]), 0);
     }
     cr_assert(hung_up(0));
+    cr_assert_eq(forgotten, BH_FD_BASE, "the client library knows");
 }
 
 Test(preload, a_failed_copy_changes_nothing)
