@@ -28,6 +28,7 @@ head -c $((16 << 20)) /dev/urandom >"$WWW/big"
 head -c 1024 /dev/urandom >"$WWW/small"
 BIG_SHA=$(sha256sum <"$WWW/big" | cut -d' ' -f1)
 export LC_ALL=C
+touch "$WORK/left-behind"
 
 helpers=()
 helper() { # namespace, command: a further program of a row, on the kernel
@@ -38,8 +39,9 @@ helper() { # namespace, command: a further program of a row, on the kernel
 
 # --- what is proved beyond the row's own proof ---
 
-kernel_sockets() { # of A, those that can leave it
-    in_a ss -tuanH | awk '$5 !~ /^(127\.|\[::1\]|\[::ffff:127\.)/'
+kernel_sockets() { # of A, those that can leave it; not what the kernel's own turn left behind
+    in_a ss -tuanH | awk '$5 !~ /^(127\.|\[::1\]|\[::ffff:127\.)/ { print $1, $5, $6 }' |
+        grep -vxFf "$WORK/left-behind"
 }
 watch_kernel() { # until it is ended
     while :; do
@@ -241,6 +243,8 @@ for stack in ${stacks:-kernel $(compositions)}; do
         ip -n "$A" addr add $STACK/$PREFIX dev $IF
         all_rows
         ip -n "$A" addr del $STACK/$PREFIX dev $IF
+        kernel_sockets >"$WORK/left" # TIME-WAIT
+        mv "$WORK/left" "$WORK/left-behind"
     elif [ ! -x "$RUN" ]; then
         all_rows
     else
