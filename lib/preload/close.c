@@ -10,6 +10,24 @@
 
 #include <linux/close_range.h>
 
+/* In milliseconds, 0: never. */
+static _Atomic uint64_t last_close;
+
+static uint64_t
+now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+bool
+closed_lately(void)
+{
+    uint64_t was = atomic_load_explicit(&last_close, memory_order_relaxed);
+    return was != 0 && now_ms() - was < 100;
+}
+
 EXPORT int
 close(int fd)
 {
@@ -18,6 +36,7 @@ close(int fd)
         if (e & E_PRIVATE)
             return fails(EBADF);
         table_set(fd, 0);
+        atomic_store_explicit(&last_close, now_ms(), memory_order_relaxed);
     }
     return REAL(close)(fd);
 }

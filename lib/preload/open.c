@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#define CLOSE_LASTS 20u /* milliseconds, at most */
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
 /* ---- socket ---- */
@@ -69,6 +70,19 @@ bind_nowhere(int fd, uint32_t e, in_port_t port)
     return err != 0 ? fails(err) : 0;
 }
 
+/* The transport learns from the kernel that a socket was closed, a moment after close returned:
+ * a port that this process has just given up may not be free yet. */
+static int
+bind_stack(uint32_t e, const struct sockaddr_in *sin)
+{
+    for (unsigned i = 0;; i++) {
+        int r = bh_bind(bh_of(e), (const struct sockaddr *)(const void *)sin, sizeof *sin);
+        if (r == 0 || errno != EADDRINUSE || i == CLOSE_LASTS || !closed_lately())
+            return r;
+        nap(1000);
+    }
+}
+
 static int
 bind_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
 {
@@ -87,7 +101,7 @@ bind_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
     default:
         break;
     }
-    int r = bh_bind(bh_of(e), (const struct sockaddr *)(const void *)&sin, sizeof sin);
+    int r = bind_stack(e, &sin);
     if (r != 0)
         return r;
     if ((e & E_DGRAM) && sin.sin_port != 0)

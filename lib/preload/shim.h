@@ -174,6 +174,8 @@ unsigned table_top(void);
 int stand_in(int bh, uint32_t flags, int type);
 /* The number of the last one. */
 int stand_in_last(void);
+/* Was one closed within a tenth of a second? (close.c) */
+bool closed_lately(void);
 /* Sets errno and returns -1. */
 static inline int
 fails(int err)

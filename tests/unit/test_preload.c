@@ -110,7 +110,9 @@ Test(preload, copies_stand_for_the_same_until_the_last_is_closed)
     cr_assert_eq(entry(60), 0);
     cr_assert_eq(dup2(fd, fd), fd);
     cr_assert(stands_for(fd, 0));
+    cr_assert(!closed_lately());
     close(fd);
+    cr_assert(closed_lately());
     cr_assert_eq(entry(fd), 0);
     for (unsigned i = 0; i < 5; i++) {
         cr_assert(!hung_up(0), "before copy %u", i);
