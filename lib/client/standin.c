@@ -91,8 +91,8 @@ refill(struct lib *l, struct att *a)
         att_down(a);
         return ENETDOWN;
     }
-    if (r < 0)
-        return r == -EAGAIN ? ETIMEDOUT : EPROTO;
+    if (r < 0) /* what did not fit into our table was cut off */
+        return r == -EAGAIN ? ETIMEDOUT : r == -EPROTO ? EMFILE : EPROTO;
     if (m.type == CTL_DENIED)
         return ENOBUFS;
     if (m.type != CTL_STANDINS) {

@@ -26,7 +26,8 @@ suite_up() {
 
 each_stack() {
     local c began
-    for c in kernel $(compositions); do
+    # The calls do not know the composition: in a short run one is enough.
+    for c in kernel $(compositions | head -n "$(long 1 9)"); do
         [ -z "$asked_stack" ] || [ "$c" = kernel ] || [ "$c" = "$asked_stack" ] || continue
         stack=$c run=()
         began=$SECONDS
