@@ -500,10 +500,20 @@ sock_is_stream(const struct sock *s)
     return s->att->proto == IPPROTO_TCP;
 }
 
+/* Did another process take in the end of the socket that this call is about, while it waited?
+ * Its slot may be another socket's by now. */
+static inline bool
+call_stale(const struct sock *s)
+{
+    return s->att->shared && call_via != NULL && call_via->epoch != s->epoch;
+}
+
 /* May the call go on? 0, or why it cannot, as its descriptor is not what it was. */
 static inline int
 call_err(const struct sock *s)
 {
+    if (call_stale(s))
+        return EBADF;
     if (s->revoked || (call_via != NULL && call_via->dead))
         return ECONNABORTED;
     if (s->given && list_empty(&s->accepts))

@@ -179,13 +179,16 @@ lib_sock(struct lib *l, int fd)
 void
 sock_put(struct lib *l, struct sock *s)
 {
-    if (unlikely(s->standin != 0))
+    bool same = !call_stale(s); /* else this use of it is over already */
+    if (same && unlikely(s->standin != 0))
         standin_settle(l, s);
     if (call_via != NULL) {
         call_via->users--;
         desc_put(call_via);
         call_via = NULL;
     }
+    if (!same || s->users == 0)
+        return;
     if (--s->users == 0 && s->closed)
         sock_end(l, s);
 }
