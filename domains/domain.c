@@ -138,7 +138,7 @@ domain_watch_edge(struct domain *d, int fd, void *arg)
 int
 domain_watch_end(struct domain *d, int fd, void *arg)
 {
-    return watch(d, fd, arg, EPOLLRDHUP);
+    return watch(d, fd, arg, EPOLLRDHUP | (uint32_t)EPOLLET);
 }
 
 void

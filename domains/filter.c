@@ -141,6 +141,7 @@ allow(const struct filter *f, enum policy_rule how)
         break;
     case POLICY_END:
         CLIENT_RULE(f, 0, IS(1, SHUT_WR));
+        CLIENT_RULE(f, 0, IS(1, SHUT_RDWR));
         break;
     }
 }

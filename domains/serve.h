@@ -126,6 +126,10 @@ must_check int serve_standin_take(struct serve *s, uint32_t i, uint32_t number, 
  * descriptor, which is the caller's to close; -1: there was none. */
 must_check int serve_standin_over(struct serve *s, uint32_t i, uint32_t at, ns_t now,
                                   uint32_t *number);
+/* Something was told of entry `at`: is the program's end closed? */
+must_check bool serve_standin_closed(struct serve *s, uint32_t i, uint32_t at);
+/* The session was shut down by its client. */
+void serve_standin_shut(struct serve *s, uint32_t i, uint32_t sess);
 /* REQ_STANDIN */
 void serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r);
 /* EVT_READY: true: shown, there is nobody else to tell. */

@@ -141,7 +141,9 @@ static void
 standin_over(struct serve *s, struct domain *d, uint32_t id, uint32_t at)
 {
     uint32_t number, i = id - s->first;
-    int fd = s->c[i].used ? serve_standin_over(s, i, at, domain_now(), &number) : -1;
+    int fd = serve_standin_closed(s, i, at)
+                 ? serve_standin_over(s, i, at, domain_now(), &number)
+                 : -1;
     if (fd < 0)
         return;
     domain_unwatch(d, fd);

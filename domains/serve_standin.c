@@ -38,14 +38,48 @@ count_up(_Atomic uint32_t *n)
     atomic_store_explicit(n, get(*n) + 1, memory_order_release);
 }
 
-/* The connection is over for the reader: then its stand-in is, too. Not one that was never
- * there, as the program may try again on the same socket. */
-static bool
-ended(const struct slot_domain *d)
+/* How far the connection is over. Not at all if it was never there, as the program may try
+ * again on the same socket. */
+static uint8_t
+ended(struct standin *e, const struct slot_domain *d)
 {
     uint32_t state = get(d->state);
-    return (state & SLOT_EOF) != 0 ||
-           (state & (SLOT_DEAD | SLOT_CONNECTED)) == (SLOT_DEAD | SLOT_CONNECTED);
+    e->lived = e->lived || (state & SLOT_CONNECTED) != 0;
+    if (((state & SLOT_DEAD) && e->lived) ||
+        (state & (SLOT_EOF | SLOT_NOSEND)) == (SLOT_EOF | SLOT_NOSEND))
+        return STANDIN_OVER;
+    return state & SLOT_EOF ? STANDIN_READ : STANDIN_LIVES;
+}
+
+/* Show that it is over for the reader, or altogether. In the second case our end hangs up, too,
+ * and does not tell any more by that that the program's end was closed: but who closes a socket
+ * with a byte in it that was not read leaves an error at the other end. */
+static void
+show_end(struct standin *e, uint8_t how)
+{
+    if (how <= e->over)
+        return;
+    if (how == STANDIN_OVER)
+        bell_ring(&(struct bell_ringer){.fd = e->fd});
+    (void)shutdown(e->fd, how == STANDIN_OVER ? SHUT_RDWR : SHUT_WR);
+    e->over = how;
+}
+
+bool
+serve_standin_closed(struct serve *s, uint32_t i, uint32_t at)
+{
+    const struct served *c = &s->c[i];
+    const struct standin *e = at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
+    if (!c->used || e == NULL || e->number == 0 || e->life != s->life)
+        return false;
+    if (e->over != STANDIN_OVER)
+        return true;
+    char sink[BELL_READ];
+    ssize_t n;
+    do
+        n = read(e->fd, sink, sizeof sink);
+    while (n > 0);
+    return n < 0 && errno == ECONNRESET;
 }
 
 /* Make the program's end readable, writable. It is counted before: the program runs as soon as
@@ -55,6 +89,7 @@ show(struct served *c, struct standin *e, uint32_t what)
 {
     struct slot_domain *d = &c->v.d_slot[e->slot - 1];
     struct bell_ringer b = {.fd = e->fd};
+    uint8_t over = ended(e, d);
     if (what & SLOT_WRITE) {
         count_up(&d->shown_out);
         (void)bell_drain(&(struct bell_sleeper){.fd = e->fd});
@@ -62,14 +97,22 @@ show(struct served *c, struct standin *e, uint32_t what)
     }
     if (what & SLOT_READ) {
         count_up(&d->shown_in);
-        if (!e->over && ended(d)) {
-            e->over = true;
-            (void)shutdown(e->fd, SHUT_WR);
-        } else if (!e->over) {
+        show_end(e, over);
+        if (e->over == STANDIN_LIVES)
             bell_ring(&b);
-        }
         pace_charge(&c->pace, PACE_BELL);
     }
+}
+
+void
+serve_standin_shut(struct serve *s, uint32_t i, uint32_t sess)
+{
+    struct sess_info info;
+    if (s->c[i].n_standins == 0 || !s->ops->info(s->tr, sess, &info) || info.sess != sess)
+        return;
+    struct standin *e = standin_of(s, &s->c[i], info.slot);
+    if (e != NULL)
+        show_end(e, ended(e, &s->c[i].v.d_slot[info.slot]));
 }
 
 bool
