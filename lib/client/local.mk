@@ -11,7 +11,7 @@ CLIENT_SOURCES = \
 	lib/client/handle.c lib/client/hooks.h \
 	lib/client/io.c lib/client/ioctl.c lib/client/lib.c lib/client/name.c lib/client/opt.c \
 	lib/client/pages.c lib/client/poll.c lib/client/private.h lib/client/request.c \
-	lib/client/share.c lib/client/slot.c lib/client/sock.c lib/client/standin.c lib/client/stream.c lib/client/table.c \
+	lib/client/share.c lib/client/slot.c lib/client/sock.c lib/client/standin.c lib/client/standin.h lib/client/stream.c lib/client/table.c \
 	lib/client/wait.c lib/client/watch.c
 
 # The shared library holds the little that it needs of the rest, and none of the protocols.

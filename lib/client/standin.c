@@ -14,62 +14,14 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ipc/ctl.h"
 
 #define FILL 256u /* bytes that make a stand-in not writable: the domain takes as many out */
 _Static_assert(FILL <= BELL_READ, "in one call");
-#define SPARE_FDS 64 /* of ours are not below this from the end of the range */
 
 __thread int standin_via = -1;
-
-/* ---- descriptors of our own ---- */
-
-static _Atomic int own_fd[64]; /* plus 1 */
-
-bool
-standin_fd_is_own(int fd)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(own_fd); i++)
-        if (atomic_load_explicit(&own_fd[i], memory_order_relaxed) == fd + 1)
-            return true;
-    return false;
-}
-
-static void
-own_change(int from, int to)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(own_fd); i++) {
-        int was = from;
-        if (atomic_compare_exchange_strong(&own_fd[i], &was, to))
-            return;
-    }
-}
-
-void
-standin_fd_forget(int fd)
-{
-    own_change(fd + 1, 0);
-}
-
-int
-standin_fd_high(int fd)
-{
-    struct rlimit r;
-    int high = -1;
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > 2 * SPARE_FDS) {
-        rlim_t most = r.rlim_cur < 65536 ? r.rlim_cur : 65536;
-        high = fcntl(fd, F_DUPFD_CLOEXEC, (int)most - SPARE_FDS);
-    }
-    if (high >= 0) {
-        close(fd);
-        fd = high;
-    }
-    own_change(0, fd + 1);
-    return fd;
-}
 
 /* ---- getting one ---- */
 
@@ -102,7 +54,7 @@ refill(struct lib *l, struct att *a)
     }
     for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
         l->spare[index_of(a)][l->n_spare[index_of(a)]++] =
-            (struct spare){.fd = standin_fd_high(fd[i]), .number = m.standins.number[i]};
+            (struct spare){.fd = fd[i], .number = m.standins.number[i]};
     return 0;
 }
 
@@ -110,9 +62,7 @@ void
 standin_drop_spares(struct lib *l, unsigned i)
 {
     while (l->n_spare[i] > 0) {
-        int fd = l->spare[i][--l->n_spare[i]].fd;
-        standin_fd_forget(fd);
-        close(fd);
+        close(l->spare[i][--l->n_spare[i]].fd);
     }
 }
 
@@ -143,7 +93,6 @@ kernel_fd(struct lib *l, struct sock *s)
     if (fd < 0)
         return -errno;
     l->n_spare[i]--;
-    standin_fd_forget(p->fd);
     close(p->fd);
     s->standin = p->number;
     s->standin_fd = fd;
