@@ -10,7 +10,8 @@ localhost means is for the caller, by /etc/hosts: it stands in certificates.
 RESULT gets a line for each case, "pass ID", "fail ID" or "skip ID", in the order in which they end.
 With --all it watches another of itself that does so: a case after which that process does not
 exist any more, or that does not end in half a minute, is a "hang", and one more process goes on
-after it. What failed and why is on stderr.
+after it. With --jobs there are as many of these beside each other, each with its part of the cases:
+most of these wait for most of their time. What failed and why is on stderr.
 """
 import argparse
 import ast
@@ -22,6 +23,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import unittest
@@ -136,9 +138,11 @@ def run(args):
         with open(args.result) as f:
             done = {line.split()[1] for line in f}
     chosen = unittest.TestSuite()  # nested by class, so that class and module fixtures work
-    for test in cases(suite):
+    for number, test in enumerate(cases(suite)):
         known = test.id().replace(" ", "_")
-        if known in done or (args.only and known not in args.only):
+        if number % args.jobs != args.part or known in done:
+            continue
+        if args.only and known not in args.only:
             continue
         if type(test).__name__ in LEFT_OUT:
             continue
@@ -172,24 +176,37 @@ def watched(command, result):
         print("== exit status", child.returncode, file=sys.stderr)
 
 
-def run_all(args):
-    """Until a process came to the end of the module; then one line for each case is left."""
-    if os.path.exists(args.result):
-        os.unlink(args.result)
-    command = [sys.executable, __file__, *sys.argv[1:]]
+def run_part(part, result, lines):
+    """Until a process came to the end of its part of the module."""
+    if os.path.exists(result):
+        os.unlink(result)
+    command = [sys.executable, __file__, "--part", str(part), *sys.argv[1:-1], result]
     command.remove("--all")
-    lines = []
     for _ in range(HANGS):
-        watched(command, args.result)
-        if size(args.result) == 0:
+        watched(command, result)
+        if size(result) == 0:
             return  # not even loaded
-        with open(args.result) as f:
-            lines = f.read().splitlines()
+        with open(result) as f:
+            lines[:] = f.read().splitlines()
         if not lines[-1].startswith("start "):
-            break
-        with open(args.result, "a") as f:
+            return
+        with open(result, "a") as f:
             print(lines[-1].replace("start", "hang", 1), file=f)
             lines.append(lines[-1].replace("start", "hang", 1))
+
+
+def run_all(args):
+    """All parts; one line for each case is left."""
+    parts = [[] for _ in range(args.jobs)]
+    threads = [
+        threading.Thread(target=run_part, args=(i, f"{args.result}.{i}", lines))
+        for i, lines in enumerate(parts)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    lines = [line for part in parts for line in part]
     seen = {}
     for line in lines:
         how, name = line.split()
@@ -205,6 +222,8 @@ def main():
     parser.add_argument("--network", action="store_true", help="it asks for this resource")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--part", type=int, default=0, help="of the jobs, from 0")
     parser.add_argument("module")
     parser.add_argument("result")
     args = parser.parse_args()

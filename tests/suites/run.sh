@@ -51,15 +51,17 @@ run_modules() { # kind of run, and more arguments for each: two modules at a tim
 passes() { sed -n 's/^pass //p' "$1" 2>/dev/null | sort; }
 
 # What passes in the reference and not in the other run, even the second time (alone: the machine
-# may have been busy).
+# may have been busy). What is known to differ needs no second time.
 lacking() { # module's words, reference, kind, more arguments
     local m=$1 ref=$2 kind=$3 words id only=()
     shift 3
     read -ra words <<<"$m"
-    while read -r id; do only+=(--only "$id"); done \
-        < <(comm -23 <(passes "$ref") <(passes "$WORK/${words[0]}.$kind"))
-    [ ${#only[@]} -gt 0 ] || return 0
-    one "$WORK/again" "${words[@]:1}" "$@" "${only[@]}" "${words[0]}"
+    rm -f "$WORK/again"
+    while read -r id; do
+        reason "$LIST" "$id" >"$WORK/why" || only+=(--only "$id")
+    done < <(comm -23 <(passes "$ref") <(passes "$WORK/${words[0]}.$kind"))
+    [ ${#only[@]} -eq 0 ] ||
+        one "$WORK/again" "${words[@]:1}" --jobs 1 "$@" "${only[@]}" "${words[0]}"
     comm -23 <(comm -23 <(passes "$ref") <(passes "$WORK/${words[0]}.$kind")) <(passes "$WORK/again")
 }
 
