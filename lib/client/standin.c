@@ -12,7 +12,6 @@
  */
 #include "private.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
