@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests a second of the example HTTP server on both stacks, and of nginx on the kernel's."""
+"""Requests a second of the example HTTP server, and of nginx, unchanged, on every stack."""
 import os
 import re
 
@@ -11,7 +11,8 @@ CONNECTIONS = (1, 10, 100, 1000)
 # variant: lane, server
 VARIANTS = {"factored": ("factored", "httpd"), "monolithic": ("monolithic", "httpd"),
             "kernel": ("kernel", "httpd"), "kernel-on": ("kernel-on", "httpd"),
-            "nginx": ("kernel", "nginx"), "nginx-on": ("kernel-on", "nginx")}
+            "nginx": ("kernel", "nginx"), "nginx-on": ("kernel-on", "nginx"),
+            "nginx-factored": ("factored", "nginx"), "nginx-monolithic": ("monolithic", "nginx")}
 NGINX = """daemon off; master_process off; worker_processes 1; pid %(dir)s/nginx.pid;
 error_log stderr; events { worker_connections 8192; }
 http { access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on;
@@ -41,15 +42,17 @@ class Http(Section):
     name = "http"
     title = "HTTP"
     tools = ("wrk", "nginx")
-    programs = ("bulkhead-httpd",)
+    programs = ("bulkhead-httpd", "bulkhead-run")
     serves = False
     most = 4
     most_quick = 1
     asked = ("What the example server does a second on either stack, and how long a request takes, "
-             "with 1 to 1000 connections; beside it nginx on the kernel's stack.")
+             "with 1 to 1000 connections; beside it nginx on the kernel's stack, and on both "
+             "compositions, unchanged.")
     how = ("<code>wrk</code>, one thread, on the kernel's side; a file of %d bytes, connections kept. "
            "<code>bulkhead-httpd</code> is one thread, nginx one worker with "
-           "<code>sendfile</code> and no log." % BODY)
+           "<code>sendfile</code> and no log; on Bulkhead it is started by "
+           "<code>bulkhead-run</code>." % BODY)
 
     def lanes(self):
         return ("factored", "monolithic", "kernel", "kernel-on")
@@ -75,7 +78,8 @@ class Http(Section):
         conf = os.path.join(d, "nginx.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(NGINX % {"dir": d, "addr": lab.addr(lane), "port": NGINX_PORT, "root": root})
-        p = lab.start(lab.ns, lane, "nginx", "-c", conf, "-p", d)
+        run = () if lab.lanes[lane].stack == "kernel" else (lab.tool("bulkhead-run"), "--")
+        p = lab.start(lab.ns, lane, *run, "nginx", "-c", conf, "-p", d)
         lab.wait_server(lane + "/nginx", p, lab.addr(lane), NGINX_PORT)
 
     def steps(self, lab):
@@ -111,4 +115,5 @@ class Http(Section):
                                 ("p50_us", "median", "µs"), ("p99_us", "99th percentile", "µs"),
                                 ("errors", "errors", ""))], variants,
                    (("factored", "monolithic"), ("factored", "kernel"), ("factored", "nginx"),
-                    ("factored", "nginx-on")))
+                    ("factored", "nginx-on"), ("nginx-factored", "nginx"),
+                    ("nginx-monolithic", "nginx")))

@@ -11,6 +11,7 @@ from eval_section import NAMES
 
 COLOURS = {"factored": "#1b6ca8", "monolithic": "#e08e2b", "kernel": "#8a8a8a",
            "kernel-on": "#3d3d3d", "raw": "#b23a48", "nginx": "#3a8f5c", "nginx-on": "#1f5f3a",
+           "nginx-factored": "#7fb800", "nginx-monolithic": "#0d8f8f",
            "segments": "#7b4fa3"}
 plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bulkhead", "font.size": 9,
                      "axes.spines.top": False, "axes.spines.right": False,

@@ -3,7 +3,9 @@
 
 NAMES = {"factored": "factored", "monolithic": "monolithic", "kernel": "kernel, offloads off",
          "kernel-on": "kernel, offloads on", "nginx": "nginx on the kernel, offloads off",
-         "nginx-on": "nginx on the kernel, offloads on", "segments": "factored, taking segments",
+         "nginx-on": "nginx on the kernel, offloads on",
+         "nginx-factored": "nginx on factored", "nginx-monolithic": "nginx on monolithic",
+         "segments": "factored, taking segments",
          "raw": "raw AF_XDP", "raw-tcp": "raw AF_XDP, to a TCP peer",
          "raw-sleep": "raw AF_XDP, sleeping",
          "raw-hop": "raw AF_XDP and a program in a process of its own",

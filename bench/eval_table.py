@@ -87,6 +87,10 @@ def rows():
                        ("pps", test, "kernel", "packets_per_second"), "section pps"))
         out.append(limit("UDP, 64-byte packets a second, " + way, ("raw", test + "-64", raw),
                          ("pps", test, "kernel")))
+    out.append(row("nginx, unchanged, 100 connections, requests a second: factored / kernel, "
+                   "offloads off", (">=", 0.8), (">=", 1.0),
+                   ("http", "100", "nginx-factored", "requests_per_second"),
+                   ("http", "100", "nginx", "requests_per_second"), "section http"))
     out += bulk("CPU time a GiB at saturation: factored / monolithic", "factored", "monolithic",
                 ("<=", 1.25), ("<=", 1.1), key="cpu_s_per_gib")
     out.append(row("one active flow among 50k idle / alone, cost a packet, factored", ("<=", 1.1),

@@ -84,7 +84,9 @@ ctl_order(void)
     struct chan c;
     struct ctl_msg m = {.type = (uint16_t)(1 + chan_rnd() % (CTL_TYPES - 1))};
     int dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int fd[CTL_FDS_MAX] = {dev_null, dev_null, dev_null, dev_null, dev_null};
+    int fd[CTL_FDS_MAX];
+    for (unsigned i = 0; i < CTL_FDS_MAX; i++)
+        fd[i] = dev_null;
     bool attached = chan_rnd() % 2;
     chan_open(&c, IPPROTO_TCP);
     int s = attached ? c.sup : chan_connect();
@@ -93,6 +95,10 @@ ctl_order(void)
     if (m.type == CTL_HELLO)
         m.hello = (struct ctl_hello){
             .layout = SESSION_LAYOUT_VERSION, .proto = IPPROTO_TCP, .g = c.v.g};
+    if (m.type == CTL_WANT_STANDINS && attached) /* its own */
+        m.type = CTL_READY;
+    if (m.type == CTL_STANDINS)
+        m.standins.n = CTL_STANDINS_MAX;
     if (m.type == CTL_CLIENT_FREE || m.type == CTL_CLIENT_GONE)
         m.client.id = 0;
     if (ctl_send(s, &m, fd) == 0)

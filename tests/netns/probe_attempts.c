@@ -35,14 +35,16 @@ CALL(ring_twice, SYS_write, held.bell_out, buffer, 2)
 CALL(ring_own, SYS_write, held.bell_in, buffer, 1)
 CALL(ring_high, SYS_write, held.bell_out + HIGH, buffer, 1)
 CALL(ring_client, SYS_write, held.client, buffer, 1)
-CALL(ring_beyond, SYS_write, 100000, buffer, 1)
-CALL(drain, SYS_read, held.bell_in, buffer, 64)
-CALL(drain_much, SYS_read, held.bell_in, buffer, 65)
+CALL(ring_beyond, SYS_write, 1000000, buffer, 1)
+CALL(drain, SYS_read, held.bell_in, buffer, 256)
+CALL(drain_much, SYS_read, held.bell_in, buffer, 257)
 CALL(read_ctl, SYS_read, DOMAIN_CTL_FD, buffer, 64)
 CALL(write_ctl, SYS_write, DOMAIN_CTL_FD, buffer, 1)
 CALL(write_stderr, SYS_write, STDERR_FILENO, buffer, 1)
 CALL(close_ctl, SYS_close, DOMAIN_CTL_FD)
 CALL(close_bell, SYS_close, held.bell_in)
+CALL(end_ctl, SYS_shutdown, DOMAIN_CTL_FD, SHUT_WR)
+CALL(end_reading, SYS_shutdown, held.client, SHUT_RD)
 CALL(close_client, SYS_close, held.client)
 CALL(close_high, SYS_close, DOMAIN_CTL_FD + HIGH)
 CALL(wait_other, SYS_epoll_pwait2, held.client, buffer, 1, NULL, NULL, 8)
@@ -235,6 +237,8 @@ const struct attempt attempts[] = {
     DO(write_stderr, REFUSED),
     DO(close_ctl, REFUSED),
     DO(close_bell, REFUSED),
+    DO(end_ctl, REFUSED),
+    DO(end_reading, REFUSED),
     DO(close_high, REFUSED),
     DO(wait_other, REFUSED),
     DO(wait_mask, REFUSED),
