@@ -158,6 +158,55 @@ ctl_many(void)
     usleep(300000);
 }
 
-const struct attack attack_control[] = {
-    {"ctl-garbage", ctl_garbage}, {"ctl-order", ctl_order}, {"ctl-storm", ctl_storm},
-    {"ctl-silent", ctl_silent},   {"ctl-many", ctl_many},   {NULL, NULL}};
+/* Take a batch of stand-ins, let them stand for any session under any number, and do to them
+ * what is not to be done. The daemon says no in time, and has its descriptors back in the end.
+ */
+static void
+standins(void)
+{
+    struct chan c;
+    struct ctl_msg m;
+    int fd[CTL_FDS_MAX], kept[64];
+    char junk[512] = "";
+    unsigned n = 0, batches = 0;
+    chan_open(&c, chan_rnd() % 2 ? IPPROTO_TCP : IPPROTO_UDP);
+    for (double end = chan_now() + 0.3; chan_now() < end;) {
+        m = (struct ctl_msg){.type = CTL_WANT_STANDINS};
+        MUST(ctl_send(c.sup, &m, NULL) == 0 && ctl_recv(c.sup, &m, fd) == 1, "no answer");
+        if (m.type == CTL_DENIED) {
+            MUST(batches >= 4, "%u batches are all there are", batches);
+            while (n > 0)
+                close(kept[--n]);
+            continue;
+        }
+        MUST(m.type == CTL_STANDINS, "message %u for an answer", m.type);
+        batches++;
+        for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
+            struct sess_req r = {.op = REQ_STANDIN, .level = (int32_t)chan_rnd()};
+            r.handle = chan_rnd() % 4 ? chan_socket(&c, NULL) : chan_rnd();
+            r.value = chan_rnd() % 4 ? m.standins.number[i] : chan_rnd();
+            (void)chan_post(&c, r);
+            chan_ring(&c);
+            for (unsigned k = 0; k < 8; k++)
+                (void)!send(fd[i], junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (chan_rnd() % 4 == 0)
+                (void)shutdown(fd[i], (int)(chan_rnd() % 3));
+            if (n < ARRAY_LEN(kept) && chan_rnd() % 2)
+                kept[n++] = fd[i];
+            else
+                close(fd[i]);
+        }
+    }
+    while (n > 0)
+        close(kept[--n]);
+    MUST(!chan_dead(&c, 0), "an honest channel was cut off");
+    chan_close(&c);
+}
+
+const struct attack attack_control[] = {{"ctl-garbage", ctl_garbage},
+                                        {"ctl-order", ctl_order},
+                                        {"ctl-storm", ctl_storm},
+                                        {"ctl-silent", ctl_silent},
+                                        {"ctl-many", ctl_many},
+                                        {"standins", standins},
+                                        {NULL, NULL}};
