@@ -35,11 +35,22 @@ take_int(const void *value, socklen_t len, int *v)
     return 0;
 }
 
+/* Servers set these twice for each answer, and waiting for the domain each time would cost more
+ * than the answer. */
+static bool
+cannot_fail(const struct sock *s, int level, int name)
+{
+    return sock_is_stream(s) && level == IPPROTO_TCP &&
+           (name == TCP_NODELAY || name == TCP_CORK);
+}
+
 static int
 set_domain(struct lib *l, struct sock *s, int level, int name, uint64_t value)
 {
     struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
     struct sess_evt e;
+    if (cannot_fail(s, level, name) && sock_tell(s, &r, name == TCP_CORK && value != 0))
+        return 0;
     return sock_request(l, s, &r, &e);
 }
 

@@ -309,6 +309,9 @@ void att_check(struct att *a);
 int request(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply);
 /* The same for a socket, filling in the handle; ENETDOWN if it has none any more. */
 int sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *reply);
+/* The same without waiting for the reply, which cannot say no. later: it may go with the next
+ * message. False: there is no room. */
+bool sock_tell(struct sock *s, const struct sess_req *r, bool later);
 /* Owe messages; sent at once if there is room. */
 void sock_owe(struct sock *s, uint32_t what);
 /* A request without a reply; may wait for room. */

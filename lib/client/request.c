@@ -265,6 +265,22 @@ done_before(struct lib *l, struct sock *s, const struct sess_req *r, int err)
     }
 }
 
+bool
+sock_tell(struct sock *s, const struct sess_req *r, bool later)
+{
+    bool pushed = s->att->pushed;
+    if (s->att->down || s->gone || !list_empty(&s->att->owing) || call_err(s) != 0)
+        return false;
+    struct sess_req *slot = push(s->att);
+    if (slot == NULL)
+        return false;
+    *slot = *r; /* cookie 0: the answer is of no interest */
+    slot->handle = call_via != NULL ? call_via->handle : s->handle;
+    if (later)
+        s->att->pushed = pushed;
+    return true;
+}
+
 int
 sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *reply)
 {

@@ -193,10 +193,9 @@ void
 standin_settle(struct lib *l, struct sock *s)
 {
     int fd = standin_via >= 0 ? standin_via : s->standin_fd;
+    lib_drain(l); /* nobody else does, and a domain whose ring is full serves nobody */
     if (s->gone || s->closed || s->att->down || s->life != SOCK_OPEN)
         return;
-    if (s->listening && list_empty(&s->accepts))
-        lib_drain(l);
     short now = sock_conditions(s);
     settle_in(s, fd, (now & POLLIN) != 0);
     if (!s->listening)

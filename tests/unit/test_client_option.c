@@ -28,6 +28,8 @@ Test(client_option, options)
     cr_assert_eq(v, IPPROTO_TCP);
     v = 1;
     cr_assert_eq(bh_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, sizeof v), 0);
+    int asked = 0; /* whoever asks finds it set: nobody waited for the domain to set it */
+    cr_assert_eq(bh_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &asked, &len), 0);
     cr_assert_eq(k.sockopt_value, 1);
     FAILS(bh_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, 2), EINVAL);
     FAILS(bh_setsockopt(fd, SOL_SOCKET, SO_TYPE, &v, sizeof v), ENOPROTOOPT);
