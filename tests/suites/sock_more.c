@@ -326,6 +326,43 @@ bad_addresses(void)
     said("bind to a bad address", bind(p[0], (void *)8, 16));
 }
 
+/* ---- a port again ---- */
+
+static int
+bind_again(int type, in_port_t port, bool listens)
+{
+    struct sockaddr_in a = host_addr(port);
+    int fd = socket(AF_INET, type, 0);
+    int r = bind(fd, (struct sockaddr *)(void *)&a, sizeof a);
+    if (r == 0 && listens)
+        r = listen(fd, 1);
+    if (r != 0)
+        say("bind to what was closed: %s", strerror(errno));
+    close(fd);
+    return r;
+}
+
+/* Who has closed the only descriptor of a socket finds its port free, at once; also if there
+ * is much to do for whoever gives it away. */
+static void
+again(void)
+{
+    int pair[2];
+    unsigned held = 0;
+    tcp_pair(pair);
+    for (unsigned i = 0; i < 100; i++) {
+        int type = i % 2 ? SOCK_DGRAM : SOCK_STREAM;
+        int fd = bound(type);
+        in_port_t port = port_of(fd);
+        if (i % 4 == 2)
+            said("listen", listen(fd, 1));
+        send_text(pair[i % 2], "traffic");
+        close(fd);
+        held += bind_again(type, port, i % 4 == 2) != 0;
+    }
+    say("ports that were still taken: %u", held);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -335,6 +372,7 @@ main(int argc, char **argv)
         {"mapped", mapped},        {"interface", interface},
         {"getifaddrs", addresses}, {"beside", beside},
         {"sendfile", from_files},  {"bad-addresses", bad_addresses},
+        {"again", again},
     };
     return suite_main(argc, argv, CASES(cases));
 }
