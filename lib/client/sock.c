@@ -133,7 +133,9 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
         s->connecting = true;
         wait_err = EINPROGRESS;
     }
-    while ((err = connect_outcome(s)) == EALREADY) {
+    /* As the kernel, however near the peer is: who does not wait is told so the first time. */
+    bool first = wait_err == EINPROGRESS && s->nonblock;
+    while (first || (err = connect_outcome(s)) == EALREADY) {
         int verdict = sock_block(l, s, &t, SLOT_WRITE, s->nonblock, s->sndtimeo);
         if (verdict == EAGAIN)
             return -(t.started ? EINPROGRESS : wait_err);
