@@ -7,11 +7,25 @@
 
 #include <limits.h>
 
+/* The connection is over: for the kernel's socket that can be seen at once. The transport shows
+ * it, too, a moment later. */
+static void
+show_end(uint32_t e)
+{
+    struct pollfd p = {.fd = bh_of(e), .events = POLLIN};
+    int err = errno;
+    if (bh_poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0)
+        (void)REAL(shutdown)(standin_via, SHUT_RD);
+    errno = err;
+}
+
 ssize_t
 send_failed(uint32_t e, size_t done, int flags)
 {
     if (done > 0)
         return (ssize_t)done;
+    if ((errno == EPIPE || errno == ECONNRESET) && !(e & E_DGRAM))
+        show_end(e);
     if (errno == EPIPE && !(e & E_DGRAM) && !(flags & MSG_NOSIGNAL)) {
         raise(SIGPIPE);
         errno = EPIPE;
