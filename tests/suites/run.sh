@@ -36,7 +36,7 @@ one() { # result, python_case.py's arguments: one module
     rm -rf "$dir"
 }
 
-run_modules() { # kind of run, and more arguments for each: two modules at a time
+run_modules() { # kind of run, and more arguments for each: three modules at a time
     local kind=$1 m words
     shift
     for m in "${modules[@]}"; do
@@ -66,7 +66,7 @@ lacking() { # module's words, reference, kind, more arguments
 }
 
 judge() { # reference's kind, kind, more arguments
-    local ref=$1 kind=$2 m name all lack id why bad
+    local ref=$1 kind=$2 m name all lack id why bad hung
     shift 2
     for m in "${modules[@]}"; do
         read -r name _ <<<"$m"
@@ -84,6 +84,9 @@ judge() { # reference's kind, kind, more arguments
         [ $bad -eq 0 ] && [ "$all" -gt 0 ]
         ok $? "$stack: $name: $((all - $(wc -w <<<"$lack"))) of $all that pass in the reference"
         [ $bad -eq 0 ] || note "$(tail -n 60 "$WORK/again.out")"
+        # It may pass the second time: let it be seen all the same.
+        hung=$(sed -n 's/^hang //p' "$WORK/$name.$kind" | xargs)
+        [ -z "$hung" ] || note "did not end at first: $hung"
         stale "$LIST" "$(cat "$WORK/$name.$kind")"
     done
 }
@@ -91,7 +94,7 @@ judge() { # reference's kind, kind, more arguments
 on_stack_or_kernel() {
     hosts=$WORK/hosts
     idle=$(jobs -rp | wc -l)
-    busy=$((idle + 2))
+    busy=$((idle + 3)) # they wait for most of their time
     run_modules "$stack" --host $STACK
     if [ "$stack" != kernel ]; then
         judge kernel "$stack" --host $STACK
