@@ -131,7 +131,8 @@ must_check bool serve_standin_closed(struct serve *s, uint32_t i, uint32_t at);
 /* The session was shut down by its client. */
 void serve_standin_shut(struct serve *s, uint32_t i, uint32_t sess);
 /* REQ_STANDIN */
-void serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r);
+void serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r,
+                   ns_t now);
 /* EVT_READY: true: shown, there is nobody else to tell. */
 must_check bool serve_standin_ready(struct serve *s, uint32_t i, const struct sess_evt *ev);
 /* An EVT_ACCEPT for the listener in this slot was told. */

@@ -54,7 +54,7 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
     if (reply->err != 0)
         serve_bad_handle(s, i);
     else if (r->op == REQ_STANDIN)
-        serve_standin(s, i, sess, r);
+        serve_standin(s, i, sess, r, now);
     else
         pace_charge(&c->pace, PACE_STEP * s->ops->request(s->tr, sess, r, reply, now));
     if (r->op == REQ_SHUTDOWN && reply->err == 0)

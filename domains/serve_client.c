@@ -158,6 +158,8 @@ drop_standins(struct serve *s, struct domain *d, uint32_t i)
 {
     const struct served *c = &s->c[i];
     uint32_t left = c->n_standins;
+    if (s->over.client == s->first + i) /* the next client counts from one again */
+        s->over.n = 0;
     for (uint32_t at = 0; left != 0 && at < arena_standins(&c->v.g); at++) {
         const struct standin *e = &c->v.standin[at];
         if (e->number == 0 || e->life != s->life)

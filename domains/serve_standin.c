@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ALARMS_MAX 16u
+#define STANDIN_LEAVES 5u /* bytes: the library takes out fewer at once, and once at most */
+
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 
 static struct standin *
@@ -57,10 +60,14 @@ ended(struct standin *e, const struct slot_domain *d)
 static void
 show_end(struct standin *e, uint8_t how)
 {
+    static const char one = 1;
+    ssize_t left = 1;
     if (how <= e->over)
         return;
-    if (how == STANDIN_OVER)
-        bell_ring(&(struct bell_ringer){.fd = e->fd});
+    for (unsigned i = 0; how == STANDIN_OVER && left > 0 && i < STANDIN_LEAVES; i++)
+        left = write(e->fd, &one, 1);
+    if (left < 0 && errno == EPIPE) /* the program ended it: no byte can be left in it */
+        how = STANDIN_READ;
     (void)shutdown(e->fd, how == STANDIN_OVER ? SHUT_RDWR : SHUT_WR);
     e->over = how;
 }
@@ -68,11 +75,12 @@ show_end(struct standin *e, uint8_t how)
 bool
 serve_standin_closed(struct serve *s, uint32_t i, uint32_t at)
 {
-    const struct served *c = &s->c[i];
-    const struct standin *e = at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
-    if (!c->used || e == NULL || e->number == 0 || e->life != s->life)
+    struct served *c = &s->c[i];
+    struct standin *e = c->used && at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
+    if (e == NULL || e->number == 0 || e->life != s->life)
         return false;
-    if (e->over != STANDIN_OVER)
+    pace_charge(&c->pace, PACE_BELL);
+    if (e->over != STANDIN_OVER || ++e->alarms > ALARMS_MAX)
         return true;
     char sink[BELL_READ];
     ssize_t n;
@@ -175,7 +183,7 @@ bad(struct serve *s, uint32_t i)
 }
 
 void
-serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r)
+serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r, ns_t now)
 {
     struct served *c = &s->c[i];
     struct sess_info info;
@@ -195,6 +203,12 @@ serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req 
         bad(s, i);
         return;
     }
+    if (e->closed) { /* before we heard what it stands for */
+        struct sess_req close = {.op = REQ_CLOSE, .handle = r->handle};
+        memset(e, 0, sizeof *e);
+        serve_call(s, i, &close, now);
+        return;
+    }
     bool here = e->number == number && e->life == s->life;
     if (e->number == 0) /* its descriptor is still under way */
         *e = (struct standin){.number = number, .fd = -1};
@@ -212,10 +226,10 @@ serve_standin_take(struct serve *s, uint32_t i, uint32_t number, int fd)
 {
     struct served *c = &s->c[i];
     struct standin *e = entry(c, number);
-    if (number == 0 || (e->number != 0 && e->number != number) ||
-        (e->number == number && e->life == s->life))
+    pace_charge(&c->pace, PACE_BELL);
+    if (number == 0 || (e->number != 0 && e->life == s->life))
         return -EEXIST;
-    if (e->number == 0)
+    if (e->number != number) /* nothing, or what never came, or was closed without a session */
         *e = (struct standin){.number = number};
     e->fd = fd;
     e->life = s->life;
@@ -233,15 +247,20 @@ serve_standin_over(struct serve *s, uint32_t i, uint32_t at, ns_t now, uint32_t 
     struct standin *e = at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
     if (e == NULL || e->number == 0 || e->life != s->life)
         return -1;
-    struct standin was = *e;
-    memset(e, 0, sizeof *e);
-    c->n_standins--;
-    *number = was.number;
-    /* One that died has ended all its sessions. */
-    if (!c->gone && was.slot != 0 && was.slot <= c->v.g.n_slots &&
-        get(c->v.d_slot[was.slot - 1].standin) == was.number) {
-        struct sess_req r = {.op = REQ_CLOSE, .handle = was.handle};
+    int fd = e->fd;
+    *number = e->number;
+    /* One that died has ended all its sessions. A successor does this again if it has to. */
+    if (!c->gone && e->slot != 0 && e->slot <= c->v.g.n_slots &&
+        get(c->v.d_slot[e->slot - 1].standin) == e->number) {
+        struct sess_req r = {.op = REQ_CLOSE, .handle = e->handle};
         serve_call(s, i, &r, now);
     }
-    return was.fd;
+    /* Who closes it at once is heard of before the request that names the session. */
+    bool early = e->slot == 0;
+    memset(e, 0, sizeof *e);
+    if (early)
+        *e = (struct standin){.number = *number, .fd = -1, .closed = true};
+    c->n_standins--;
+    pace_charge(&c->pace, PACE_BELL);
+    return fd;
 }

@@ -150,6 +150,11 @@ struct sup_client {
                        */
 #define CLIENT_NO_ID UINT32_MAX
 
+/* Of Linux 6.16: an older kernel refuses it, and headers do not know it. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 /* What most of the traffic does, for sup_place.c. */
 enum place { PLACE_FREE, PLACE_RECEIVING, PLACE_SENDING };
 

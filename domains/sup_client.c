@@ -214,6 +214,8 @@ on_connect(struct evconnlistener *at, evutil_socket_t fd, struct sockaddr *sa, i
     if (c->next != NULL)
         c->next->link = &c->next;
     s->clients = c;
+    int none = 0; /* clients pass no descriptors in */
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof none);
     c->ev = event_new(s->base, fd, EV_READ | EV_PERSIST, on_client, c);
     if (c->ev == NULL)
         sup_client_destroy(c);

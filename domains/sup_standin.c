@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define DOMAIN_STANDINS 60000u /* policy/syscalls.conf: fewer than a domain's descriptors */
+
 static uint32_t
 table_size(const struct sup_client *c)
 {
@@ -32,12 +34,30 @@ send_to_domain(struct sup_client *c, struct ctl_standins *m, const int *fd)
     sup_dom_send(sup_client_domain(c), &msg, fd);
 }
 
+/* Its own sessions bound it, those of its account all of its clients, and the domain's
+ * descriptors everybody: one that cannot take any more would be of use to nobody. */
+static bool
+room(const struct sup_client *c)
+{
+    uint64_t own = 0, all = 0, clients = 0;
+    for (const struct sup_client *o = c->sup->clients; o != NULL; o = o->next) {
+        bool same = o->number == c->number && o->proto == c->proto;
+        all += sup_client_domain(o) == sup_client_domain(c) ? o->n_standins : 0;
+        own += same ? o->n_standins : 0;
+        clients += same;
+    }
+    return c->n_standins + CTL_STANDINS_MAX <= c->g.n_slots + ARENA_STANDINS_SPARE &&
+           own + CTL_STANDINS_MAX <=
+               c->limits.sessions + clients * (uint64_t)ARENA_STANDINS_SPARE &&
+           all + CTL_STANDINS_MAX <= DOMAIN_STANDINS;
+}
+
 /* Numbers that are free, and whose entries are. False: there are not so many. */
 static bool
 choose(struct sup_client *c, struct ctl_standins *m)
 {
     uint32_t tries = table_size(c), n = 0;
-    if (c->n_standins + CTL_STANDINS_MAX > c->g.n_slots + ARENA_STANDINS_SPARE)
+    if (!room(c))
         return false;
     for (; n < CTL_STANDINS_MAX && tries > 0; tries--) {
         uint32_t number = ++c->next_standin;
@@ -52,11 +72,14 @@ choose(struct sup_client *c, struct ctl_standins *m)
 static int
 make_pair(int *ours, int *theirs)
 {
-    int pair[2], small = 1;
+    int pair[2], small = 1, none = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return -errno;
     *ours = pair[0];
     *theirs = pair[1];
+    /* No descriptor of the program's may come along: closing it could wait. Before Linux 6.16
+     * the kernel cannot be told. */
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof none);
     if (setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) != 0 ||
         evutil_make_socket_nonblocking(pair[0]) != 0)
         return -errno;

@@ -106,6 +106,8 @@ att_check(struct att *a)
         return;
     /* It has nothing more to say to us: data is as bad as the end. */
     ssize_t n = recv(a->fd_sup, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0 && a->shared && standin_take_late(a->l, a))
+        return;
     if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         att_down(a);
 }
@@ -119,6 +121,7 @@ att_free_if_unused(struct att *a)
     for (unsigned i = 0; i < ATTS; i++)
         if (l->att[i] == a)
             l->att[i] = NULL;
+    standin_drop_spares(l, a->proto == IPPROTO_TCP ? 0 : 1);
     if (a->shared)
         pthread_mutex_unlock(&a->lock);
     att_free(a);

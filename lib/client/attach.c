@@ -272,6 +272,7 @@ att_get(struct lib *l, int proto)
         /* Its sockets keep it until they are closed; new ones get a new daemon. */
         struct att *old = l->att[i];
         l->att[i] = NULL;
+        standin_drop_spares(l, i);
         if (old->shared)
             pthread_mutex_unlock(&old->lock);
         att_free_if_unused(old);

@@ -266,6 +266,8 @@ int
 sock_busy(struct lib *l, struct sock *s, bool *mark)
 {
     int err;
+    if (s->att->shared) /* nothing is copied without the lock, and nobody else could be woken */
+        return call_err(s);
     while ((err = call_err(s)) == 0 && *mark) {
         l->idle_waiters++;
         lib_sleep(l, &l->idle);

@@ -216,9 +216,9 @@ ask(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply, bo
     *cookie = *cookie % COOKIE_MAX + 1;
     w.cookie = r->cookie = *cookie * (COOKIE_OP + 1) | r->op;
     if (a->shared) {
-        w.box = share_box(a);
+        w.box = share_box(l, a);
         if (w.box == NULL)
-            return ENOBUFS;
+            return a->down ? ENETDOWN : ETIMEDOUT;
         w.box->cookie = w.cookie;
     }
     a->users++;

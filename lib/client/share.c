@@ -65,12 +65,16 @@ rebuild(struct att *a, struct sock *s)
     list_init(&s->queued);
     s->tx_busy = s->rx_busy = false;
     s->users = 0;
+    if (s->life == SOCK_OPEN) { /* it may have been published, and not told */
+        s->send_no = s->consumed_no = 0;
+        s->owed |= OWE_SEND | OWE_CONSUMED;
+    }
+    if (s->owed != 0)
+        list_append(&a->owing, &s->owing);
     if (s->life == SOCK_FREE)
         return;
     if (s->tx_lo != s->tx_hi)
         list_append(&a->holders, &s->holder);
-    if (s->owed != 0)
-        list_append(&a->owing, &s->owing);
     if (s->life == SOCK_QUEUED && s->listener < a->v.g.n_slots)
         list_append(&a->sock[s->listener].accepts, &s->queued);
     if (s->standin != 0) /* what it shows may not be what it should: ask */
@@ -132,8 +136,8 @@ futex_wake(_Atomic uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-struct share_box *
-share_box(struct att *a)
+static struct share_box *
+free_box(struct att *a)
 {
     uint32_t me = (uint32_t)getpid();
     for (unsigned i = 0; i < SHARE_BOXES; i++) {
@@ -150,13 +154,29 @@ share_box(struct att *a)
     return NULL;
 }
 
+struct share_box *
+share_box(struct lib *l, struct att *a)
+{
+    const struct timespec nap = {.tv_nsec = LOOK_AGAIN};
+    ns_t end = lib_now(l) + REPLY_TIMEOUT;
+    struct share_box *b;
+    while ((b = free_box(a)) == NULL && !a->down && lib_now(l) < end) {
+        lib_release(l);
+        nanosleep(&nap, NULL);
+        lib_acquire(l);
+    }
+    return b;
+}
+
 bool
 share_reply(struct att *a, const struct sess_evt *e)
 {
     for (unsigned i = 0; a->shared && i < SHARE_BOXES; i++) {
         struct share_box *b = &a->box[i];
-        if (b->pid == 0 || b->cookie != e->cookie || atomic_load(&b->done))
+        if (b->pid == 0 || b->cookie != e->cookie)
             continue;
+        if (atomic_load(&b->done)) /* whoever took it in first was killed before he said so */
+            return true;
         b->reply = *e;
         atomic_store(&b->done, 1);
         futex_wake(&b->done);

@@ -30,11 +30,26 @@ index_of(const struct att *a)
     return a->proto == IPPROTO_TCP ? 0 : 1;
 }
 
+static void
+take_spares(struct lib *l, const struct att *a, const struct ctl_standins *m, const int *fd)
+{
+    unsigned k = index_of(a);
+    for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
+        if (l->n_spare[k] < SPARES)
+            l->spare[k][l->n_spare[k]++] = (struct spare){.fd = fd[i], .number = m->number[i]};
+        else
+            close(fd[i]);
+    }
+}
+
 static int
 refill(struct lib *l, struct att *a)
 {
     struct ctl_msg m = {.type = CTL_WANT_STANDINS};
     int fd[CTL_FDS_MAX];
+    att_check(a); /* some may lie there that were made for a process that died */
+    if (a->down || l->n_spare[index_of(a)] > 0)
+        return a->down ? ENETDOWN : 0;
     int r = ctl_send(a->fd_sup, &m, NULL);
     if (r == 0)
         r = ctl_recv(a->fd_sup, &m, fd);
@@ -51,10 +66,23 @@ refill(struct lib *l, struct att *a)
             close(fd[i]);
         return EPROTO;
     }
-    for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
-        l->spare[index_of(a)][l->n_spare[index_of(a)]++] =
-            (struct spare){.fd = fd[i], .number = m.standins.number[i]};
+    take_spares(l, a, &m.standins, fd);
     return 0;
+}
+
+bool
+standin_take_late(struct lib *l, struct att *a)
+{
+    struct ctl_msg m;
+    int fd[CTL_FDS_MAX];
+    if (ctl_recv(a->fd_sup, &m, fd) != 1)
+        return false;
+    if (m.type == CTL_STANDINS)
+        take_spares(l, a, &m.standins, fd);
+    else
+        for (unsigned i = 0; i < ctl_fds(m.type); i++)
+            close(fd[i]);
+    return m.type == CTL_STANDINS || m.type == CTL_DENIED;
 }
 
 void
@@ -116,12 +144,12 @@ arm(struct sock *s, uint32_t what)
     (void)sock_arm(s, what);
 }
 
+/* A few, once: at the end of a connection more are in it than this, and some must stay. */
 static void
 take_out(int fd)
 {
-    char sink[64];
-    while (recv(fd, sink, sizeof sink, MSG_DONTWAIT) == (ssize_t)sizeof sink)
-        continue;
+    char sink[4];
+    (void)!recv(fd, sink, sizeof sink, MSG_DONTWAIT);
 }
 
 static void
@@ -177,6 +205,8 @@ settle_out(struct sock *s, int fd, bool ready)
             standin_ask(s, SLOT_WRITE);
         return;
     }
+    if (s->starved) /* no event would tell of pages: it goes on trying */
+        return;
     if (!s->filled) {
         fill_up(fd);
         s->filled = true;
@@ -223,6 +253,7 @@ standin_forget(int fd)
     struct desc *d = lib_desc(l, fd);
     if (d != NULL)
         desc_close(l, d);
+    lib_drain(l); /* who sleeps from now on holds no slots that are free */
     lib_unlock(l);
 }
 

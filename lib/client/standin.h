@@ -40,6 +40,9 @@ void standin_settle(struct lib *l, struct sock *s);
 void standin_over(struct lib *l, struct sock *s);
 /* Sleep until it shows SLOT_READ, or SLOT_WRITE. As lib_wait. */
 int standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline);
+/* An answer of the supervisor that nobody waits for any more. False: that is not what it said.
+ */
+bool standin_take_late(struct lib *l, struct att *a);
 void standin_drop_spares(struct lib *l, unsigned i);
 /* The process has no descriptor for the socket any more; others may. */
 void standin_forget(int fd);
@@ -52,7 +55,7 @@ int share_init(struct att *a); /* 0 or errno */
 /* The shared locks, with lib.lock held. */
 void share_lock(struct lib *l);
 void share_unlock(struct lib *l);
-struct share_box *share_box(struct att *a);                /* NULL: all are taken */
+struct share_box *share_box(struct lib *l, struct att *a); /* NULL: all stay taken */
 bool share_reply(struct att *a, const struct sess_evt *e); /* true: it was asked for */
 void share_wait(struct lib *l, struct att *a, struct share_box *b, ns_t deadline);
 void share_before_fork(struct lib *l);

@@ -5,6 +5,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -129,11 +130,20 @@ load_rules(void)
     _exit(EXIT_CONFIG);
 }
 
+/* The memory of a forked child is its own, also when the first to ask is a child of its vfork.
+ */
+static void
+own_table(void)
+{
+    (void)borrowed();
+}
+
 __attribute__((constructor)) static void
 loaded(void)
 {
     real_init();
     share_wanted = true;
+    pthread_atfork(NULL, NULL, own_table);
     shim_debug = is_set("BULKHEAD_DEBUG");
     shim_fallback = is_set("BULKHEAD_FALLBACK");
     load_rules();

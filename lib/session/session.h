@@ -250,8 +250,10 @@ struct standin {
     uint32_t slot;       /* plus 1; 0: stands for nothing yet */
     uint32_t generation; /* of arm that an accepted connection answered */
     int32_t fd;
-    bool lived;   /* the session was connected once */
-    uint8_t over; /* what it showed of the session's end: STANDIN_LIVES, ... */
+    bool lived;     /* the session was connected once */
+    bool closed;    /* the program's end was closed before the session was named */
+    uint8_t alarms; /* something was told of it, and it was not closed */
+    uint8_t over;   /* what it showed of the session's end: STANDIN_LIVES, ... */
 };
 enum { STANDIN_LIVES, STANDIN_READ, STANDIN_OVER };
 #define ARENA_STANDINS_SPARE 64u /* made, and for no session yet */
