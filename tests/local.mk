@@ -36,6 +36,6 @@ check-long:
 tidy:
 	$(SHELL) $(top_srcdir)/tests/lint/tidy.sh $(top_srcdir) '$(CLANG_TIDY)' \
 		'$(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) -include config.h \
-		-DPKGLIBEXECDIR="" -DBULKHEAD_RUN_DIR=""'
+		-DPKGLIBEXECDIR="" -DBULKHEAD_RUN_DIR="" -DBULKHEAD_PKGLIBDIR=""'
 
 .PHONY: check-long tidy

@@ -151,7 +151,7 @@ lib_sock(struct lib *l, int fd)
         errno = d == NULL ? EBADF : ENOTSOCK;
         return NULL;
     }
-    if (d->s != NULL && d->s->att->shared && d->epoch != d->s->epoch) {
+    if (!d->dead && d->s->att->shared && d->epoch != d->s->epoch) {
         errno = EBADF; /* the last of all processes' closed it */
         return NULL;
     }
