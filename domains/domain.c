@@ -169,8 +169,7 @@ take_messages(struct domain *d)
         } else if (d->ops->ctl != NULL) {
             d->ops->ctl(d, &m, fd, domain_now());
         } else {
-            for (unsigned f = 0; f < ctl_fds(m.type); f++)
-                close(fd[f]);
+            ctl_close_fds(fd);
         }
     }
     if (got == 0 || got == -ECONNRESET)

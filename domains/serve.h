@@ -154,6 +154,14 @@ void serve_drop(struct serve *s, uint32_t sess);
  * that its client does not know of are told again, or go. */
 void serve_take_up(struct serve *s, uint32_t i);
 
+/* A request that makes no sense. */
+static inline void
+serve_bad_request(struct serve *s, uint32_t i)
+{
+    stat_inc(s->stats, STAT_req_bad);
+    stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
+}
+
 /* ---- serve_call.c, for serve.c ---- */
 
 /* Do what c[i] asks for, and answer where an answer is due; its room was made sure of. What it

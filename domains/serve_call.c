@@ -90,8 +90,7 @@ serve_call(struct serve *s, uint32_t i, const struct sess_req *r, ns_t now)
     pace_charge(&c->pace, cost(r->op));
     struct sess_evt reply = {.kind = EVT_REPLY, .cookie = r->cookie};
     if (r->op == 0 || r->op >= REQ_OPS) {
-        stat_inc(s->stats, STAT_req_bad);
-        stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
+        serve_bad_request(s, i);
         reply.err = EINVAL;
     } else if (r->op == REQ_SOCKET) {
         serve_open(s, i, r, &reply);

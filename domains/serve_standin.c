@@ -35,6 +35,24 @@ standin_of(const struct serve *s, const struct served *c, uint32_t slot)
                : NULL;
 }
 
+/* Entry `at`, if its descriptor is here; NULL: it is not. */
+static struct standin *
+standin_at(const struct serve *s, const struct served *c, uint32_t at)
+{
+    struct standin *e = c->used && at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
+    return e != NULL && e->number != 0 && e->life == s->life ? e : NULL;
+}
+
+/* SESS_NONE: it has none. */
+static uint32_t
+slot_of(const struct serve *s, const struct served *c, uint32_t sess)
+{
+    struct sess_info info;
+    bool has =
+        s->ops->info(s->tr, sess, &info) && info.sess == sess && info.slot < c->v.g.n_slots;
+    return has ? info.slot : SESS_NONE;
+}
+
 static void
 count_up(_Atomic uint32_t *n)
 {
@@ -76,8 +94,8 @@ bool
 serve_standin_closed(struct serve *s, uint32_t i, uint32_t at)
 {
     struct served *c = &s->c[i];
-    struct standin *e = c->used && at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
-    if (e == NULL || e->number == 0 || e->life != s->life)
+    struct standin *e = standin_at(s, c, at);
+    if (e == NULL)
         return false;
     pace_charge(&c->pace, PACE_BELL);
     if (e->over != STANDIN_OVER || ++e->alarms > ALARMS_MAX)
@@ -115,12 +133,11 @@ show(struct served *c, struct standin *e, uint32_t what)
 void
 serve_standin_shut(struct serve *s, uint32_t i, uint32_t sess)
 {
-    struct sess_info info;
-    if (s->c[i].n_standins == 0 || !s->ops->info(s->tr, sess, &info) || info.sess != sess)
-        return;
-    struct standin *e = standin_of(s, &s->c[i], info.slot);
+    const struct served *c = &s->c[i];
+    uint32_t slot = c->n_standins != 0 ? slot_of(s, c, sess) : SESS_NONE;
+    struct standin *e = standin_of(s, c, slot);
     if (e != NULL)
-        show_end(e, ended(e, &s->c[i].v.d_slot[info.slot]));
+        show_end(e, ended(e, &c->v.d_slot[slot]));
 }
 
 bool
@@ -175,32 +192,23 @@ writable(const struct served *c, uint32_t slot)
                : 0;
 }
 
-static void
-bad(struct serve *s, uint32_t i)
-{
-    stat_inc(s->stats, STAT_req_bad);
-    stat_client(s->stats, s->first + i, CLIENT_STAT_requests_bad, 1);
-}
-
 void
 serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req *r, ns_t now)
 {
     struct served *c = &s->c[i];
-    struct sess_info info;
-    uint32_t number = (uint32_t)r->value;
-    if (number == 0 || !s->ops->info(s->tr, sess, &info) || info.sess != sess ||
-        info.slot >= c->v.g.n_slots) {
-        bad(s, i);
+    uint32_t number = (uint32_t)r->value, slot = slot_of(s, c, sess);
+    if (number == 0 || slot == SESS_NONE) {
+        serve_bad_request(s, i);
         return;
     }
     struct standin *e = entry(c, number);
-    if (e->number == number && e->slot == info.slot + 1) {
+    if (e->number == number && e->slot == slot + 1) {
         if (e->life == s->life)
             show(c, e, (uint32_t)r->level & (SLOT_READ | SLOT_WRITE));
         return;
     }
     if ((e->number != 0 && e->number != number) || e->slot != 0) {
-        bad(s, i);
+        serve_bad_request(s, i);
         return;
     }
     if (e->closed) { /* before we heard what it stands for */
@@ -213,10 +221,10 @@ serve_standin(struct serve *s, uint32_t i, uint32_t sess, const struct sess_req 
     if (e->number == 0) /* its descriptor is still under way */
         *e = (struct standin){.number = number, .fd = -1};
     e->handle = r->handle;
-    e->slot = info.slot + 1;
-    atomic_store_explicit(&c->v.d_slot[info.slot].standin, number, memory_order_relaxed);
+    e->slot = slot + 1;
+    atomic_store_explicit(&c->v.d_slot[slot].standin, number, memory_order_relaxed);
     if (here)
-        show(c, e, ((uint32_t)r->level & (SLOT_READ | SLOT_WRITE)) | readable(c, info.slot));
+        show(c, e, ((uint32_t)r->level & (SLOT_READ | SLOT_WRITE)) | readable(c, slot));
 }
 
 /* ---- descriptors ---- */
@@ -244,8 +252,8 @@ int
 serve_standin_over(struct serve *s, uint32_t i, uint32_t at, ns_t now, uint32_t *number)
 {
     struct served *c = &s->c[i];
-    struct standin *e = at < arena_standins(&c->v.g) ? &c->v.standin[at] : NULL;
-    if (e == NULL || e->number == 0 || e->life != s->life)
+    struct standin *e = standin_at(s, c, at);
+    if (e == NULL)
         return -1;
     int fd = e->fd;
     *number = e->number;

@@ -147,8 +147,7 @@ on_client(evutil_socket_t sock, short what, void *arg)
         return;
     }
     if (got == 1)
-        for (unsigned f = 0; f < ctl_fds(m.type); f++)
-            close(fd[f]);
+        ctl_close_fds(fd);
     if (got != 0 && got != -ECONNRESET)
         sup_log_some(&c->sup->log_left,
                      "pid %d (uid %u) sent what no client sends: disconnected", (int)c->pid,

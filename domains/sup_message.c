@@ -138,8 +138,7 @@ sup_dom_on_ctl(evutil_socket_t sock, short what, void *arg)
         got = ctl_recv(d->ctl, &m, fd);
         if (got != 1)
             break;
-        for (unsigned f = 0; f < ctl_fds(m.type); f++)
-            close(fd[f]);
+        ctl_close_fds(fd);
         if (floods(d)) {
             sup_dom_kill(d, "it sent more than %u messages within a second", MESSAGES_A_SECOND);
             continue; /* what is queued comes to nothing */

@@ -294,8 +294,8 @@ take_fds(struct msghdr *h, int fd[CTL_FDS_MAX])
     return odd ? CTL_FDS_MAX + 1 : n;
 }
 
-static void
-close_fds(int fd[CTL_FDS_MAX])
+void
+ctl_close_fds(int fd[CTL_FDS_MAX])
 {
     for (unsigned i = 0; i < CTL_FDS_MAX; i++) {
         if (fd[i] >= 0)
@@ -337,7 +337,7 @@ ctl_recv(int sock, struct ctl_msg *m, int fd[CTL_FDS_MAX])
     if (err == 0 && (h.msg_flags & MSG_TRUNC) != 0) /* what was cut off looked like one */
         err = -EPROTO;
     if (err != 0 || n == 0) {
-        close_fds(fd);
+        ctl_close_fds(fd);
         return err;
     }
     clean_texts(m);

@@ -228,6 +228,9 @@ must_check int ctl_send(int sock, struct ctl_msg *m, const int *fd);
  * closed; other -errno. */
 must_check int ctl_recv(int sock, struct ctl_msg *m, int fd[CTL_FDS_MAX]);
 
+/* Close what came with a message; fd[] is -1 then. */
+void ctl_close_fds(int fd[CTL_FDS_MAX]);
+
 const char *domain_name(unsigned id); /* "nic", "ip", "tcp", "udp", "mono" */
 
 /* Where the daemon of an instance listens: NAME.SUFFIX, with the suffix "sock" for clients

@@ -60,7 +60,7 @@ int
 bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *client_half,
                void *domain_half, int fd_sleep, int fd_ring)
 {
-    unsigned i = proto == IPPROTO_TCP ? 0 : 1;
+    unsigned i = att_index(proto);
     if (l->att[i] != NULL || !arena_geometry_check(g))
         return EINVAL;
     struct att *a = share_alloc(share_wanted, 1, sizeof *a);
@@ -121,7 +121,7 @@ att_free_if_unused(struct att *a)
     for (unsigned i = 0; i < ATTS; i++)
         if (l->att[i] == a)
             l->att[i] = NULL;
-    standin_drop_spares(l, a->proto == IPPROTO_TCP ? 0 : 1);
+    standin_drop_spares(l, att_index(a->proto));
     if (a->shared)
         pthread_mutex_unlock(&a->lock);
     att_free(a);

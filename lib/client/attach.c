@@ -262,7 +262,7 @@ attach(struct lib *l, int proto, struct att **out)
 struct att *
 att_get(struct lib *l, int proto)
 {
-    unsigned i = proto == IPPROTO_TCP ? 0 : 1;
+    unsigned i = att_index(proto);
     while (l->attaching[i]) /* by another thread */
         lib_sleep(l, &l->idle);
     if (l->att[i] != NULL) {

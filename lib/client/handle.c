@@ -15,7 +15,7 @@ _Static_assert(BH_RIGHT_SEND == RIGHT_SEND && BH_RIGHT_RECEIVE == RIGHT_RECEIVE 
 static unsigned
 number_of(const struct att *a)
 {
-    return a->proto == IPPROTO_TCP ? 0 : 1;
+    return att_index(a->proto);
 }
 
 /* What a descriptor is for that is neither dead nor free. 0 or errno. */
@@ -69,7 +69,7 @@ static int
 first_creator(struct lib *l, int proto)
 {
     static const uint16_t all[2] = {1, 65535};
-    if (l->given_up[proto == IPPROTO_TCP ? 0 : 1])
+    if (l->given_up[att_index(proto)])
         return -EACCES;
     struct att *a = att_get(l, proto);
     if (a == NULL)

@@ -431,6 +431,13 @@ void lib_release(struct lib *l);
 void lib_sleep(struct lib *l, pthread_cond_t *c);
 int lib_sleep_until(struct lib *l, pthread_cond_t *c, const struct timespec *at);
 
+/* Where lib keeps what belongs to a protocol. */
+static inline unsigned
+att_index(int proto)
+{
+    return proto == IPPROTO_TCP ? 0 : 1;
+}
+
 /* Is there an event, as far as can be seen without taking it? */
 static inline bool
 ring_rx_seen(const struct ring_rx *r)

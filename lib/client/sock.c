@@ -31,7 +31,7 @@ open_from(struct lib *l, struct att *a, uint64_t creator, uint32_t rights, bool 
 static int
 open_sock(struct lib *l, int proto, bool nonblock)
 {
-    if (l->given_up[proto == IPPROTO_TCP ? 0 : 1])
+    if (l->given_up[att_index(proto)])
         return -EACCES;
     struct att *a = att_get(l, proto);
     return a != NULL ? open_from(l, a, SESS_CREATOR, RIGHT_ALL, nonblock) : -errno;
@@ -328,7 +328,7 @@ close_creator(struct lib *l, struct desc *d)
     struct att *a = d->att;
     uint64_t handle = d->handle;
     if (handle == SESS_CREATOR)
-        l->given_up[a->proto == IPPROTO_TCP ? 0 : 1] = true;
+        l->given_up[att_index(a->proto)] = true;
     desc_close(l, d);
     tell(l, a, REQ_CLOSE, handle);
     return 0;

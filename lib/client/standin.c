@@ -24,16 +24,10 @@ __thread int standin_via = -1;
 
 /* ---- getting one ---- */
 
-static unsigned
-index_of(const struct att *a)
-{
-    return a->proto == IPPROTO_TCP ? 0 : 1;
-}
-
 static void
 take_spares(struct lib *l, const struct att *a, const struct ctl_standins *m, const int *fd)
 {
-    unsigned k = index_of(a);
+    unsigned k = att_index(a->proto);
     for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
         if (l->n_spare[k] < SPARES)
             l->spare[k][l->n_spare[k]++] = (struct spare){.fd = fd[i], .number = m->number[i]};
@@ -42,13 +36,25 @@ take_spares(struct lib *l, const struct att *a, const struct ctl_standins *m, co
     }
 }
 
+/* What the supervisor said: 0 or errno. */
+static int
+take_answer(struct lib *l, const struct att *a, const struct ctl_msg *m, int fd[CTL_FDS_MAX])
+{
+    if (m->type == CTL_STANDINS) {
+        take_spares(l, a, &m->standins, fd);
+        return 0;
+    }
+    ctl_close_fds(fd);
+    return m->type == CTL_DENIED ? ENOBUFS : EPROTO;
+}
+
 static int
 refill(struct lib *l, struct att *a)
 {
     struct ctl_msg m = {.type = CTL_WANT_STANDINS};
     int fd[CTL_FDS_MAX];
     att_check(a); /* some may lie there that were made for a process that died */
-    if (a->down || l->n_spare[index_of(a)] > 0)
+    if (a->down || l->n_spare[att_index(a->proto)] > 0)
         return a->down ? ENETDOWN : 0;
     int r = ctl_send(a->fd_sup, &m, NULL);
     if (r == 0)
@@ -59,15 +65,7 @@ refill(struct lib *l, struct att *a)
     }
     if (r < 0) /* what did not fit into our table was cut off */
         return r == -EAGAIN ? ETIMEDOUT : r == -EPROTO ? EMFILE : EPROTO;
-    if (m.type == CTL_DENIED)
-        return ENOBUFS;
-    if (m.type != CTL_STANDINS) {
-        for (unsigned i = 0; i < ctl_fds(m.type); i++)
-            close(fd[i]);
-        return EPROTO;
-    }
-    take_spares(l, a, &m.standins, fd);
-    return 0;
+    return take_answer(l, a, &m, fd);
 }
 
 bool
@@ -75,22 +73,14 @@ standin_take_late(struct lib *l, struct att *a)
 {
     struct ctl_msg m;
     int fd[CTL_FDS_MAX];
-    if (ctl_recv(a->fd_sup, &m, fd) != 1)
-        return false;
-    if (m.type == CTL_STANDINS)
-        take_spares(l, a, &m.standins, fd);
-    else
-        for (unsigned i = 0; i < ctl_fds(m.type); i++)
-            close(fd[i]);
-    return m.type == CTL_STANDINS || m.type == CTL_DENIED;
+    return ctl_recv(a->fd_sup, &m, fd) == 1 && take_answer(l, a, &m, fd) != EPROTO;
 }
 
 void
 standin_drop_spares(struct lib *l, unsigned i)
 {
-    while (l->n_spare[i] > 0) {
+    while (l->n_spare[i] > 0)
         close(l->spare[i][--l->n_spare[i]].fd);
-    }
 }
 
 void
@@ -105,7 +95,7 @@ static int
 kernel_fd(struct lib *l, struct sock *s)
 {
     struct att *a = s->att;
-    unsigned i = index_of(a);
+    unsigned i = att_index(a->proto);
     if (s->standin != 0)
         return -EBUSY;
     if (a->fd_sup < 0)

@@ -46,7 +46,7 @@ loop_readable(struct lib *l)
 int
 watch_add_att(struct lib *l, struct att *a)
 {
-    unsigned i = a->proto == IPPROTO_TCP ? 0 : 1;
+    unsigned i = att_index(a->proto);
     int err = 0;
     if (l->fd_event < 0)
         return 0;

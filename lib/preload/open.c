@@ -49,16 +49,6 @@ socket(int domain, int type, int protocol)
 
 /* ---- bind, connect, listen ---- */
 
-/* What a socket that stays keeps of its beginnings: nothing. */
-static void
-settle(uint32_t e)
-{
-    if (e & E_SETTLED)
-        return;
-    table_mark(e, E_SETTLED, 0);
-    replay_drop(e);
-}
-
 /* Programs listen to IPv6 beside IPv4 and give up if they cannot: so they may, as on a host
  * that has IPv6 and no neighbour. */
 static int

@@ -128,10 +128,7 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
         h.msg_name = &sin;
         h.msg_namelen = sizeof sin;
     }
-    if (!(e & E_SETTLED)) {
-        table_mark(e, E_SETTLED, 0);
-        replay_drop(e);
-    }
+    settle(e);
     if (e & E_V6) {
         if (!only_source(m))
             return fails(EINVAL);

@@ -238,6 +238,15 @@ int become_kernel(int fd, uint32_t e);
 /* It becomes one that is bound to this port (network order) of IPv6 alone, where nothing comes
  * from. */
 int become_nowhere(int fd, uint32_t e, in_port_t port);
+/* It stays, and what it keeps of its beginnings is nothing. */
+static inline void
+settle(uint32_t e)
+{
+    if (e & E_SETTLED)
+        return;
+    table_mark(e, E_SETTLED, 0);
+    replay_drop(e);
+}
 #define REPLAY_BIND (-1) /* as a level: bind, to the address that is the value */
 
 /* ---- waiting (wait.c) ---- */
