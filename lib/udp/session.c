@@ -127,14 +127,17 @@ sess_close(struct udp *u, uint32_t sess)
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
     sess_move_stop(u, sess);
-    table_unlink(u, sess); /* others may have the port at once */
     if (c == NULL) {
+        table_unlink(u, sess);
         sess_finish(u, sess);
         return;
     }
     const struct slot_domain *d = &c->v.d_slot[s->slot];
     uint64_t head = atomic_load_explicit(&d->tx_head, memory_order_relaxed);
     s->tx_end = name_of(s)->bits & UN_REVOKED ? head : tx_tail(u, sess);
+    if (head != s->tx_end)
+        (void)sess_autobind(u, sess); /* what was never sent before is from some port, too */
+    table_unlink(u, sess);            /* others may have the port at once */
     state_set(s, US_CLOSING);
     slot_state_add(c, s->slot, SLOT_DEAD | SLOT_EOF | SLOT_NOSEND);
     fifo_rx_clear(&c->v, s->slot, &c->pages);

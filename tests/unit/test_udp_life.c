@@ -73,6 +73,20 @@ Test(udp_life, close)
     kit_done(&k);
 }
 
+/* Protects the only datagram of a socket that was never bound, and is closed behind it. */
+Test(udp_life, close_behind_the_first_datagram)
+{
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    kit_send(&k, 0, slot, KIT_PEER, 9, data, 100);
+    cr_assert_eq(kit_op(&k, sess, REQ_CLOSE), 0);
+    kit_step(&k, NULL, 0);
+    cr_assert_eq(k.n_out, 1);
+    kit_done(&k);
+    cr_assert(kit_only_event(&k, 0, EVT_FREED, slot));
+    cr_assert_eq(kit_op(&k, sess, REQ_RELEASED), 0);
+    cr_assert_eq(udp_sessions(k.u), 0);
+}
+
 /* Protects the others from what a dead client leaves: a transmit queue of which it said that it
  * reaches further than its buffer, with nothing in it. It is not sent, and the session ends. */
 Test(udp_life, close_with_a_queue_that_cannot_be)
