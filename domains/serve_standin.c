@@ -74,7 +74,8 @@ ended(struct standin *e, const struct slot_domain *d)
 
 /* Show that it is over for the reader, or altogether. In the second case our end hangs up, too,
  * and does not tell any more by that that the program's end was closed: but who closes a socket
- * with a byte in it that was not read leaves an error at the other end. */
+ * with a byte in it that was not read leaves an error at the other end. So some are left as
+ * long as that can be done. */
 static void
 show_end(struct standin *e, uint8_t how)
 {
@@ -82,10 +83,10 @@ show_end(struct standin *e, uint8_t how)
     ssize_t left = 1;
     if (how <= e->over)
         return;
-    for (unsigned i = 0; how == STANDIN_OVER && left > 0 && i < STANDIN_LEAVES; i++)
+    for (unsigned i = 0; e->over == STANDIN_LIVES && left > 0 && i < STANDIN_LEAVES; i++)
         left = write(e->fd, &one, 1);
-    if (left < 0 && errno == EPIPE) /* the program ended it: no byte can be left in it */
-        how = STANDIN_READ;
+    if (left < 0 && errno == EPIPE) /* the program ended it */
+        how = STANDIN_BARE;
     (void)shutdown(e->fd, how == STANDIN_OVER ? SHUT_RDWR : SHUT_WR);
     e->over = how;
 }

@@ -255,7 +255,8 @@ struct standin {
     uint8_t alarms; /* something was told of it, and it was not closed */
     uint8_t over;   /* what it showed of the session's end: STANDIN_LIVES, ... */
 };
-enum { STANDIN_LIVES, STANDIN_READ, STANDIN_OVER };
+/* Over for the reader; altogether; as the first, and no more can be shown. */
+enum { STANDIN_LIVES, STANDIN_READ, STANDIN_OVER, STANDIN_BARE };
 #define ARENA_STANDINS_SPARE 64u /* made, and for no session yet */
 
 /* ---- messages ---- */
