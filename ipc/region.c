@@ -51,6 +51,18 @@ region_create(struct region *r, const char *name, size_t size)
     return 0;
 }
 
+int
+region_memory(const char *name, size_t size)
+{
+    int fd = memfd(name);
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+        return fd;
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    return -err;
+}
+
 void
 region_close(struct region *r)
 {

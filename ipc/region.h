@@ -20,6 +20,9 @@ struct region {
 must_check int region_create(struct region *r, const char *name, size_t size);
 void region_close(struct region *r);
 
+/* The same for whoever has the one descriptor that this returns; or -errno. Needs no /proc. */
+must_check int region_memory(const char *name, size_t size);
+
 /* Map all size bytes of fd (which must be a sealed memfd of exactly that size: checked).
  * at != NULL: exactly there, over an address range that the caller reserved.
  * Returns NULL and sets errno on failure. Never executable. */

@@ -8,52 +8,104 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int
-att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g)
+/* The books of an attachment: it, its sockets, its free pages. */
+static size_t
+books_bytes(const struct arena_geometry *g)
 {
-    memset(a, 0, sizeof *a);
+    return ALIGN_UP(sizeof(struct att), CACHE_LINE) + g->n_slots * sizeof(struct sock) +
+           g->n_tx_pages * sizeof(uint32_t);
+}
+
+static int
+books_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g)
+{
+    uint8_t *at = (uint8_t *)a + ALIGN_UP(sizeof *a, CACHE_LINE);
     a->l = l;
     a->shared = share_wanted;
     a->proto = proto;
     a->v.g = *g;
-    a->fd_sup = a->fd_hold = a->bell.fd = a->ringer.fd = -1;
     list_init(&a->holders);
     list_init(&a->owing);
     list_init(&a->creators);
-    a->sock = share_alloc(a->shared, g->n_slots, sizeof *a->sock);
-    uint32_t *stack = share_alloc(a->shared, g->n_tx_pages, sizeof *stack);
-    if (stack != NULL)
-        page_pool_init(&a->pages, g->n_tx_pages, stack);
-    return a->sock != NULL && stack != NULL ? share_init(a) : ENOMEM;
+    a->sock = (struct sock *)(void *)at;
+    page_pool_init(&a->pages, g->n_tx_pages, (uint32_t *)(void *)(a->sock + g->n_slots));
+    return share_init(a);
+}
+
+struct own *
+att_new(struct lib *l, int proto, const struct arena_geometry *g, size_t halves)
+{
+    struct own *o = calloc(1, sizeof *o);
+    size_t bytes = books_bytes(g);
+    if (o == NULL)
+        return NULL;
+    o->sup = o->hold = o->sleep = o->ring = o->books = o->letter = -1;
+    if (share_wanted)
+        bytes = ALIGN_UP(bytes, FIFO_PAGE);
+    o->a = share_wanted ? share_books(bytes, halves, &o->books) : calloc(1, bytes);
+    if (o->a == NULL) {
+        free(o);
+        return NULL;
+    }
+    o->a->bytes = bytes;
+    if (books_init(o->a, l, proto, g) == 0)
+        return o;
+    att_free(o);
+    return NULL;
 }
 
 void
-att_start(struct att *a, int fd_sleep, int fd_ring)
+att_start(struct att *a)
 {
     arena_view_init(&a->v, &a->v.g, a->half[0], a->half[1]);
     struct half_head *ours = a->v.c_head, *theirs = a->v.d_head;
     ring_tx_init(&a->req, &ours->tail, &theirs->head, a->v.g.n_req);
     ring_rx_init(&a->evt, &theirs->tail, &ours->head, a->v.g.n_evt);
-    bell_sleeper_init(&a->bell, &ours->want, fd_sleep);
-    bell_sleeper_init(&a->space, &ours->want_space, fd_sleep);
-    bell_ringer_init(&a->ringer, &theirs->want, fd_ring);
+    bell_sleeper_init(&a->bell, &ours->want, -1);
+    bell_sleeper_init(&a->space, &ours->want_space, -1);
+    bell_ringer_init(&a->ringer, &theirs->want, -1);
     a->lost_seen = atomic_load_explicit(&theirs->lost, memory_order_relaxed);
 }
 
 void
-att_free(struct att *a)
+att_free(struct own *o)
 {
+    struct att *a = o->a;
+    const int fds[] = {o->sup, o->hold, o->sleep, o->ring, o->books, o->letter};
+    standin_drop_spares(o);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        if (fds[i] >= 0 && a->mapped)
+            close(fds[i]);
     for (unsigned i = 0; i < 2 && a->mapped; i++)
         if (a->half[i] != NULL)
             munmap(a->half[i], a->half_size[i]);
-    bool shared = a->shared;
-    const int fds[] = {a->fd_sup, a->fd_hold, a->bell.fd, a->ringer.fd};
-    for (unsigned i = 0; i < ARRAY_LEN(fds) && a->mapped; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    share_free(shared, a->sock, a->v.g.n_slots * sizeof *a->sock);
-    share_free(shared, a->pages.stack, a->v.g.n_tx_pages * sizeof *a->pages.stack);
-    share_free(shared, a, sizeof *a);
+    if (a->shared)
+        munmap(a, a->bytes);
+    else
+        free(a);
+    free(o);
+}
+
+void
+own_add(struct lib *l, struct own *o)
+{
+    struct own **at = &l->own;
+    while (*at != NULL && (uintptr_t)(*at)->a < (uintptr_t)o->a)
+        at = &(*at)->next;
+    o->next = *at;
+    *at = o;
+}
+
+void
+own_remove(struct lib *l, struct own *o)
+{
+    struct own **at = &l->own;
+    while (*at != o)
+        at = &(*at)->next;
+    *at = o->next;
+    for (unsigned i = 0; i < ATTS; i++)
+        if (l->att[i] == o->a)
+            l->att[i] = NULL;
 }
 
 int
@@ -63,19 +115,17 @@ bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *c
     unsigned i = att_index(proto);
     if (l->att[i] != NULL || !arena_geometry_check(g))
         return EINVAL;
-    struct att *a = share_alloc(share_wanted, 1, sizeof *a);
-    if (a == NULL)
+    struct own *o = att_new(l, proto, g, 0);
+    if (o == NULL)
         return ENOMEM;
-    int err = att_init(a, l, proto, g);
-    if (err != 0) {
-        att_free(a);
-        return err;
-    }
-    a->half[0] = client_half;
-    a->half[1] = domain_half;
-    att_start(a, fd_sleep, fd_ring);
-    l->att[i] = a;
-    return watch_add_att(l, a);
+    o->a->half[0] = client_half;
+    o->a->half[1] = domain_half;
+    o->sleep = fd_sleep;
+    o->ring = fd_ring;
+    att_start(o->a);
+    own_add(l, o);
+    l->att[i] = o->a;
+    return watch_add_att(l, o->a);
 }
 
 /* ---- the end of one ---- */
@@ -83,7 +133,7 @@ bh_test_attach(struct lib *l, int proto, const struct arena_geometry *g, void *c
 void
 att_down(struct att *a)
 {
-    struct lib *l = a->l;
+    struct lib *l = att_lib(a);
     if (a->down)
         return;
     a->down = true;
@@ -102,11 +152,18 @@ void
 att_check(struct att *a)
 {
     char byte;
-    if (a->fd_sup < 0)
+    int sup = own_of(a)->sup;
+    if (sup < 0)
         return;
+    if (unlikely(share_confined)) {
+        struct pollfd p = {.fd = sup, .events = POLLIN};
+        if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+            att_down(a);
+        return;
+    }
     /* It has nothing more to say to us: data is as bad as the end. */
-    ssize_t n = recv(a->fd_sup, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0 && a->shared && standin_take_late(a->l, a))
+    ssize_t n = recv(sup, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0 && a->shared && standin_take_late(a))
         return;
     if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         att_down(a);
@@ -115,14 +172,11 @@ att_check(struct att *a)
 void
 att_free_if_unused(struct att *a)
 {
-    struct lib *l = a->l;
-    if (!a->down || a->users > 0 || a->n_socks > 0 || !list_empty(&a->creators))
+    if (!a->down || a->shared) /* share_let_go */
         return;
-    for (unsigned i = 0; i < ATTS; i++)
-        if (l->att[i] == a)
-            l->att[i] = NULL;
-    standin_drop_spares(l, att_index(a->proto));
-    if (a->shared)
-        pthread_mutex_unlock(&a->lock);
-    att_free(a);
+    struct own *o = own_of(a);
+    if (o->users > 0 || a->n_socks > 0 || !list_empty(&a->creators))
+        return;
+    own_remove(a->l, o);
+    att_free(o);
 }

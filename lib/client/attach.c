@@ -201,10 +201,10 @@ prefault(void *p, size_t size, bool writable)
 }
 
 static int
-map_half(struct att *a, unsigned i, int fd, size_t size)
+map_half(struct att *a, unsigned i, int fd, size_t size, void *at)
 {
     bool ours = i == 0;
-    a->half[i] = region_map(fd, size, ours, NULL);
+    a->half[i] = region_map(fd, size, ours, at);
     if (a->half[i] == NULL)
         return fail(errno, "cannot map the arena: %s", strerror(errno));
     a->half_size[i] = size;
@@ -215,9 +215,20 @@ map_half(struct att *a, unsigned i, int fd, size_t size)
                     : fail(err, "no memory for an arena of %zu bytes: %s", size, strerror(err));
 }
 
+/* Where the halves are to lie: behind the books, if those have a place that all who share them
+ * know. */
+static int
+map_halves(struct att *a, const int fd[2])
+{
+    size_t size[] = {arena_client_bytes(&a->v.g), arena_domain_bytes(&a->v.g)};
+    uint8_t *at = a->shared ? (uint8_t *)a + a->bytes : NULL;
+    int err = map_half(a, 0, fd[0], size[0], at);
+    return err != 0 ? err : map_half(a, 1, fd[1], size[1], at != NULL ? at + size[0] : NULL);
+}
+
 /* Without the lock. */
 static int
-attach(struct lib *l, int proto, struct att **out)
+attach(struct lib *l, int proto, struct own **out)
 {
     struct arena_geometry g;
     struct ctl_msg m;
@@ -228,32 +239,28 @@ attach(struct lib *l, int proto, struct att **out)
     if (err != 0)
         return err;
     const struct arena_geometry *got = &m.client.g;
-    struct att *a = share_alloc(share_wanted, 1, sizeof *a);
-    err = a != NULL ? att_init(a, l, proto, got) : ENOMEM;
-    if (err != 0)
-        fail(err, "no memory for the books of an arena");
-    if (a != NULL) {
-        a->mapped = true;
-        a->fd_sup = sup;
-        a->fd_hold = fd[4];
-        if (err == 0)
-            err = map_half(a, 0, fd[0], arena_client_bytes(got));
-        if (err == 0)
-            err = map_half(a, 1, fd[1], arena_domain_bytes(got));
+    struct own *o = att_new(l, proto, got, arena_client_bytes(got) + arena_domain_bytes(got));
+    if (o == NULL) {
+        ctl_close_fds(fd);
+        close(sup);
+        return fail(ENOMEM, "no memory for the books of an arena");
     }
+    o->a->mapped = true;
+    o->sup = sup;
+    o->sleep = fd[2];
+    o->ring = fd[3];
+    o->hold = fd[4];
+    err = map_halves(o->a, fd);
+    if (err == 0)
+        share_write_letter(o, fd);
     close(fd[0]);
     close(fd[1]);
     if (err != 0) {
-        close(fd[2]);
-        close(fd[3]);
-        if (a != NULL)
-            att_free(a);
-        else
-            close(sup), close(fd[4]);
+        att_free(o);
         return err;
     }
-    att_start(a, fd[2], fd[3]);
-    *out = a;
+    att_start(o->a);
+    *out = o;
     return 0;
 }
 
@@ -272,29 +279,31 @@ att_get(struct lib *l, int proto)
         /* Its sockets keep it until they are closed; new ones get a new daemon. */
         struct att *old = l->att[i];
         l->att[i] = NULL;
-        standin_drop_spares(l, i);
-        if (old->shared)
-            pthread_mutex_unlock(&old->lock);
+        standin_drop_spares(own_of(old));
         att_free_if_unused(old);
     }
-    struct att *a = NULL;
+    struct own *o = NULL;
     l->attaching[i] = true;
     lib_flush(l);
     lib_release(l);
-    int err = attach(l, proto, &a);
+    int err = attach(l, proto, &o);
     lib_acquire(l);
     l->attaching[i] = false;
     pthread_cond_broadcast(&l->idle);
-    if (err == 0)
-        err = watch_add_att(l, a);
+    if (err == 0) {
+        own_add(l, o);
+        err = watch_add_att(l, o->a);
+    }
     if (err != 0) {
-        if (a != NULL)
-            att_free(a);
+        if (o != NULL) {
+            own_remove(l, o);
+            att_free(o);
+        }
         errno = err;
         return NULL;
     }
-    l->att[i] = a;
-    if (a->shared) /* as all others are by whoever holds lib.lock */
-        pthread_mutex_lock(&a->lock);
-    return a;
+    l->att[i] = o->a;
+    if (o->a->shared) /* as all others are by whoever holds lib.lock */
+        pthread_mutex_lock(&o->a->lock);
+    return o->a;
 }

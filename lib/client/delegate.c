@@ -108,9 +108,9 @@ bh_redeem(const struct bh_token *token)
     struct att *a = att_get(l, token->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
     int r = -errno;
     if (a != NULL) {
-        a->users++;
+        own_of(a)->users++;
         r = redeem(l, a, token);
-        a->users--;
+        own_of(a)->users--;
         att_free_if_unused(a);
     }
     lib_unlock(l);

@@ -166,11 +166,11 @@ do_mint(struct lib *l, int fd, unsigned rights, bool ports, unsigned first, unsi
     r.level = ports ? (int)first : d->port[0];
     r.name = ports ? (int)last : d->port[1];
     d->users++;
-    a->users++;
+    own_of(a)->users++;
     err = request(l, a, &r, &e);
     d->users--;
     int m = err == 0 ? minted(l, fd, d, a, e.handle, &r) : -err;
-    a->users--;
+    own_of(a)->users--;
     desc_put(d);
     att_free_if_unused(a);
     return m;
@@ -233,7 +233,7 @@ do_revoke(struct lib *l, int fd)
     struct att *a = att_of(d);
     struct sock *s = d->s;
     r.handle = d->handle;
-    a->users++;
+    own_of(a)->users++;
     if (s != NULL)
         s->users++;
     kill_here(l, d);
@@ -249,7 +249,7 @@ do_revoke(struct lib *l, int fd)
         if (--s->users == 0 && s->closed)
             sock_end(l, s);
     }
-    a->users--;
+    own_of(a)->users--;
     att_free_if_unused(a);
     return -err;
 }

@@ -60,14 +60,13 @@ forked(void)
         share_in_child(&own);
         return;
     }
-    for (unsigned i = 0; i < ATTS; i++) {
-        struct att *a = own.att[i];
-        if (a == NULL || !a->mapped)
+    for (struct own *o = own.own; o != NULL; o = o->next) {
+        if (!o->a->mapped)
             continue;
-        close_if_open(&a->fd_sup);
-        close_if_open(&a->fd_hold);
-        close_if_open(&a->bell.fd);
-        close_if_open(&a->ringer.fd);
+        close_if_open(&o->sup);
+        close_if_open(&o->hold);
+        close_if_open(&o->sleep);
+        close_if_open(&o->ring);
     }
     for (uint32_t i = 0; i < own.n_kicks && i < KICKS; i++)
         close_if_open(&own.kick[i]);
@@ -133,9 +132,11 @@ bh_test_free(struct lib *l)
 {
     if (l == NULL)
         return;
-    for (unsigned i = 0; i < ATTS; i++)
-        if (l->att[i] != NULL)
-            att_free(l->att[i]);
+    while (l->own != NULL) {
+        struct own *o = l->own;
+        own_remove(l, o);
+        att_free(o);
+    }
     for (uint32_t i = 0; i < l->n_kicks; i++)
         close_if_open(&l->kick[i]);
     close_if_open(&l->fd_event);
@@ -197,20 +198,25 @@ lib_lock(void)
     return l;
 }
 
+#define RINGERS 4u /* domains that are rung without the lock: more than most have */
+
 /* Submit what was written into the request rings. Fills in the ringers of the domains that
  * sleep and returns how many: the caller writes to them. */
 static unsigned
-submit(struct lib *l, struct bell_ringer ring[ATTS])
+submit(struct lib *l, struct bell_ringer ring[RINGERS])
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < ATTS; i++) {
-        struct att *a = l->att[i];
-        if (a == NULL || !a->pushed)
+    for (struct own *o = l->own; o != NULL; o = o->next) {
+        struct att *a = o->a;
+        if (!a->pushed)
             continue;
         a->pushed = false;
         ring_submit(&a->req);
-        if (a->ringer.fd >= 0 && bell_due(&a->ringer))
-            ring[n++] = a->ringer;
+        if (o->ring < 0 || !bell_due(&a->ringer))
+            continue;
+        if (n == RINGERS)
+            bell_ring(&ring[--n]);
+        ring[n++] = (struct bell_ringer){.fd = o->ring};
     }
     return n;
 }
@@ -218,7 +224,7 @@ submit(struct lib *l, struct bell_ringer ring[ATTS])
 void
 lib_flush(struct lib *l)
 {
-    struct bell_ringer ring[ATTS];
+    struct bell_ringer ring[RINGERS];
     unsigned n = submit(l, ring);
     for (unsigned i = 0; i < n; i++)
         bell_ring(&ring[i]);
@@ -227,7 +233,7 @@ lib_flush(struct lib *l)
 void
 lib_unlock(struct lib *l)
 {
-    struct bell_ringer ring[ATTS];
+    struct bell_ringer ring[RINGERS];
     unsigned n = submit(l, ring);
     /* The wake-up is the slow part: let others in first. */
     lib_release(l);
@@ -440,8 +446,10 @@ unsigned
 lib_drain(struct lib *l)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < ATTS; i++)
-        if (l->att[i] != NULL && !l->att[i]->down)
-            n += drain(l, l->att[i]);
+    for (struct own *o = l->own, *next; o != NULL; o = next) {
+        next = o->next;
+        if (!o->a->down)
+            n += drain(l, o->a);
+    }
     return n;
 }

@@ -10,7 +10,7 @@ CLIENT_SOURCES = \
 	lib/client/att.c lib/client/attach.c lib/client/bulkhead.h lib/client/delegate.c lib/client/dgram.c \
 	lib/client/handle.c lib/client/hooks.h \
 	lib/client/io.c lib/client/ioctl.c lib/client/lib.c lib/client/name.c lib/client/opt.c \
-	lib/client/pages.c lib/client/poll.c lib/client/private.h lib/client/request.c \
+	lib/client/pages.c lib/client/pass.c lib/client/poll.c lib/client/private.h lib/client/request.c \
 	lib/client/share.c lib/client/slot.c lib/client/sock.c lib/client/standin.c lib/client/standin.h lib/client/stream.c lib/client/table.c \
 	lib/client/wait.c lib/client/watch.c
 

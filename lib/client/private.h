@@ -141,6 +141,8 @@ struct sock {
 
     /* The kernel's descriptor that stands for it (standin.c). */
     uint32_t standin;             /* its number, 0: none */
+    uint64_t cookie;              /* of it: the kernel's name for it, once it was passed on */
+    uint32_t mark;                /* what the preloaded library knows of it, then */
     int standin_fd;               /* as bh_kernel_fd gave it */
     uint32_t standin_ask;         /* SLOT_READ, SLOT_WRITE: the domain is to show it */
     uint32_t missed;              /* SLOT_READ, SLOT_WRITE: this call found it not so */
@@ -186,14 +188,14 @@ struct att {
     pthread_mutex_t lock;
     uint32_t cookie;
     struct share_box box[SHARE_BOXES];
-    int proto; /* IPPROTO_TCP, IPPROTO_UDP */
+    size_t bytes;    /* of all this, with sock and pages behind it */
+    uint64_t number; /* shared: no other attachment has it */
+    int proto;       /* IPPROTO_TCP, IPPROTO_UDP */
     struct arena_view v;
     struct ring_tx req;
     struct ring_rx evt;
-    struct bell_sleeper bell, space; /* events; room for requests */
-    struct bell_ringer ringer;
-    int fd_sup;  /* the supervisor: hangs up when it ends; -1 in tests */
-    int fd_hold; /* read end of the domain's bell: ringing never raises SIGPIPE */
+    struct bell_sleeper bell, space; /* events; room for requests. Not their descriptors: */
+    struct bell_ringer ringer;       /* those are in struct own */
     void *half[2];
     size_t half_size[2];
     bool mapped;     /* the halves are ours to unmap, the descriptors ours to close */
@@ -202,12 +204,26 @@ struct att {
     bool pipe_full;  /* the event loop left a byte in the bell */
     uint64_t req_no; /* requests written, ever: names one without ambiguity */
     uint32_t lost_seen;
-    uint32_t users;   /* calls that hold it without a socket */
     uint32_t n_socks; /* not SOCK_FREE */
     struct list creators;
     struct sock *sock;
     struct page_pool pages; /* free transmit pages */
     struct list holders, owing;
+};
+
+/* What a process has of an attachment for itself, whoever shares the rest. */
+struct own {
+    struct own *next; /* in lib.own, by the address of a: the order of locking */
+    struct att *a;
+    int sup;         /* the supervisor: hangs up when it ends; -1 in tests */
+    int hold;        /* read end of the domain's bell: ringing never raises SIGPIPE */
+    int sleep, ring; /* our bell's read end, the domain's write end; -1 in tests */
+    int books;  /* the memory that a lies in, if it is shared, until the letter is written */
+    int letter; /* what another process needs to take part (pass.c); -1: none */
+    uint32_t users; /* calls that hold it without a socket */
+    uint32_t descs; /* descriptors for its sockets, if it is shared */
+    struct spare spare[SPARES];
+    uint32_t n_spare;
 };
 
 /* ---- the library in one process ---- */
@@ -219,9 +235,8 @@ struct lib {
     pthread_cond_t idle; /* tx_busy or rx_busy went away */
     uint32_t idle_waiters;
     struct bh_hooks hooks;
-    struct att *att[ATTS];
-    struct spare spare[ATTS][SPARES];
-    uint32_t n_spare[ATTS];
+    struct att *att[ATTS]; /* for new sockets */
+    struct own *own; /* all: also those that others were replaced by, and passed on to us */
     bool attaching[ATTS];
     bool given_up[ATTS]; /* the first creator was closed or revoked: bh_socket fails */
     uint32_t cookie;
@@ -294,12 +309,16 @@ int sock_block(struct lib *l, struct sock *s, struct turn *t, uint32_t mask, boo
 struct att *att_get(struct lib *l, int proto);
 
 /* att.c */
-/* Everything but descriptors and memory: 0 or ENOMEM (att_free it all the same). */
-int att_init(struct att *a, struct lib *l, int proto, const struct arena_geometry *g);
+/* Everything but the halves, which may have to lie behind it, and descriptors. NULL: no memory.
+ * In no list yet. */
+struct own *att_new(struct lib *l, int proto, const struct arena_geometry *g, size_t halves);
 /* Both halves are there: take up rings and bells. */
-void att_start(struct att *a, int fd_sleep, int fd_ring);
+void att_start(struct att *a);
 void att_down(struct att *a);
-void att_free(struct att *a);
+void att_free(struct own *o); /* it is in no list */
+/* For own_add's caller to lock, if it is shared. */
+void own_add(struct lib *l, struct own *o);
+void own_remove(struct lib *l, struct own *o);
 void att_free_if_unused(struct att *a); /* it is down, and nobody holds it */
 /* Look whether the supervisor hung up. */
 void att_check(struct att *a);
@@ -430,6 +449,30 @@ void lib_acquire(struct lib *l);
 void lib_release(struct lib *l);
 void lib_sleep(struct lib *l, pthread_cond_t *c);
 int lib_sleep_until(struct lib *l, pthread_cond_t *c, const struct timespec *at);
+
+/* Whoever shares it has a struct lib of its own. */
+static inline struct lib *
+att_lib(const struct att *a)
+{
+    return a->shared ? lib_current() : a->l;
+}
+
+/* What we have of it. */
+static inline struct own *
+own_of(const struct att *a)
+{
+    struct own *o = att_lib(a)->own;
+    while (o->a != a)
+        o = o->next;
+    return o;
+}
+
+/* Take out what rang. */
+static inline void
+own_empty(const struct own *o)
+{
+    (void)bell_drain(&(struct bell_sleeper){.fd = o->sleep});
+}
 
 /* Where lib keeps what belongs to a protocol. */
 static inline unsigned

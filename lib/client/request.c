@@ -165,9 +165,9 @@ tell(struct lib *l, struct att *a, uint8_t op, uint64_t handle)
 {
     struct sess_req r = {.op = op, .handle = handle};
     uint64_t no;
-    a->users++;
+    own_of(a)->users++;
     (void)send_request(l, a, &r, &no);
-    a->users--;
+    own_of(a)->users--;
     att_free_if_unused(a);
 }
 
@@ -221,11 +221,11 @@ ask(struct lib *l, struct att *a, struct sess_req *r, struct sess_evt *reply, bo
             return a->down ? ENETDOWN : ETIMEDOUT;
         w.box->cookie = w.cookie;
     }
-    a->users++;
+    own_of(a)->users++;
     int err = send_request(l, a, r, &no);
     if (err == 0)
         err = await_reply(l, a, r, no, &w, again);
-    a->users--;
+    own_of(a)->users--;
     if (w.box != NULL)
         w.box->pid = 0;
     if (err != 0)
@@ -293,6 +293,9 @@ sock_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt 
     int err = ask(l, s->att, r, reply, &again);
     if (again && done_before(l, s, r, err))
         err = 0;
+    /* Closed while it was asked what it is: it was that. */
+    if (err == 0 && (r->op == REQ_NAME || r->op == REQ_GETOPT))
+        return 0;
     int dead = call_err(s);
     return dead != 0 ? dead : err;
 }

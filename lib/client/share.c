@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * share.c: attachments that parent and child share after a fork, for programs that know nothing
- * of it (lib/preload). What belongs to an attachment lies in shared memory at the address that
- * it had before the fork, under a robust lock; what a process has of its own (descriptors and
- * their table, threads that wait) stays private, under lib.lock, which is taken first. While
- * the shared lock is held nothing sleeps, and no payload is copied without it.
+ * share.c: attachments that several processes share after a fork, or since one was passed on
+ * (pass.c), for programs that know nothing of it (lib/preload). What belongs to an attachment
+ * lies in shared memory at the same address in all of them, under a robust lock; what a process
+ * has of its own (descriptors and their table, threads that wait) stays private, under
+ * lib.lock, which is taken first. While the shared lock is held nothing sleeps, and no payload
+ * is copied without it.
  *
  * A process that is killed with the lock in its hands leaves the books as they were at some
  * step: the next one that takes it makes them anew from what each socket says of itself.
@@ -13,31 +14,69 @@
 
 #include <linux/futex.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ipc/region.h"
+
 #define LOOK_AGAIN NS_MS /* another process may have taken what we wait for */
 
-bool share_wanted;
+bool share_wanted, share_confined;
 
-void *
-share_alloc(bool shared, size_t n, size_t size)
+/* ---- memory ---- */
+
+/* Where processes of all kinds have nothing, so that one that comes by an attachment later has
+ * room for it at the address that it has in others. */
+#define PLACE_LOW (16ull << 40)
+#define PLACE_SPAN (64ull << 40)
+#define PLACE_STEP (8ull << 30)
+#define PLACE_TRIES 16u
+
+static void *
+reserve(size_t size)
 {
-    if (!shared)
-        return calloc(n, size);
-    void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    for (unsigned i = 0; sizeof(void *) == 8 && i < PLACE_TRIES; i++) {
+        uint64_t where;
+        if (getrandom(&where, sizeof where, GRND_NONBLOCK) != (ssize_t)sizeof where)
+            break;
+        where = PLACE_LOW + where % (PLACE_SPAN / PLACE_STEP) * PLACE_STEP;
+        void *p = share_place(where, size);
+        if (p != NULL)
+            return p;
+    }
+    return region_reserve(size);
 }
 
-void
-share_free(bool shared, void *p, size_t bytes)
+void *
+share_place(uint64_t where, size_t size)
 {
-    if (!shared)
-        free(p);
-    else if (p != NULL)
-        munmap(p, bytes);
+    void *want = (void *)(uintptr_t)where;
+    void *p = mmap(want, size, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == want)
+        return p;
+    if (p != MAP_FAILED) /* a kernel that does not know the flag */
+        munmap(p, size);
+    return NULL;
+}
+
+struct att *
+share_books(size_t bytes, size_t room, int *fd)
+{
+    void *at = reserve(bytes + room), *p = NULL;
+    if (at == NULL)
+        return NULL;
+    *fd = region_memory("bulkhead-books", bytes);
+    if (*fd >= 0)
+        p = region_map(*fd, bytes, true, at);
+    if (p != NULL)
+        return p;
+    if (*fd >= 0)
+        close(*fd);
+    munmap(at, bytes + room);
+    return NULL;
 }
 
 int
@@ -102,30 +141,44 @@ recover(struct att *a)
 
 /* ---- the lock ---- */
 
-static void
-take(struct att *a)
+void
+share_take(struct att *a)
 {
-    if (a == NULL || !a->shared)
-        return;
     if (unlikely(pthread_mutex_lock(&a->lock) == EOWNERDEAD)) {
         recover(a);
         pthread_mutex_consistent(&a->lock);
     }
 }
 
+/* In the order of their addresses, which is the same in all processes. */
 void
 share_lock(struct lib *l)
 {
-    for (unsigned i = 0; i < ATTS; i++)
-        take(l->att[i]);
+    for (struct own *o = l->own; o != NULL; o = o->next)
+        if (o->a->shared)
+            share_take(o->a);
 }
 
 void
 share_unlock(struct lib *l)
 {
-    for (unsigned i = ATTS; i-- > 0;)
-        if (l->att[i] != NULL && l->att[i]->shared)
-            pthread_mutex_unlock(&l->att[i]->lock);
+    for (struct own *o = l->own; o != NULL; o = o->next)
+        if (o->a->shared)
+            pthread_mutex_unlock(&o->a->lock);
+}
+
+void
+share_let_go(struct lib *l)
+{
+    for (struct own *o = l->own, *next; o != NULL; o = next) {
+        next = o->next;
+        if (!o->a->shared || o->users > 0 || o->descs > 0 ||
+            l->att[att_index(o->a->proto)] == o->a)
+            continue;
+        own_remove(l, o);
+        pthread_mutex_unlock(&o->a->lock);
+        att_free(o);
+    }
 }
 
 /* ---- replies ---- */
@@ -143,7 +196,7 @@ free_box(struct att *a)
     for (unsigned i = 0; i < SHARE_BOXES; i++) {
         struct share_box *b = &a->box[i];
         uint32_t of = b->pid;
-        if (of != 0 && of != me && kill((pid_t)of, 0) != 0 && errno == ESRCH)
+        if (of != 0 && of != me && !share_confined && kill((pid_t)of, 0) != 0 && errno == ESRCH)
             of = 0; /* it died while it waited */
         if (of != 0)
             continue;
@@ -195,13 +248,13 @@ share_wait(struct lib *l, struct att *a, struct share_box *b, ns_t deadline)
     ns_t now = lib_now(l);
     ns_t left = min_u64(deadline > now ? deadline - now : 0, LOOK_AGAIN);
     struct timespec ts = {.tv_sec = 0, .tv_nsec = (long)left};
-    struct pollfd p[] = {{.fd = a->bell.fd, .events = POLLIN},
-                         {.fd = a->fd_sup, .events = POLLIN}};
+    struct own *o = own_of(a);
+    struct pollfd p[] = {{.fd = o->sleep, .events = POLLIN}, {.fd = o->sup, .events = POLLIN}};
     lib_release(l);
     int r = ppoll(p, 2, &ts, NULL);
     lib_acquire(l);
     if (r > 0 && p[0].revents != 0)
-        bell_drain(&a->bell);
+        own_empty(o);
     if (r > 0 && p[1].revents != 0)
         att_check(a);
     lib_drain(l);
@@ -231,9 +284,11 @@ share_in_child(struct lib *l)
     list_init(&l->waiters);
     l->leader = NULL;
     l->idle_waiters = 0;
-    for (unsigned i = 0; i < ATTS; i++) {
+    for (unsigned i = 0; i < ATTS; i++)
         l->attaching[i] = false;
-        standin_drop_spares(l, i); /* the parent's: a copy of ours would keep them alive */
+    for (struct own *o = l->own; o != NULL; o = o->next) {
+        standin_drop_spares(o); /* the parent's: a copy of ours would keep them alive */
+        o->users = 0;
     }
     for (uint32_t i = 0; i < l->n_fds; i++)
         if (l->fds[i] != NULL)

@@ -9,7 +9,7 @@ open_from(struct lib *l, struct att *a, uint64_t creator, uint32_t rights, bool 
 {
     struct sess_req r = {.op = REQ_SOCKET, .handle = creator};
     struct sess_evt e;
-    a->users++;
+    own_of(a)->users++;
     lib_drain(l); /* slots that are free meanwhile are given back first */
     int err = request(l, a, &r, &e);
     struct sock *s = NULL;
@@ -23,7 +23,7 @@ open_from(struct lib *l, struct att *a, uint64_t creator, uint32_t rights, bool 
         if (fd < 0)
             sock_end(l, s);
     }
-    a->users--;
+    own_of(a)->users--;
     att_free_if_unused(a);
     return fd;
 }
@@ -275,13 +275,13 @@ linger(struct lib *l, struct sock *s, uint32_t epoch)
 {
     struct att *a = s->att;
     ns_t deadline = lib_now(l) + s->linger * NS_S;
-    a->users++;
+    own_of(a)->users++;
     while (s->epoch == epoch && s->life == SOCK_CLOSING && !a->down) {
         struct waiter w = {.s = s};
         if (lib_wait(l, &w, deadline, NULL, 0) == ETIMEDOUT)
             break;
     }
-    a->users--;
+    own_of(a)->users--;
     att_free_if_unused(a);
 }
 
@@ -313,11 +313,11 @@ close_sock(struct lib *l, struct sock *s, struct desc *d)
     desc_close(l, d);
     lib_wake_sock(l, s);
     pthread_cond_broadcast(&l->idle);
-    a->users++; /* the memory of s stays until we are done with it */
+    own_of(a)->users++; /* the memory of s stays until we are done with it */
     sock_close(l, s);
     if (wait)
         linger(l, s, epoch);
-    a->users--;
+    own_of(a)->users--;
     att_free_if_unused(a);
     return 0;
 }

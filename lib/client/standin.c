@@ -25,12 +25,11 @@ __thread int standin_via = -1;
 /* ---- getting one ---- */
 
 static void
-take_spares(struct lib *l, const struct att *a, const struct ctl_standins *m, const int *fd)
+take_spares(struct own *o, const struct ctl_standins *m, const int *fd)
 {
-    unsigned k = att_index(a->proto);
     for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
-        if (l->n_spare[k] < SPARES)
-            l->spare[k][l->n_spare[k]++] = (struct spare){.fd = fd[i], .number = m->number[i]};
+        if (o->n_spare < SPARES)
+            o->spare[o->n_spare++] = (struct spare){.fd = fd[i], .number = m->number[i]};
         else
             close(fd[i]);
     }
@@ -38,10 +37,10 @@ take_spares(struct lib *l, const struct att *a, const struct ctl_standins *m, co
 
 /* What the supervisor said: 0 or errno. */
 static int
-take_answer(struct lib *l, const struct att *a, const struct ctl_msg *m, int fd[CTL_FDS_MAX])
+take_answer(struct own *o, const struct ctl_msg *m, int fd[CTL_FDS_MAX])
 {
     if (m->type == CTL_STANDINS) {
-        take_spares(l, a, &m->standins, fd);
+        take_spares(o, &m->standins, fd);
         return 0;
     }
     ctl_close_fds(fd);
@@ -49,38 +48,40 @@ take_answer(struct lib *l, const struct att *a, const struct ctl_msg *m, int fd[
 }
 
 static int
-refill(struct lib *l, struct att *a)
+refill(struct att *a)
 {
+    struct own *o = own_of(a);
     struct ctl_msg m = {.type = CTL_WANT_STANDINS};
     int fd[CTL_FDS_MAX];
     att_check(a); /* some may lie there that were made for a process that died */
-    if (a->down || l->n_spare[att_index(a->proto)] > 0)
+    if (a->down || o->n_spare > 0)
         return a->down ? ENETDOWN : 0;
-    int r = ctl_send(a->fd_sup, &m, NULL);
+    int r = ctl_send(o->sup, &m, NULL);
     if (r == 0)
-        r = ctl_recv(a->fd_sup, &m, fd);
+        r = ctl_recv(o->sup, &m, fd);
     if (r == 0) {
         att_down(a);
         return ENETDOWN;
     }
     if (r < 0) /* what did not fit into our table was cut off */
         return r == -EAGAIN ? ETIMEDOUT : r == -EPROTO ? EMFILE : EPROTO;
-    return take_answer(l, a, &m, fd);
+    return take_answer(o, &m, fd);
 }
 
 bool
-standin_take_late(struct lib *l, struct att *a)
+standin_take_late(struct att *a)
 {
+    struct own *o = own_of(a);
     struct ctl_msg m;
     int fd[CTL_FDS_MAX];
-    return ctl_recv(a->fd_sup, &m, fd) == 1 && take_answer(l, a, &m, fd) != EPROTO;
+    return ctl_recv(o->sup, &m, fd) == 1 && take_answer(o, &m, fd) != EPROTO;
 }
 
 void
-standin_drop_spares(struct lib *l, unsigned i)
+standin_drop_spares(struct own *o)
 {
-    while (l->n_spare[i] > 0)
-        close(l->spare[i][--l->n_spare[i]].fd);
+    while (o->n_spare > 0)
+        close(o->spare[--o->n_spare].fd);
 }
 
 void
@@ -92,24 +93,24 @@ standin_ask(struct sock *s, uint32_t what)
 }
 
 static int
-kernel_fd(struct lib *l, struct sock *s)
+kernel_fd(struct sock *s)
 {
     struct att *a = s->att;
-    unsigned i = att_index(a->proto);
+    struct own *o = own_of(a);
     if (s->standin != 0)
         return -EBUSY;
-    if (a->fd_sup < 0)
+    if (o->sup < 0)
         return -EOPNOTSUPP;
     if (a->down)
         return -ENETDOWN;
-    int err = l->n_spare[i] == 0 ? refill(l, a) : 0;
+    int err = o->n_spare == 0 ? refill(a) : 0;
     if (err != 0)
         return -err;
-    struct spare *p = &l->spare[i][l->n_spare[i] - 1];
+    struct spare *p = &o->spare[o->n_spare - 1];
     int fd = dup(p->fd);
     if (fd < 0)
         return -errno;
-    l->n_spare[i]--;
+    o->n_spare--;
     close(p->fd);
     s->standin = p->number;
     s->standin_fd = fd;
@@ -122,7 +123,7 @@ kernel_fd(struct lib *l, struct sock *s)
 int
 bh_kernel_fd(int fd)
 {
-    WITH_SOCK(int, fd, 0u, kernel_fd(l, s));
+    WITH_SOCK(int, fd, 0u, kernel_fd(s));
 }
 
 /* ---- keeping it right ---- */
@@ -134,19 +135,33 @@ arm(struct sock *s, uint32_t what)
     (void)sock_arm(s, what);
 }
 
+/* In a confined process: may it be read, or written, without waiting and without SIGPIPE? */
+static bool
+free_to(int fd, short event)
+{
+    struct pollfd p = {.fd = fd, .events = event};
+    return poll(&p, 1, 0) == 1 && (p.revents & (event | POLLERR | POLLHUP | POLLNVAL)) == event;
+}
+
 /* A few, once: at the end of a connection more are in it than this, and some must stay. */
 static void
 take_out(int fd)
 {
     char sink[4];
-    (void)!recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+    if (unlikely(share_confined))
+        (void)!(free_to(fd, POLLIN) ? read(fd, sink, sizeof sink) : 0);
+    else
+        (void)!recv(fd, sink, sizeof sink, MSG_DONTWAIT);
 }
 
 static void
 fill_up(int fd)
 {
     static const char junk[FILL];
-    (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (unlikely(share_confined))
+        (void)!(free_to(fd, POLLOUT) ? write(fd, junk, sizeof junk) : 0);
+    else
+        (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void
@@ -171,7 +186,7 @@ settle_in(struct sock *s, int fd, bool ready)
         return;
     arm(s, SLOT_READ);
     if (s->listening)
-        lib_drain(s->att->l);
+        lib_drain(att_lib(s->att));
     if (sock_conditions(s) & POLLIN)
         standin_ask(s, SLOT_READ);
 }
@@ -244,6 +259,7 @@ standin_forget(int fd)
     if (d != NULL)
         desc_close(l, d);
     lib_drain(l); /* who sleeps from now on holds no slots that are free */
+    share_let_go(l);
     lib_unlock(l);
 }
 

@@ -12,6 +12,7 @@
 
 struct att;
 struct lib;
+struct own;
 struct sock;
 
 #define SPARES 16u
@@ -42,24 +43,50 @@ void standin_over(struct lib *l, struct sock *s);
 int standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline);
 /* An answer of the supervisor that nobody waits for any more. False: that is not what it said.
  */
-bool standin_take_late(struct lib *l, struct att *a);
-void standin_drop_spares(struct lib *l, unsigned i);
+bool standin_take_late(struct att *a);
+void standin_drop_spares(struct own *o);
 /* The process has no descriptor for the socket any more; others may. */
 void standin_forget(int fd);
 
 /* share.c */
 extern bool share_wanted; /* attachments made from now on are shared with children */
-void *share_alloc(bool shared, size_t n, size_t size); /* zero; NULL */
-void share_free(bool shared, void *p, size_t bytes);
+/* So many bytes (whole pages), zero, at an address where every process should have room, with
+ * room behind them; *fd: of this memory. NULL and errno. */
+struct att *share_books(size_t bytes, size_t room, int *fd);
 int share_init(struct att *a); /* 0 or errno */
+/* Address space there, inaccessible; NULL: something is there. */
+void *share_place(uint64_t where, size_t size);
+void share_take(struct att *a); /* its lock */
 /* The shared locks, with lib.lock held. */
 void share_lock(struct lib *l);
 void share_unlock(struct lib *l);
 struct share_box *share_box(struct lib *l, struct att *a); /* NULL: all stay taken */
 bool share_reply(struct att *a, const struct sess_evt *e); /* true: it was asked for */
 void share_wait(struct lib *l, struct att *a, struct share_box *b, ns_t deadline);
+/* Attachments of which this process has nothing any more, but those for new sockets. */
+void share_let_go(struct lib *l);
 void share_before_fork(struct lib *l);
 void share_in_parent(struct lib *l);
 void share_in_child(struct lib *l);
+
+/* The process has confined itself: what its own calls on sockets need it was allowed, read,
+ * write and poll; another system call may be its end. */
+extern bool share_confined;
+
+/* pass.c */
+/* Into o->letter: all that another process needs to take part, with the halves' descriptors.
+ * There is none if that does not work. */
+void share_write_letter(struct own *o, const int half[2]);
+/* The socket `bh` is about to be found by other processes; mark: to be told to them. The letter
+ * of its attachment (which stays ours); -1 and errno: nobody else can have it. */
+int share_hand_on(int bh, uint32_t mark);
+/* All letters, at most n; returns how many. */
+unsigned share_letters(int *fd, unsigned n);
+/* Is fd a letter? Then take part in its attachment, for new sockets, too, if first. Whoever
+ * wrote it can write to our memory from then on: one by another user than root or ours is
+ * refused. 1, 0: it is none, or -1 and errno. */
+int share_open_letter(int fd, bool first);
+/* The number of the socket that this stand-in stands for, known from now on; -1: of none. */
+int share_adopt(int fd, uint32_t *mark);
 
 #endif

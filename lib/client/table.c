@@ -66,6 +66,8 @@ table_add(struct lib *l, struct sock *s)
     d->epoch = s->epoch;
     if (!s->att->shared) /* private memory does not go into a shared list */
         list_append(&s->descs, &d->of);
+    else
+        own_of(s->att)->descs++;
     s->life = SOCK_OPEN;
     return d->fd;
 }
@@ -73,8 +75,11 @@ table_add(struct lib *l, struct sock *s)
 void
 desc_put(struct desc *d)
 {
-    if (d->users == 0 && d->closed)
-        free(d);
+    if (d->users > 0 || !d->closed)
+        return;
+    if (d->s != NULL && d->s->att->shared)
+        own_of(d->s->att)->descs--;
+    free(d);
 }
 
 /* Those that were minted from it count as minted from what it was minted from. */
@@ -269,7 +274,7 @@ sock_freed(struct sock *s)
     if (s->life == SOCK_CLOSING)
         sock_free(s);
     else if (s->standin != 0)
-        standin_over(s->att->l, s);
+        standin_over(att_lib(s->att), s);
     else
         s->gone = true; /* not asked for: the program will notice, and close it */
 }

@@ -85,8 +85,9 @@ set_add_att(struct poll_set *p, unsigned i, struct att *a)
 {
     p->att[i] = a;
     p->at[i] = p->n;
-    p->f[p->n++] = (struct pollfd){.fd = a->bell.fd, .events = POLLIN};
-    p->f[p->n++] = (struct pollfd){.fd = a->fd_sup, .events = POLLIN};
+    const struct own *o = own_of(a);
+    p->f[p->n++] = (struct pollfd){.fd = o->sleep, .events = POLLIN};
+    p->f[p->n++] = (struct pollfd){.fd = o->sup, .events = POLLIN};
 }
 
 /* What the poll said about our own descriptors. */
@@ -98,7 +99,7 @@ set_take(struct lib *l, struct poll_set *p)
         if (a == NULL || a != l->att[i])
             continue;
         if (p->f[p->at[i]].revents != 0) {
-            bell_drain(&a->bell);
+            own_empty(own_of(a));
             a->pipe_full = false;
         }
         if (p->f[p->at[i] + 1].revents != 0)

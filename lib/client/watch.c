@@ -50,10 +50,11 @@ watch_add_att(struct lib *l, struct att *a)
     int err = 0;
     if (l->fd_event < 0)
         return 0;
-    if (a->bell.fd >= 0)
-        err = epoll_add(l, a->bell.fd, SRC_BELL + i);
-    if (err == 0 && a->fd_sup >= 0)
-        err = epoll_add(l, a->fd_sup, SRC_SUP + i);
+    const struct own *o = own_of(a);
+    if (o->sleep >= 0)
+        err = epoll_add(l, o->sleep, SRC_BELL + i);
+    if (err == 0 && o->sup >= 0)
+        err = epoll_add(l, o->sup, SRC_SUP + i);
     loop_readable(l); /* its bell is not armed for the loop yet */
     return err;
 }
@@ -64,10 +65,11 @@ watch_drop_att(struct lib *l, struct att *a)
     a->pipe_full = false;
     if (l->fd_event < 0)
         return;
-    if (a->bell.fd >= 0)
-        epoll_ctl(l->fd_event, EPOLL_CTL_DEL, a->bell.fd, NULL);
-    if (a->fd_sup >= 0)
-        epoll_ctl(l->fd_event, EPOLL_CTL_DEL, a->fd_sup, NULL);
+    const struct own *o = own_of(a);
+    if (o->sleep >= 0)
+        epoll_ctl(l->fd_event, EPOLL_CTL_DEL, o->sleep, NULL);
+    if (o->sup >= 0)
+        epoll_ctl(l->fd_event, EPOLL_CTL_DEL, o->sup, NULL);
 }
 
 static int
@@ -251,7 +253,7 @@ fall_asleep(struct lib *l)
     for (unsigned i = 0; i < ATTS && l->leader == NULL; i++)
         if (l->att[i] != NULL && l->att[i]->pipe_full) {
             l->att[i]->pipe_full = false;
-            bell_drain(&l->att[i]->bell);
+            own_empty(own_of(l->att[i]));
         }
     if (l->kicked) {
         empty(l->fd_kick);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 
 /* ---- fcntl ---- */
 
@@ -19,6 +20,9 @@ fcntl_ours(int fd, uint32_t e, int cmd, void *arg)
         return fails(EINVAL);
     }
     int r = REAL(fcntl)(fd, cmd, arg);
+    if (UNLIKELY(share_confined) && r >= 0 && cmd == F_SETFL)
+        table_mark(e, (uintptr_t)arg & O_NONBLOCK ? 0 : E_WAITS,
+                   (uintptr_t)arg & O_NONBLOCK ? E_WAITS : 0);
     if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         table_set(r, e);
     return r;
@@ -46,6 +50,40 @@ EXPORT int
 fcntl64(int fd, int cmd, ...)
 {
     FCNTL;
+}
+
+/* ---- prctl ---- */
+
+/* A process that forbids itself most system calls goes on reading and writing its sockets: what
+ * else is asked of the kernel about them is asked now. */
+static void
+confined(void)
+{
+    for (unsigned i = 0; i < table_top(); i++) {
+        uint32_t e = entry((int)i);
+        int flags = is_ours(e) ? REAL(fcntl)((int)i, F_GETFL) : -1;
+        if (flags >= 0)
+            table_mark(e, flags & O_NONBLOCK ? 0 : E_WAITS, flags & O_NONBLOCK ? E_WAITS : 0);
+    }
+    share_confined = true;
+}
+
+EXPORT int
+prctl(int what, ...)
+{
+    va_list ap;
+    unsigned long a[4];
+    va_start(ap, what);
+    for (unsigned i = 0; i < 4; i++)
+        a[i] = va_arg(ap, unsigned long);
+    va_end(ap);
+    bool was = share_confined;
+    if (what == PR_SET_SECCOMP)
+        confined(); /* before: afterwards it is too late */
+    int r = REAL(prctl)(what, a[0], a[1], a[2], a[3]);
+    if (r != 0 && what == PR_SET_SECCOMP)
+        share_confined = was;
+    return r;
 }
 
 /* ---- ioctl ---- */

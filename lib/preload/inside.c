@@ -15,6 +15,7 @@
 int __real_eventfd(unsigned value, int flags);
 int __real_epoll_create1(int flags);
 int __real_timerfd_create(int clock, int flags);
+int __real_socketpair(int domain, int type, int protocol, int pair[2]);
 
 static int
 private_base(void)
@@ -78,6 +79,17 @@ __wrap_timerfd_create(int clock, int flags)
     return make_private(__real_timerfd_create(clock, flags));
 }
 
+int __wrap_socketpair(int domain, int type, int protocol, int pair[2]);
+int
+__wrap_socketpair(int domain, int type, int protocol, int pair[2])
+{
+    if (__real_socketpair(domain, type, protocol, pair) != 0)
+        return -1;
+    for (unsigned i = 0; i < 2; i++)
+        pair[i] = make_private(pair[i]);
+    return 0;
+}
+
 ssize_t __wrap_recvmsg(int fd, struct msghdr *m, int flags);
 ssize_t
 __wrap_recvmsg(int fd, struct msghdr *m, int flags)
@@ -118,6 +130,8 @@ PAST(int, dup, (int fd), SYS_dup, fd)
 PAST(int, connect, (int fd, const struct sockaddr *sa, socklen_t len), SYS_connect, fd, sa, len)
 PAST(int, setsockopt, (int fd, int level, int name, const void *v, socklen_t len),
      SYS_setsockopt, fd, level, name, v, len)
+PAST(int, getsockopt, (int fd, int level, int name, void *v, socklen_t *len), SYS_getsockopt,
+     fd, level, name, v, len)
 
 int __wrap_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask);
 int
@@ -143,8 +157,10 @@ __wrap_fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     void *arg = va_arg(ap, void *);
     va_end(ap);
-    int r = (int)syscall(SYS_fcntl, fd, cmd, arg);
-    if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) && (entry(fd) & E_PRIVATE))
+    if (cmd != F_DUPFD_CLOEXEC) /* asked for when the copy is to be the library's own */
+        return (int)syscall(SYS_fcntl, fd, cmd, arg);
+    int r = (int)syscall(SYS_fcntl, fd, cmd, private_base());
+    if (r >= 0)
         table_set(r, E_PRIVATE);
     return r;
 }

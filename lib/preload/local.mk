@@ -3,9 +3,9 @@
 pkglib_LTLIBRARIES += libbulkhead-preload.la
 
 PRELOAD_SOURCES = \
-	lib/preload/addr.c lib/preload/close.c lib/preload/control.c lib/preload/fortified.c \
+	lib/preload/addr.c lib/preload/close.c lib/preload/control.c lib/preload/exec.c lib/preload/fortified.c \
 	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
-	lib/preload/recv.c lib/preload/replay.c \
+	lib/preload/recv.c lib/preload/replay.c lib/preload/rights.c \
 	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \
 	lib/preload/splice.c lib/preload/stream.c lib/preload/wait.c
 
@@ -18,6 +18,7 @@ libbulkhead_preload_la_CFLAGS = $(AM_CFLAGS) -fPIC -pthread -fvisibility=hidden 
 libbulkhead_preload_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -module -avoid-version -no-undefined -pthread \
 	-Wl,--version-script=$(top_srcdir)/lib/preload/preload.map \
 	-Wl,--wrap=close,--wrap=connect,--wrap=dup,--wrap=epoll_create1,--wrap=eventfd,--wrap=fcntl \
+	-Wl,--wrap=getsockopt,--wrap=socketpair \
 	-Wl,--wrap=poll,--wrap=ppoll,--wrap=read,--wrap=recv,--wrap=recvmsg,--wrap=send \
 	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=timerfd_create,--wrap=write
 EXTRA_libbulkhead_preload_la_DEPENDENCIES = lib/preload/preload.map

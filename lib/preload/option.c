@@ -104,6 +104,10 @@ get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
         return REAL(getsockopt)(fd, level, name, value, len);
     if (level == SOL_SOCKET && name == SO_DOMAIN)
         return give_int(value, len, e & E_V6 ? AF_INET6 : AF_INET);
+    if (level == SOL_SOCKET && name == SO_BINDTODEVICE && len != NULL) {
+        *len = 0; /* to none */
+        return 0;
+    }
     if (level != IPPROTO_IPV6)
         return bh_getsockopt(bh_of(e), level, name, value, len);
     if ((e & E_V6) && name == IPV6_V6ONLY)

@@ -237,7 +237,9 @@ EXPORT ssize_t
 recvmsg(int fd, struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e) ? shim_recvmsg(fd, e, m, flags) : REAL(recvmsg)(fd, m, flags);
+    return is_ours_at(fd, e)                              ? shim_recvmsg(fd, e, m, flags)
+           : UNLIKELY(m != NULL && m->msg_controllen > 0) ? rights_recvmsg(fd, m, flags)
+                                                          : REAL(recvmsg)(fd, m, flags);
 }
 
 /* As in the kernel, the time is looked at only between datagrams. */

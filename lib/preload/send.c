@@ -27,7 +27,8 @@ send_failed(uint32_t e, size_t done, int flags)
     if ((errno == EPIPE || errno == ECONNRESET) && !(e & E_DGRAM))
         show_end(e);
     if (errno == EPIPE && !(e & E_DGRAM) && !(flags & MSG_NOSIGNAL)) {
-        raise(SIGPIPE);
+        if (!share_confined) /* which may not be allowed, and is ignored by such programs */
+            raise(SIGPIPE);
         errno = EPIPE;
     }
     return -1;
@@ -224,7 +225,9 @@ EXPORT ssize_t
 sendmsg(int fd, const struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e) ? shim_sendmsg(fd, e, m, flags) : REAL(sendmsg)(fd, m, flags);
+    return is_ours_at(fd, e)                              ? shim_sendmsg(fd, e, m, flags)
+           : UNLIKELY(m != NULL && m->msg_controllen > 0) ? rights_sendmsg(fd, m, flags)
+                                                          : REAL(sendmsg)(fd, m, flags);
 }
 
 EXPORT int

@@ -153,4 +153,7 @@ loaded(void)
         return;
     owner = p;
     (void)borrowed();
+    const char *letters = getenv("BULKHEAD_HANDED");
+    if (letters != NULL)
+        take_handed(letters);
 }

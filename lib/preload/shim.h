@@ -24,6 +24,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -100,7 +101,18 @@ OWN(write);
     X(int, poll, (struct pollfd *, nfds_t, int))                                               \
     X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
     X(FILE *, fdopen, (int, const char *))                                                     \
-    X(int, vdprintf, (int, const char *, va_list))
+    X(int, vdprintf, (int, const char *, va_list))                                             \
+    X(int, prctl, (int, ...))                                                                  \
+    X(int, execve, (const char *, char *const[], char *const[]))                               \
+    X(int, execvpe, (const char *, char *const[], char *const[]))                              \
+    X(int, execveat, (int, const char *, char *const[], char *const[], int))                   \
+    X(int, fexecve, (int, char *const[], char *const[]))                                       \
+    X(int, posix_spawn,                                                                        \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
+       char *const[], char *const[]))                                                          \
+    X(int, posix_spawnp,                                                                       \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
+       char *const[], char *const[]))
 
 struct real {
     bool ready;
@@ -123,9 +135,11 @@ void real_init(void);
 #define E_DGRAM 0x08000000u   /* SOCK_DGRAM */
 #define E_SETTLED 0x04000000u /* it stays on the stack, come what may */
 #define E_NOWHERE 0x02000000u /* bound to IPv6 alone: no session; E_INDEX is its port */
+#define E_WAITS 0x01000000u   /* seen when the process confined itself: it is blocking */
 #define E_SAME (E_OURS | E_PRIVATE | E_NOWHERE | E_INDEX) /* which socket it is */
 #define E_INDEX 0x00ffffffu /* the socket's number, from BH_FD_BASE on */
-#define PRIVATE_BASE 1024   /* where our own descriptors lie if there is room */
+#define E_HANDED (E_V6 | E_V6ONLY | E_DGRAM | E_SETTLED) /* other processes are told */
+#define PRIVATE_BASE 1024 /* where our own descriptors lie if there is room */
 #define PRIVATE_ROOM 128
 
 extern _Atomic uint32_t shim_table[SHIM_FDS];
@@ -147,8 +161,12 @@ is_ours(uint32_t e)
 extern __thread int standin_via;
 /* Likewise: attachments are shared with children; this process has no number for it any more.
  */
-extern bool share_wanted;
+extern bool share_wanted, share_confined;
 void standin_forget(int fd);
+int share_hand_on(int bh, uint32_t mark);
+unsigned share_letters(int *fd, unsigned n);
+int share_open_letter(int fd, bool first);
+int share_adopt(int fd, uint32_t *mark);
 static inline bool
 is_ours_at(int fd, uint32_t e)
 {
@@ -248,6 +266,18 @@ settle(uint32_t e)
     replay_drop(e);
 }
 #define REPLAY_BIND (-1) /* as a level: bind, to the address that is the value */
+
+/* ---- sessions that pass to other programs (exec.c, rights.c) ---- */
+
+#define LETTERS_MAX                                                                            \
+    16u /* attachments that a process has a part of: two, but for odd programs */
+/* Found in the environment by a program that was executed. */
+void take_handed(const char *letters);
+/* Whether the descriptor stands for a session from now on. */
+bool adopt(int fd);
+/* As of a call on a descriptor that is none of ours, which may carry sessions. */
+ssize_t rights_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags);
 
 /* ---- waiting (wait.c) ---- */
 

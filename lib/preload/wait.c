@@ -13,6 +13,8 @@
 bool
 may_block(int fd)
 {
+    if (UNLIKELY(share_confined))
+        return (entry(fd) & E_WAITS) != 0;
     int flags = REAL(fcntl)(fd, F_GETFL);
     return flags >= 0 && (flags & O_NONBLOCK) == 0;
 }
@@ -33,12 +35,25 @@ slow_down(unsigned *tries)
         nap(*tries > 2 * PATIENCE ? 1000 : 50);
 }
 
+/* Where nothing but this is allowed: without SO_RCVTIMEO and SA_RESTART. */
+static int
+wait_confined(int fd, short event, unsigned *tries)
+{
+    struct pollfd p = {.fd = fd, .events = event};
+    if (REAL(poll)(&p, 1, -1) < 0)
+        return errno;
+    slow_down(tries);
+    return 0;
+}
+
 int
 wait_read(int fd, unsigned *tries)
 {
     char c;
     if (*tries == 0 && !may_block(fd))
         return EAGAIN;
+    if (UNLIKELY(share_confined))
+        return wait_confined(fd, POLLIN, tries);
     ssize_t r = REAL(recv)(fd, &c, 1, MSG_PEEK);
     if (r < 0 && (errno == EAGAIN || errno == EINTR || errno == EBADF))
         return errno;
@@ -51,6 +66,8 @@ wait_write(int fd, unsigned *tries)
 {
     if (*tries == 0 && !may_block(fd))
         return EAGAIN;
+    if (UNLIKELY(share_confined))
+        return wait_confined(fd, POLLOUT, tries);
     /* To send a byte that cannot be read: the kernel waits for room, and then finds nothing to
      * send. poll would wait too, but knows no SO_SNDTIMEO and no SA_RESTART. */
     ssize_t r = REAL(send)(fd, (const void *)(uintptr_t)1, 1, MSG_NOSIGNAL);

@@ -144,7 +144,7 @@ Test(client_wait, daemon_gone)
     int sv[2];
     kit_start(&k, IPPROTO_TCP, NULL);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
-    k.lib->att[0]->fd_sup = sv[0];
+    k.lib->own->sup = sv[0];
     int other = kit_connected(0);
     struct blocked b = {.fd = kit_connected(0)};
     pthread_t t;

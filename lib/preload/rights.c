@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * rights.c: sessions that pass to another process over a Unix socket (SCM_RIGHTS). Behind the
+ * stand-ins the letters of their attachments travel (client/pass.c); the other process's copy
+ * of this library takes them out of the message again before its program sees it.
+ */
+#include "shim.h"
+
+#include <fcntl.h>
+
+#define FDS_MAX 253u /* the kernel's limit for one message */
+#define ROOM_MAX 16384u
+
+static bool
+is_rights(const struct cmsghdr *c)
+{
+    return c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS;
+}
+
+static unsigned
+n_fds(const struct cmsghdr *c)
+{
+    return c->cmsg_len > CMSG_LEN(0) ? (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int))
+                                     : 0;
+}
+
+static int
+fd_at(const struct cmsghdr *c, unsigned i)
+{
+    int fd;
+    memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+    return fd;
+}
+
+/* ---- sending ---- */
+
+/* What goes to another user's process would be his to write to, with all our sessions. */
+static bool
+peer_is_us(int fd)
+{
+    struct ucred u;
+    socklen_t len = sizeof u;
+    return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &u, &len) == 0 && u.pid != 0 &&
+           (u.uid == 0 || u.uid == geteuid());
+}
+
+/* The letters of the sessions among those that the message carries. Returns how many there are,
+ * -1 and errno: they cannot be passed on. */
+static int
+letters_of(int to, const struct msghdr *m, int letter[LETTERS_MAX])
+{
+    struct msghdr h = *m;
+    unsigned n = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c))
+        for (unsigned i = 0; is_rights(c) && i < n_fds(c); i++) {
+            int fd = fd_at(c, i);
+            uint32_t e = entry(fd);
+            if (!is_ours_at(fd, e) || (e & E_NOWHERE))
+                continue;
+            if (!peer_is_us(to)) {
+                SAY("a session was not passed on to another user's process");
+                return fails(EPERM);
+            }
+            int l = share_hand_on(bh_of(e), e & E_HANDED);
+            if (l < 0)
+                return -1;
+            unsigned k = 0;
+            while (k < n && letter[k] != l)
+                k++;
+            if (k == n && n < LETTERS_MAX)
+                letter[n++] = l;
+        }
+    return (int)n;
+}
+
+ssize_t
+rights_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    int letter[LETTERS_MAX];
+    int n = is_wild(m->msg_control, 1) ? 0 : letters_of(fd, m, letter);
+    if (n <= 0 || m->msg_controllen > ROOM_MAX)
+        return n < 0 ? -1 : REAL(sendmsg)(fd, m, flags);
+    union {
+        struct cmsghdr align;
+        char bytes[ROOM_MAX + CMSG_SPACE(LETTERS_MAX * sizeof(int))];
+    } room = {0};
+    struct msghdr h = *m;
+    memcpy(room.bytes, m->msg_control, m->msg_controllen);
+    /* One more message of the kind: the kernel takes them together. */
+    struct cmsghdr *c = (struct cmsghdr *)(void *)(room.bytes + CMSG_ALIGN(m->msg_controllen));
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN((unsigned)n * sizeof(int));
+    memcpy(CMSG_DATA(c), letter, (unsigned)n * sizeof(int));
+    h.msg_control = room.bytes;
+    h.msg_controllen = CMSG_ALIGN(m->msg_controllen) + CMSG_SPACE((unsigned)n * sizeof(int));
+    return REAL(sendmsg)(fd, &h, flags);
+}
+
+/* ---- receiving ---- */
+
+/* The descriptors of a message, without letters, which are opened. Returns how many. */
+static unsigned
+sort_out(const struct cmsghdr *c, int fd[FDS_MAX])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < n_fds(c) && i < FDS_MAX; i++) {
+        int one = fd_at(c, i);
+        int r = share_open_letter(one, false);
+        if (r < 0)
+            say("a session that was passed on cannot be used: its memory finds no room here, "
+                "or "
+                "is another user's");
+        if (r != 0)
+            REAL(close)(one);
+        else
+            fd[n++] = one;
+    }
+    for (unsigned i = 0; i < n; i++)
+        (void)adopt(fd[i]);
+    return n;
+}
+
+/* Append one control message to what the program gets, cut off where its room ends. */
+static void
+give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data, size_t len)
+{
+    size_t at = m->msg_controllen;
+    if (at + CMSG_LEN(0) > room) {
+        m->msg_flags |= MSG_CTRUNC;
+        return;
+    }
+    size_t fits = room - at - CMSG_LEN(0);
+    if (len > fits) {
+        m->msg_flags |= MSG_CTRUNC;
+        len = is_rights(c) ? fits / sizeof(int) * sizeof(int) : fits;
+    }
+    if (is_rights(c) && len == 0)
+        return;
+    struct cmsghdr head = {
+        .cmsg_level = c->cmsg_level, .cmsg_type = c->cmsg_type, .cmsg_len = CMSG_LEN(len)};
+    char *to = (char *)m->msg_control + at;
+    memcpy(to, &head, sizeof head);
+    memcpy(to + CMSG_LEN(0), data, len);
+    m->msg_controllen = at + (CMSG_SPACE(len) < room - at ? CMSG_SPACE(len) : room - at);
+}
+
+/* Those that found no room are nobody's. */
+static void
+close_rest(const int *fd, unsigned n, size_t room, size_t at)
+{
+    size_t fit = at + CMSG_LEN(0) <= room ? (room - at - CMSG_LEN(0)) / sizeof(int) : 0;
+    for (size_t i = fit; i < n; i++)
+        (void)close(fd[i]);
+}
+
+ssize_t
+rights_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[ROOM_MAX + CMSG_SPACE(LETTERS_MAX * sizeof(int))];
+    } more;
+    size_t room = m->msg_controllen;
+    if (room > ROOM_MAX || is_wild(m->msg_control, 1))
+        return REAL(recvmsg)(fd, m, flags);
+    struct msghdr h = *m;
+    h.msg_control = more.bytes;
+    h.msg_controllen = CMSG_ALIGN(room) + CMSG_SPACE(LETTERS_MAX * sizeof(int));
+    ssize_t r = REAL(recvmsg)(fd, &h, flags);
+    if (r < 0)
+        return r;
+    m->msg_namelen = h.msg_namelen;
+    m->msg_flags = h.msg_flags;
+    m->msg_controllen = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
+        if (!is_rights(c)) {
+            give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+            continue;
+        }
+        int got[FDS_MAX];
+        unsigned n = sort_out(c, got);
+        close_rest(got, n, room, m->msg_controllen);
+        give(m, room, c, got, n * sizeof(int));
+    }
+    return r;
+}
