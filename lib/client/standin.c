@@ -17,6 +17,8 @@
 
 #include "ipc/ctl.h"
 
+#define PAY_TIMEOUT NS_S /* a domain that takes nothing for so long is held, or hangs */
+#define PAY_PAUSE (NS_MS / 10)
 #define FILL 256u /* bytes that make a stand-in not writable: the domain takes as many out */
 _Static_assert(FILL <= BELL_READ, "in one call");
 
@@ -224,8 +226,23 @@ settle_out(struct sock *s, int fd, bool ready)
         standin_ask(s, SLOT_WRITE);
 }
 
-void
-standin_settle(struct lib *l, struct sock *s)
+/* Nobody wakes this process when there is room for what it owes, and what it waits for may
+ * never come before that is told. */
+static void
+pay_all(struct lib *l, struct att *a)
+{
+    const struct timespec nap = {.tv_nsec = PAY_PAUSE};
+    for (ns_t t = 0; !list_empty(&a->owing) && !a->down && t < PAY_TIMEOUT; t += PAY_PAUSE) {
+        lib_flush(l);
+        lib_release(l);
+        nanosleep(&nap, NULL);
+        lib_acquire(l);
+        lib_drain(l);
+    }
+}
+
+static void
+settle(struct lib *l, struct sock *s)
 {
     int fd = standin_via >= 0 ? standin_via : s->standin_fd;
     lib_drain(l); /* nobody else does, and a domain whose ring is full serves nobody */
@@ -236,6 +253,14 @@ standin_settle(struct lib *l, struct sock *s)
     if (!s->listening)
         settle_out(s, fd, (now & POLLOUT) != 0);
     s->missed = 0;
+}
+
+void
+standin_settle(struct lib *l, struct sock *s)
+{
+    settle(l, s);
+    if (unlikely(!list_empty(&s->att->owing)))
+        pay_all(l, s->att);
 }
 
 /* ---- its end ---- */

@@ -184,9 +184,9 @@ lib_sock(struct lib *l, int fd)
 void
 sock_put(struct lib *l, struct sock *s)
 {
-    bool same = !call_stale(s); /* else this use of it is over already */
-    if (same && unlikely(s->standin != 0))
+    if (unlikely(s->standin != 0) && !call_stale(s))
         standin_settle(l, s);
+    bool same = !call_stale(s); /* else this use of it is over already */
     if (call_via != NULL) {
         call_via->users--;
         desc_put(call_via);

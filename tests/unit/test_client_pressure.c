@@ -47,6 +47,44 @@ Test(client_pressure, full_request_ring)
     kit_end(&k);
 }
 
+static void *
+hear_again(void *arg)
+{
+    (void)arg;
+    kit_nap(50);
+    k.deaf = false;
+    bell_ring(&(struct bell_ringer){.fd = k.pipe_in[1]});
+    return NULL;
+}
+
+/* A program that will sleep on a stand-in is woken by nobody when the ring has room: what it
+ * has to tell is told before its call returns. */
+Test(client_pressure, nothing_stays_untold_behind_a_stand_in, .timeout = 20)
+{
+    struct arena_geometry g = {
+        .n_slots = 32, .n_tx_pages = 64, .n_rx_pages = 64, .n_req = 4, .n_evt = 64};
+    int fd[6], pair[2];
+    pthread_t t;
+    kit_start(&k, IPPROTO_TCP, &g);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    for (int i = 0; i < 6; i++)
+        fd[i] = kit_connected(0);
+    lib_lock();
+    struct sock *s = lib_desc(k.lib, fd[5])->s;
+    s->standin = 1;
+    s->standin_fd = pair[0];
+    lib_unlock(k.lib);
+    k.deaf = true;
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(bh_send(fd[i], "q", 1, 0), 1);
+    cr_assert(!list_empty(&k.lib->att[0]->owing));
+    pthread_create(&t, NULL, hear_again, NULL);
+    cr_assert_eq(bh_send(fd[5], "q", 1, 0), 1);
+    cr_assert(list_empty(&k.lib->att[0]->owing));
+    pthread_join(t, NULL);
+    kit_end(&k);
+}
+
 /* A domain that takes no request any more costs a call a while, and not for ever. */
 Test(client_pressure, request_ring_that_stays_full)
 {
