@@ -17,15 +17,8 @@
 #include "ipc/ctl.h"
 #include "ipc/region.h"
 
-#define LETTER_MAGIC 0x62682d6c65747465ull
-enum { L_BOOKS, L_CLIENT, L_DOMAIN, L_SUP, L_HOLD, L_SLEEP, L_RING, L_FDS };
-
-struct letter {
-    uint64_t magic;
-    uint32_t layout, books_layout; /* of the session, and of struct att */
-    uint64_t number, at, bytes, half[2];
-};
 #define BOOKS_LAYOUT ((uint32_t)(sizeof(struct att) << 16 | sizeof(struct sock)))
+#define HALF_MOST (1ull << 36)
 
 union control {
     struct cmsghdr align;
@@ -192,7 +185,7 @@ map_all(const struct letter *t, const int fd[L_FDS])
 {
     uint64_t size[] = {t->bytes, t->half[0], t->half[1]}, all = 0;
     for (unsigned i = 0; i < ARRAY_LEN(size); i++) {
-        if (size[i] == 0 || size[i] % FIFO_PAGE != 0 || size[i] > 1ull << 36) {
+        if (size[i] == 0 || size[i] % FIFO_PAGE != 0 || size[i] > HALF_MOST) {
             errno = EPROTO;
             return NULL;
         }

@@ -74,6 +74,13 @@ void share_in_child(struct lib *l);
 extern bool share_confined;
 
 /* pass.c */
+#define LETTER_MAGIC 0x62682d6c65747465ull
+struct letter {
+    uint64_t magic;
+    uint32_t layout, books_layout; /* of the session, and of struct att */
+    uint64_t number, at, bytes, half[2];
+};
+enum { L_BOOKS, L_CLIENT, L_DOMAIN, L_SUP, L_HOLD, L_SLEEP, L_RING, L_FDS };
 /* Into o->letter: all that another process needs to take part, with the halves' descriptors.
  * There is none if that does not work. */
 void share_write_letter(struct own *o, const int half[2]);
