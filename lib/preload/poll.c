@@ -101,3 +101,19 @@ ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mas
 
 OWN_IS(poll);
 OWN_IS(ppoll);
+
+/* ---- epoll ---- */
+
+EXPORT int
+epoll_ctl(int set, int op, int fd, struct epoll_event *event)
+{
+    int r = REAL(epoll_ctl)(set, op, fd, event);
+    uint32_t e = entry(fd);
+    if (r != 0 || !is_ours(e) || (e & E_SETTLED))
+        return r;
+    struct replay_epoll w = {.op = op, .fd = fd};
+    if (event != NULL)
+        w.event = *event;
+    replay_note(e, REPLAY_EPOLL, set, &w, sizeof w);
+    return r;
+}

@@ -78,12 +78,28 @@ play(int fd, const struct note *n)
     const void *v;
     for (; n != NULL; n = n->next) {
         v = n->value;
+        if (n->level == REPLAY_EPOLL)
+            continue;
         if (n->level != REPLAY_BIND)
             (void)REAL(setsockopt)(fd, n->level, n->name, v, n->len);
         else if (REAL(bind)(fd, v, n->len) != 0)
             return errno;
     }
     return 0;
+}
+
+/* A set of epoll knows files, not numbers: the stand-in leaves those that it was put into
+ * (leave), and what takes its number is put there in its stead. */
+static void
+play_epoll(const struct note *n, bool leave)
+{
+    struct replay_epoll w;
+    for (; n != NULL; n = n->next) {
+        if (n->level != REPLAY_EPOLL)
+            continue;
+        memcpy(&w, n->value, sizeof w);
+        (void)REAL(epoll_ctl)(n->name, leave ? EPOLL_CTL_DEL : w.op, w.fd, &w.event);
+    }
 }
 
 /* Put `kernel` where all of the socket's numbers are, which stand for `next` then. */
@@ -114,8 +130,11 @@ become_kernel(int fd, uint32_t e)
         return errno;
     struct note *n = take_notes(e);
     int err = play(kernel, n);
-    if (err == 0)
+    if (err == 0) {
+        play_epoll(n, true);
         err = take_numbers(kernel, e, 0);
+        play_epoll(n, false);
+    }
     free_notes(n);
     REAL(close)(kernel);
     return err;
@@ -131,8 +150,11 @@ become_nowhere(int fd, uint32_t e, in_port_t port)
         return errno;
     if (status >= 0 && (status & O_NONBLOCK))
         REAL(fcntl)(quiet, F_SETFL, O_RDWR | O_NONBLOCK);
+    struct note *n = take_notes(e);
+    play_epoll(n, true);
     int err = take_numbers(quiet, e, keep | E_NOWHERE | E_SETTLED | ntohs(port));
-    replay_drop(e);
+    play_epoll(n, false);
+    free_notes(n);
     REAL(close)(quiet);
     return err;
 }

@@ -38,7 +38,7 @@ borrowed(void)
 static void
 forget(uint32_t was)
 {
-    if (!(was & E_OURS) || (was & E_NOWHERE))
+    if (was & E_NOWHERE)
         return;
     for (unsigned i = 0; i < table_top(); i++)
         if ((atomic_load_explicit(&shim_table[i], memory_order_relaxed) & E_SAME) ==
@@ -46,6 +46,10 @@ forget(uint32_t was)
             return;
     standin_forget(bh_of(was));
 }
+
+/* Of two threads that take away a socket's last two numbers one finds that it was the last: the
+ * socket's own number may be another's as soon as it is forgotten. */
+static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
 
 void
 table_set(int fd, uint32_t e)
@@ -56,9 +60,14 @@ table_set(int fd, uint32_t e)
     while (e != 0 && t <= (unsigned)fd)
         if (atomic_compare_exchange_weak(&top, &t, (unsigned)fd + 1))
             break;
+    bool ours = is_ours(entry(fd));
+    if (ours)
+        pthread_mutex_lock(&taking);
     uint32_t was = atomic_exchange(&shim_table[(unsigned)fd], e);
-    if ((was & E_SAME) != (e & E_SAME))
+    if (ours && (was & E_OURS) && (was & E_SAME) != (e & E_SAME))
         forget(was);
+    if (ours)
+        pthread_mutex_unlock(&taking);
 }
 
 unsigned
@@ -136,6 +145,7 @@ static void
 own_table(void)
 {
     (void)borrowed();
+    pthread_mutex_init(&taking, NULL);
 }
 
 __attribute__((constructor)) static void

@@ -31,6 +31,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -100,6 +101,7 @@ OWN(write);
     X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                         \
     X(int, poll, (struct pollfd *, nfds_t, int))                                               \
     X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
+    X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                   \
     X(FILE *, fdopen, (int, const char *))                                                     \
     X(int, vdprintf, (int, const char *, va_list))                                             \
     X(int, prctl, (int, ...))                                                                  \
@@ -265,7 +267,12 @@ settle(uint32_t e)
     table_mark(e, E_SETTLED, 0);
     replay_drop(e);
 }
-#define REPLAY_BIND (-1) /* as a level: bind, to the address that is the value */
+#define REPLAY_BIND (-1)  /* as a level: bind, to the address that is the value */
+#define REPLAY_EPOLL (-2) /* epoll_ctl on the set that is the name; struct replay_epoll */
+struct replay_epoll {
+    int op, fd;
+    struct epoll_event event;
+};
 
 /* ---- sessions that pass to other programs (exec.c, rights.c) ---- */
 

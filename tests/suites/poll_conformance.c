@@ -361,13 +361,48 @@ mixed(void)
     say("%d %d %d %d", w[0].revents, w[1].revents, w[2].revents, w[3].revents);
 }
 
+static void
+before_connect(void) /* put into a set before it is known where it goes */
+{
+    const struct in_addr stack = suite_host;
+    for (unsigned loopback = 0; loopback < 2; loopback++) {
+        suite_host.s_addr = loopback ? htonl(INADDR_LOOPBACK) : stack.s_addr;
+        int l = listening(), other = epoll_create1(0);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), copy = dup(fd);
+        set = epoll_create1(0);
+        struct epoll_event v = {.events = EPOLLIN, .data.u32 = 1}, got;
+        epoll_ctl(set, EPOLL_CTL_ADD, fd, &v);
+        epoll_ctl(other, EPOLL_CTL_ADD, copy, &v);
+        v = (struct epoll_event){.events = EPOLLOUT | EPOLLET, .data.u32 = 2};
+        epoll_ctl(set, EPOLL_CTL_MOD, fd, &v);
+        epoll_ctl(other, EPOLL_CTL_DEL, copy, NULL);
+        struct sockaddr_in a = host_addr(port_of(l));
+        said("connect", connect(fd, (void *)&a, sizeof a));
+        said("told", epoll_wait(set, &got, 1, 1000));
+        say("%s, of %u", named((int)got.events & EPOLLOUT), got.data.u32);
+        said("not told", epoll_wait(other, &got, 1, 50));
+        said("taken out", epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
+        close(fd);
+        close(copy);
+        close(l);
+    }
+    suite_host = stack;
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"connection", connection}, {"broken", broken}, {"unconnected", unconnected},
-        {"datagrams", datagrams},   {"level", level},   {"edge", edge},
-        {"oneshot", oneshot},       {"nested", nested}, {"mixed", mixed},
+        {"connection", connection},
+        {"broken", broken},
+        {"unconnected", unconnected},
+        {"datagrams", datagrams},
+        {"level", level},
+        {"edge", edge},
+        {"oneshot", oneshot},
+        {"nested", nested},
+        {"mixed", mixed},
+        {"before-connect", before_connect},
     };
     return suite_main(argc, argv, CASES(cases));
 }
