@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define ALARMS_MAX 16u
-#define STANDIN_LEAVES 5u /* bytes: the library takes out fewer at once, and once at most */
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 

@@ -148,6 +148,8 @@ struct sock {
     uint32_t missed;              /* SLOT_READ, SLOT_WRITE: this call found it not so */
     uint32_t shown_in, shown_out; /* shown so often when we last took it back */
     bool filled;                  /* its buffer is full, as far as we know */
+    bool edges;                   /* each arrival is shown, also beside what was not read */
+    uint64_t rx_look;             /* rx_tail when a call looked last */
 
     struct list holder;  /* in att.holders while it has pages */
     struct list owing;   /* in att.owing */

@@ -145,15 +145,20 @@ free_to(int fd, short event)
     return poll(&p, 1, 0) == 1 && (p.revents & (event | POLLERR | POLLHUP | POLLNVAL)) == event;
 }
 
-/* A few, once: at the end of a connection more are in it than this, and some must stay. */
+/* The bytes that were shown, or, of what was not counted yet, a few: at the end of a connection
+ * some more are put into it, of which one must stay. */
 static void
-take_out(int fd)
+take_out(int fd, uint32_t n)
 {
-    char sink[4];
-    if (unlikely(share_confined))
-        (void)!(free_to(fd, POLLIN) ? read(fd, sink, sizeof sink) : 0);
-    else
-        (void)!recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+    char sink[64];
+    n = min_u32(n, 16 * sizeof sink);
+    for (uint32_t k; n > 0; n -= k) {
+        k = min_u32(n, sizeof sink);
+        ssize_t r = unlikely(share_confined) ? free_to(fd, POLLIN) ? read(fd, sink, k) : 0
+                                             : recv(fd, sink, k, MSG_DONTWAIT);
+        if (r < (ssize_t)k)
+            break;
+    }
 }
 
 static void
@@ -166,13 +171,34 @@ fill_up(int fd)
         (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Something is left to read. What came after the call looked is shown at once, what comes later
+ * by the domain. */
 static void
-settle_in(struct sock *s, int fd, bool ready)
+settle_edge(struct sock *s, int fd, uint32_t shown, uint64_t looked)
+{
+    const struct slot_domain *d = slot_theirs(s);
+    uint64_t tail = atomic_load_explicit(&d->rx_tail, memory_order_acquire);
+    if (shown - s->shown_in > 1) { /* one is enough for who looks at the level */
+        take_out(fd, shown - s->shown_in - 1);
+        s->shown_in = shown - 1;
+    }
+    atomic_store_explicit(&slot_ours(s)->rx_seen, tail, memory_order_relaxed);
+    arm(s, SLOT_READ);
+    if (tail != looked || atomic_load_explicit(&d->rx_tail, memory_order_acquire) != tail)
+        standin_ask(s, SLOT_READ);
+}
+
+static void
+settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
 {
     uint32_t shown = atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
     bool answered = shown != s->shown_in;
     if (answered)
         s->arm_mask &= ~SLOT_READ;
+    if (ready && s->edges && !s->listening) {
+        settle_edge(s, fd, shown, looked);
+        return;
+    }
     if (ready) {
         /* Came after the call looked: who is told of edges alone must have one. */
         bool missed = (s->missed & SLOT_READ) != 0;
@@ -182,7 +208,7 @@ settle_in(struct sock *s, int fd, bool ready)
     }
     /* Counted and not yet done is possible: a byte too many goes when it is found to be one. */
     if (answered || (s->missed & SLOT_READ))
-        take_out(fd);
+        take_out(fd, max_u32(shown - s->shown_in, STANDIN_LEAVES - 1));
     s->shown_in = shown;
     if (s->arm_mask & SLOT_READ)
         return;
@@ -248,8 +274,9 @@ settle(struct lib *l, struct sock *s)
     lib_drain(l); /* nobody else does, and a domain whose ring is full serves nobody */
     if (s->gone || s->closed || s->att->down || s->life != SOCK_OPEN)
         return;
+    uint64_t looked = s->rx_look;
     short now = sock_conditions(s);
-    settle_in(s, fd, (now & POLLIN) != 0);
+    settle_in(s, fd, (now & POLLIN) != 0, looked);
     if (!s->listening)
         settle_out(s, fd, (now & POLLOUT) != 0);
     s->missed = 0;
@@ -286,6 +313,27 @@ standin_forget(int fd)
     lib_drain(l); /* who sleeps from now on holds no slots that are free */
     share_let_go(l);
     lib_unlock(l);
+}
+
+static int
+edges(struct sock *s)
+{
+    s->edges = true;
+    return 0;
+}
+
+static int
+set_edges(int bh)
+{
+    WITH_SOCK(int, bh, 0u, edges(s));
+}
+
+void
+standin_edges(int bh)
+{
+    int err = errno;
+    (void)set_edges(bh);
+    errno = err;
 }
 
 int

@@ -251,6 +251,7 @@ slot_clear(struct sock *s)
     tx_free_all(s);
     atomic_store_explicit(&c->tx_tail, 0, memory_order_relaxed);
     atomic_store_explicit(&c->rx_head, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->rx_seen, 0, memory_order_relaxed);
     atomic_store_explicit(&c->arm, s->arm_gen << 2, memory_order_relaxed);
 }
 

@@ -109,7 +109,11 @@ epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 {
     int r = REAL(epoll_ctl)(set, op, fd, event);
     uint32_t e = entry(fd);
-    if (r != 0 || !is_ours(e) || (e & E_SETTLED))
+    if (r != 0 || !is_ours_at(fd, e) || (e & E_NOWHERE))
+        return r;
+    if (op != EPOLL_CTL_DEL && (event->events & EPOLLET))
+        standin_edges(bh_of(e));
+    if (e & E_SETTLED)
         return r;
     struct replay_epoll w = {.op = op, .fd = fd};
     if (event != NULL)

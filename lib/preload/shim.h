@@ -165,6 +165,7 @@ extern __thread int standin_via;
  */
 extern bool share_wanted, share_confined;
 void standin_forget(int fd);
+void standin_edges(int bh);
 int share_hand_on(int bh, uint32_t mark);
 unsigned share_letters(int *fd, unsigned n);
 int share_open_letter(int fd, bool first);

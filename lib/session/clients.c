@@ -343,8 +343,9 @@ client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_lin
         return;
     uint32_t state = get(sd->state), err = get(sd->err);
     uint64_t rx_tail = get(sd->rx_tail), rx_head = get(sc->rx_head), tx_tail = get(sc->tx_tail);
+    uint64_t unseen = rx_tail == get(sc->rx_seen) ? rx_tail : rx_head;
     uint32_t hit = 0;
-    if ((left & SLOT_READ) && slot_readable(state, err, rx_tail, rx_head) &&
+    if ((left & SLOT_READ) && slot_readable(state, err, rx_tail, unseen) &&
         slot_lowat_ok(get(sd->rcvlowat), state, err, rx_tail - rx_head))
         hit |= SLOT_READ;
     if ((left & SLOT_WRITE) &&

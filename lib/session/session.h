@@ -48,7 +48,7 @@
 
 #include "base/base.h"
 
-#define SESSION_LAYOUT_VERSION 4u
+#define SESSION_LAYOUT_VERSION 5u
 
 #define FIFO_PAGE 4096u
 #define FIFO_DIR 64u                     /* pages that are named in the slot itself */
@@ -124,6 +124,8 @@ struct slot_client {
     /* Tell me when: (generation << 2) | SLOT_READ | SLOT_WRITE. A new generation
      * arms again; the domain posts at most one EVT_READY for each of them a generation. */
     _Atomic uint32_t arm;
+    _Atomic uint64_t rx_seen; /* what lies below is no reason for SLOT_READ; 0: rx_head alone
+                               * counts. For who is told of changes and does not read all. */
     _Alignas(CACHE_LINE) struct fifo_dir tx_dir;
 };
 #define SLOT_READ 1u
@@ -257,6 +259,7 @@ struct standin {
 };
 /* Over for the reader; altogether; as the first, and no more can be shown. */
 enum { STANDIN_LIVES, STANDIN_READ, STANDIN_OVER, STANDIN_BARE };
+#define STANDIN_LEAVES 5u        /* bytes, at the end, of which fewer are taken out */
 #define ARENA_STANDINS_SPARE 64u /* made, and for no session yet */
 
 /* ---- messages ---- */
