@@ -103,18 +103,6 @@ share_hand_on(int bh, uint32_t mark)
     WITH_SOCK(int, bh, 0u, hand_on(s, mark));
 }
 
-unsigned
-share_letters(int *fd, unsigned max)
-{
-    struct lib *l = lib_lock();
-    unsigned n = 0;
-    for (const struct own *o = l->own; o != NULL && n < max; o = o->next)
-        if (o->letter >= 0 && !o->a->down)
-            fd[n++] = o->letter;
-    lib_unlock(l);
-    return n;
-}
-
 /* ---- reading ---- */
 
 static void

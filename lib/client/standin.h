@@ -89,8 +89,6 @@ void share_write_letter(struct own *o, const int half[2]);
 /* The socket `bh` is about to be found by other processes; mark: to be told to them. The letter
  * of its attachment (which stays ours); -1 and errno: nobody else can have it. */
 int share_hand_on(int bh, uint32_t mark);
-/* All letters, at most n; returns how many. */
-unsigned share_letters(int *fd, unsigned n);
 /* Is fd a letter? Then take part in its attachment, for new sockets, too, if first. Whoever
  * wrote it can write to our memory from then on: one by another user than root or ours is
  * refused. 1, 0: it is none, or -1 and errno. */

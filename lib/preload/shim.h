@@ -11,7 +11,8 @@
  * a few flags. Beside that there are, until it is known whether a socket is the kernel's, the
  * options that were set on it (replay.c).
  *
- * No locks: entries are single words, written with atomics. Readiness, blocking, timeouts,
+ * Entries are single words, read and written with atomics; only who takes the number of a
+ * session away holds a lock. Readiness, blocking, timeouts,
  * signals and the end of a socket are the kernel's, on the stand-in.
  */
 #ifndef PRELOAD_SHIM_H
@@ -167,7 +168,6 @@ extern bool share_wanted, share_confined;
 void standin_forget(int fd);
 void standin_edges(int bh);
 int share_hand_on(int bh, uint32_t mark);
-unsigned share_letters(int *fd, unsigned n);
 int share_open_letter(int fd, bool first);
 int share_adopt(int fd, uint32_t *mark);
 static inline bool
