@@ -157,6 +157,7 @@ struct sup_client {
 
 /* What most of the traffic does, for sup_place.c. */
 enum place { PLACE_FREE, PLACE_RECEIVING, PLACE_SENDING };
+#define PLACE_SEEN 5u /* counters */
 
 struct sup_conn; /* a connection of bulkheadctl, sup_control.c */
 
@@ -180,8 +181,8 @@ struct sup {
     int watch_fd;  /* epoll: what may wake the watchdog of an idle stack; -1: it looks often */
     struct event *ev_work; /* for watch_fd */
     unsigned quiet;        /* looks in a row at which nobody had moved */
-    ns_t placed_at;        /* the last look of sup_place.c, and nic's bytes then */
-    uint64_t seen_rx, seen_tx;
+    ns_t placed_at;        /* the last look of sup_place.c, and nic's counters then */
+    uint64_t seen[PLACE_SEEN];
     enum place place;
     bool linked;    /* every domain was up once and told of its peers */
     bool answering; /* ip says that the address is ours */

@@ -8,9 +8,10 @@
  * With two, it depends on the traffic, so every LOOK the nic's counters are asked which way the
  * bytes went. What is received goes up a chain of short turns while whoever sends it keeps the
  * other processor busy: then all belong together. What is sent costs the kernel most, in nic:
- * then tcp and udp belong anywhere else. Where questions and answers alternate, each wakes the
- * next, and the scheduler brings all of them and the programs together, if it is let. A nic
- * that lies in its counters costs time and nothing else.
+ * then tcp and udp belong anywhere else. Where questions and answers alternate, one at a time,
+ * each wakes the next, and the scheduler brings all of them and the programs together, if it is
+ * let; where many are under way, all domains belong on one and leave the other to the programs
+ * (bench/PROFILES.md). A nic that lies in its counters costs time and nothing else.
  *
  * Where nic takes and gives segments of 64 KiB there are few turns, and what costs is copying,
  * which two processors share best: then the scheduler has its way too.
@@ -22,6 +23,7 @@
 #define LOOK (50 * NS_MS)
 #define LEAST 16384u /* bytes between two looks; with fewer nothing is moved */
 #define MOSTLY 4u    /* that many times as much one way as the other */
+#define SEVERAL 2u   /* packets that are sent at a time, where many programs are answered */
 
 /* The processors that we may use; false: that cannot be told. */
 static bool
@@ -112,6 +114,23 @@ sup_place_up(const struct sup_dom *d)
         move(d, &set);
 }
 
+enum { IN, OUT, BYTES_IN, BYTES_OUT, KICKS };
+_Static_assert(KICKS + 1 == PLACE_SEEN, "what is kept");
+
+/* Which way the traffic goes, from how much there was of each since the last look. */
+static enum place
+judge(enum place was, const uint64_t n[PLACE_SEEN])
+{
+    if (n[BYTES_IN] + n[BYTES_OUT] < LEAST)
+        return was;
+    bool alternate = n[IN] > 0 && n[IN] * 2 <= n[OUT] * 3 && n[OUT] * 2 <= n[IN] * 3;
+    if (alternate) /* however long the answers are; several at a time come from many programs */
+        return n[OUT] >= SEVERAL * n[KICKS] ? PLACE_RECEIVING : PLACE_FREE;
+    return n[BYTES_OUT] / MOSTLY > n[BYTES_IN]   ? PLACE_SENDING
+           : n[BYTES_IN] / MOSTLY > n[BYTES_OUT] ? PLACE_RECEIVING
+                                                 : PLACE_FREE;
+}
+
 void
 sup_place_look(struct sup *s, ns_t now)
 {
@@ -119,15 +138,20 @@ sup_place_look(struct sup *s, ns_t now)
     cpu_set_t set;
     if (nic == NULL || now - s->placed_at < LOOK)
         return;
-    uint64_t rx = stat_get(nic, STAT_nic_rx_bytes), tx = stat_get(nic, STAT_nic_tx_bytes);
-    uint64_t in = rx - s->seen_rx, out = tx - s->seen_tx;
+    const uint64_t is[PLACE_SEEN] = {
+        [IN] = stat_get(nic, STAT_nic_rx),
+        [OUT] = stat_get(nic, STAT_nic_tx),
+        [BYTES_IN] = stat_get(nic, STAT_nic_rx_bytes),
+        [BYTES_OUT] = stat_get(nic, STAT_nic_tx_bytes),
+        [KICKS] = stat_get(nic, STAT_nic_kicks),
+    };
+    uint64_t n[PLACE_SEEN];
+    for (unsigned i = 0; i < PLACE_SEEN; i++) {
+        n[i] = is[i] - s->seen[i];
+        s->seen[i] = is[i];
+    }
     s->placed_at = now;
-    s->seen_rx = rx;
-    s->seen_tx = tx;
-    enum place place = in + out < LEAST    ? s->place
-                       : out / MOSTLY > in ? PLACE_SENDING
-                       : in / MOSTLY > out ? PLACE_RECEIVING
-                                           : PLACE_FREE;
+    enum place place = judge(s->place, n);
     if (place == s->place)
         return;
     s->place = place;

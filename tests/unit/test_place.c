@@ -103,6 +103,30 @@ Test(place, changed_while_one_starts)
     cr_assert_not(pinned(DOM_UDP));
 }
 
+/* Protects both ends of request and response: one at a time stays where it was woken, and a
+ * server of many is not divided from its stack for that its answers are long. */
+Test(place, questions_and_answers)
+{
+    if (!two)
+        cr_skip("needs two processors");
+    s.dom[DOM_UDP].life = LIFE_UP;
+    stat_add(&nic, STAT_nic_rx, 1000);
+    stat_add(&nic, STAT_nic_tx, 1100);
+    stat_add(&nic, STAT_nic_kicks, 1000);
+    traffic(100000, 1200000);
+    cr_assert(!pinned(DOM_NIC) && !pinned(DOM_IP) && !pinned(DOM_TCP));
+    stat_add(&nic, STAT_nic_rx, 1000);
+    stat_add(&nic, STAT_nic_tx, 1100);
+    stat_add(&nic, STAT_nic_kicks, 300);
+    traffic(100000, 1200000);
+    cr_assert(pinned(DOM_NIC) && pinned(DOM_IP) && pinned(DOM_TCP) && pinned(DOM_UDP));
+    stat_add(&nic, STAT_nic_rx, 1000);
+    stat_add(&nic, STAT_nic_tx, 2000);
+    stat_add(&nic, STAT_nic_kicks, 100);
+    traffic(100000, 1200000);
+    cr_assert(pinned(DOM_NIC) && pinned(DOM_IP) && !pinned(DOM_TCP), "the other way: sending");
+}
+
 /* What the configuration says stays. */
 Test(place, pinned_by_hand)
 {
