@@ -206,11 +206,13 @@ static unsigned
 submit(struct lib *l, struct bell_ringer ring[RINGERS])
 {
     unsigned n = 0;
+    if (unlikely(atomic_load_explicit(&standin_withheld, memory_order_relaxed)) && !l->keep)
+        atomic_store_explicit(&standin_withheld, false, memory_order_relaxed);
     for (struct own *o = l->own; o != NULL; o = o->next) {
         struct att *a = o->a;
-        if (!a->pushed)
+        if (!a->pushed && (l->keep || !a->withheld))
             continue;
-        a->pushed = false;
+        a->pushed = a->withheld = false;
         ring_submit(&a->req);
         if (o->ring < 0 || !bell_due(&a->ringer))
             continue;
@@ -225,6 +227,7 @@ void
 lib_flush(struct lib *l)
 {
     struct bell_ringer ring[RINGERS];
+    l->keep = false;
     unsigned n = submit(l, ring);
     for (unsigned i = 0; i < n; i++)
         bell_ring(&ring[i]);
@@ -235,6 +238,7 @@ lib_unlock(struct lib *l)
 {
     struct bell_ringer ring[RINGERS];
     unsigned n = submit(l, ring);
+    l->keep = false;
     /* The wake-up is the slow part: let others in first. */
     lib_release(l);
     for (unsigned i = 0; i < n; i++)

@@ -49,9 +49,13 @@ set_domain(struct lib *l, struct sock *s, int level, int name, uint64_t value)
 {
     struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
     struct sess_evt e;
-    if (cannot_fail(s, level, name) && sock_tell(s, &r, name == TCP_CORK && value != 0))
-        return 0;
-    return sock_request(l, s, &r, &e);
+    if (!cannot_fail(s, level, name))
+        return sock_request(l, s, &r, &e);
+    if (name == TCP_CORK) {
+        s->corked = value != 0;
+        s->cork_from = s->tx_tail;
+    }
+    return sock_tell(s, &r, name == TCP_CORK && value != 0) ? 0 : sock_request(l, s, &r, &e);
 }
 
 static int

@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #define RECLAIM_SOCKS 32u
+#define CORK_WORTH 4096u /* corked bytes that the domain is told of at once */
 
 static uint64_t
 page_down(uint64_t at)
@@ -247,7 +248,21 @@ tx_publish(struct sock *s, uint32_t n)
     atomic_store_explicit(&slot_ours(s)->tx_tail, s->tx_tail, memory_order_release);
     /* Before sock_owe looks whether an earlier REQ_SEND will do. */
     atomic_thread_fence(memory_order_seq_cst);
+    struct att *a = s->att;
+    bool before = a->pushed;
     sock_owe(s, OWE_SEND);
+    if (likely(!s->corked) || !share_wanted || !list_empty(&a->owing))
+        return;
+    if (s->tx_tail - s->cork_from >= CORK_WORTH) {
+        s->cork_from = s->tx_tail;
+        return;
+    }
+    /* It would wait for more in the domain, too: it goes with what lifts the cork, with the
+     * next call of another kind, or before the process sleeps. */
+    a->withheld = true;
+    a->pushed = before;
+    att_lib(a)->keep = true;
+    atomic_store_explicit(&standin_withheld, true, memory_order_relaxed);
 }
 
 void

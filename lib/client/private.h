@@ -116,6 +116,7 @@ struct sock {
     bool connected;  /* its success was reported; UDP: has a default peer */
     bool rx_shut, tx_shut;
     bool tx_busy, rx_busy; /* a thread copies without the lock */
+    bool corked;           /* TCP_CORK */
     bool starved;          /* found no transmit page */
     bool pktinfo;
     uint32_t users;    /* calls that hold it */
@@ -132,7 +133,8 @@ struct sock {
     uint32_t linger;               /* seconds */
     uint64_t rx_head;              /* as published */
     uint64_t send_no, consumed_no; /* request number of the last such message */
-    uint64_t urgent; /* one past the last urgent byte that was sent, not yet told */
+    uint64_t cork_from; /* bytes from here on were written corked, and may be untold */
+    uint64_t urgent;    /* one past the last urgent byte that was sent, not yet told */
     uint32_t owed, owed_accepted;
     ns_t rcvtimeo, sndtimeo; /* 0: none */
     bool linger_on;
@@ -147,8 +149,10 @@ struct sock {
     uint32_t standin_ask;         /* SLOT_READ, SLOT_WRITE: the domain is to show it */
     uint32_t missed;              /* SLOT_READ, SLOT_WRITE: this call found it not so */
     uint32_t shown_in, shown_out; /* shown so often when we last took it back */
+    uint32_t seen_in;             /* or saw it at least */
     bool filled;                  /* its buffer is full, as far as we know */
     bool edges;                   /* each arrival is shown, also beside what was not read */
+    bool levels;                  /* somebody looks whether it is readable, too */
     uint64_t rx_look;             /* rx_tail when a call looked last */
 
     struct list holder;  /* in att.holders while it has pages */
@@ -203,6 +207,7 @@ struct att {
     bool mapped;     /* the halves are ours to unmap, the descriptors ours to close */
     bool down;       /* the daemon is gone, or talks nonsense */
     bool pushed;     /* requests written and not yet submitted */
+    bool withheld;   /* the same, and that can wait (tx_publish) */
     bool pipe_full;  /* the event loop left a byte in the bell */
     uint64_t req_no; /* requests written, ever: names one without ambiguity */
     uint32_t lost_seen;
@@ -243,6 +248,7 @@ struct lib {
     bool given_up[ATTS]; /* the first creator was closed or revoked: bh_socket fails */
     uint32_t cookie;
     ns_t spin;
+    bool keep; /* what this call withholds stays so */
 
     struct desc **fds;
     uint32_t *fd_next; /* free list through the unused descriptors */

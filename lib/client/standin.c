@@ -18,6 +18,9 @@
 #include "ipc/ctl.h"
 
 #define PAY_TIMEOUT NS_S /* a domain that takes nothing for so long is held, or hangs */
+/* Bytes that stay in the stand-in of who is told of edges: he does not look at the level, and
+ * who does finds nothing by a call that takes them out. */
+#define EDGES_KEPT 32u
 #define PAY_PAUSE (NS_MS / 10)
 #define FILL 256u /* bytes that make a stand-in not writable: the domain takes as many out */
 _Static_assert(FILL <= BELL_READ, "in one call");
@@ -178,7 +181,8 @@ settle_edge(struct sock *s, int fd, uint32_t shown, uint64_t looked)
 {
     const struct slot_domain *d = slot_theirs(s);
     uint64_t tail = atomic_load_explicit(&d->rx_tail, memory_order_acquire);
-    if (shown - s->shown_in > 1) { /* one is enough for who looks at the level */
+    if (shown - s->shown_in >
+        (s->levels ? 1 : EDGES_KEPT)) { /* one is enough for who looks at the level */
         take_out(fd, shown - s->shown_in - 1);
         s->shown_in = shown - 1;
     }
@@ -192,7 +196,8 @@ static void
 settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
 {
     uint32_t shown = atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
-    bool answered = shown != s->shown_in;
+    bool answered = shown != s->seen_in, missed = (s->missed & SLOT_READ) != 0;
+    s->seen_in = shown;
     if (answered)
         s->arm_mask &= ~SLOT_READ;
     if (ready && s->edges && !s->listening) {
@@ -201,15 +206,16 @@ settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
     }
     if (ready) {
         /* Came after the call looked: who is told of edges alone must have one. */
-        bool missed = (s->missed & SLOT_READ) != 0;
         if (answered ? missed : !(s->arm_mask & SLOT_READ))
             standin_ask(s, SLOT_READ);
         return;
     }
     /* Counted and not yet done is possible: a byte too many goes when it is found to be one. */
-    if (answered || (s->missed & SLOT_READ))
-        take_out(fd, max_u32(shown - s->shown_in, STANDIN_LEAVES - 1));
-    s->shown_in = shown;
+    uint32_t in_it = shown - s->shown_in;
+    if (missed || in_it > (s->edges && !s->levels ? EDGES_KEPT : 0)) {
+        take_out(fd, max_u32(in_it, STANDIN_LEAVES - 1));
+        s->shown_in = shown;
+    }
     if (s->arm_mask & SLOT_READ)
         return;
     arm(s, SLOT_READ);
@@ -316,24 +322,34 @@ standin_forget(int fd)
 }
 
 static int
-edges(struct sock *s)
+watched(struct sock *s, bool edges)
 {
-    s->edges = true;
+    s->edges = s->edges || edges;
+    s->levels = s->levels || !edges;
     return 0;
 }
 
 static int
-set_edges(int bh)
+set_watched(int bh, bool edges)
 {
-    WITH_SOCK(int, bh, 0u, edges(s));
+    WITH_SOCK(int, bh, 0u, watched(s, edges));
 }
 
 void
-standin_edges(int bh)
+standin_watched(int bh, bool edges)
 {
     int err = errno;
-    (void)set_edges(bh);
+    (void)set_watched(bh, edges);
     errno = err;
+}
+
+_Atomic bool standin_withheld;
+
+void
+standin_flush(void)
+{
+    struct lib *l = lib_lock();
+    lib_unlock(l);
 }
 
 int

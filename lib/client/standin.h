@@ -41,8 +41,11 @@ void standin_settle(struct lib *l, struct sock *s);
 void standin_over(struct lib *l, struct sock *s);
 /* Sleep until it shows SLOT_READ, or SLOT_WRITE. As lib_wait. */
 int standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline);
-/* Whoever waits on the socket's stand-in is told of edges alone, from now on. */
-void standin_edges(int bh);
+/* Somebody waits on the socket's stand-in and is told of edges, or else looks at its level. */
+void standin_watched(int bh, bool edges);
+/* Something is withheld (tx_publish); before the process sleeps, it must be told. */
+extern _Atomic bool standin_withheld;
+void standin_flush(void);
 /* An answer of the supervisor that nobody waits for any more. False: that is not what it said.
  */
 bool standin_take_late(struct att *a);

@@ -61,6 +61,7 @@ int
 shim_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mask)
 {
     struct timespec end = {0}, now = {0};
+    may_sleep();
     if (!any_ours(f, n))
         return REAL(ppoll)(f, n, ts, mask);
     if (ts != NULL) {
@@ -88,6 +89,7 @@ EXPORT int
 poll(struct pollfd *f, nfds_t n, int ms)
 {
     struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    may_sleep();
     if (!any_ours(f, n))
         return REAL(poll)(f, n, ms);
     return shim_ppoll(f, n, ms < 0 ? NULL : &ts, NULL);
@@ -102,6 +104,32 @@ ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t *mas
 OWN_IS(poll);
 OWN_IS(ppoll);
 
+/* ---- what the kernel does altogether ---- */
+
+#define SLEEPS(type, name, params, ...)                                                        \
+    EXPORT type name params                                                                    \
+    {                                                                                          \
+        may_sleep();                                                                           \
+        return REAL(name)(__VA_ARGS__);                                                        \
+    }
+
+SLEEPS(int, epoll_wait, (int set, struct epoll_event *e, int n, int ms), set, e, n, ms)
+SLEEPS(int, epoll_pwait, (int set, struct epoll_event *e, int n, int ms, const sigset_t *mask),
+       set, e, n, ms, mask)
+SLEEPS(int, epoll_pwait2,
+       (int set, struct epoll_event *e, int n, const struct timespec *ts, const sigset_t *mask),
+       set, e, n, ts, mask)
+SLEEPS(int, select, (int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *t), n, r, w, x, t)
+SLEEPS(int, pselect,
+       (int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *t, const sigset_t *mask),
+       n, r, w, x, t, mask)
+SLEEPS(int, nanosleep, (const struct timespec *t, struct timespec *rest), t, rest)
+SLEEPS(int, clock_nanosleep,
+       (clockid_t clock, int flags, const struct timespec *t, struct timespec *rest), clock,
+       flags, t, rest)
+SLEEPS(int, usleep, (useconds_t us), us)
+SLEEPS(unsigned, sleep, (unsigned s), s)
+
 /* ---- epoll ---- */
 
 EXPORT int
@@ -111,8 +139,8 @@ epoll_ctl(int set, int op, int fd, struct epoll_event *event)
     uint32_t e = entry(fd);
     if (r != 0 || !is_ours_at(fd, e) || (e & E_NOWHERE))
         return r;
-    if (op != EPOLL_CTL_DEL && (event->events & EPOLLET))
-        standin_edges(bh_of(e));
+    if (op != EPOLL_CTL_DEL)
+        standin_watched(bh_of(e), (event->events & EPOLLET) != 0);
     if (e & E_SETTLED)
         return r;
     struct replay_epoll w = {.op = op, .fd = fd};

@@ -33,6 +33,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -103,6 +104,17 @@ OWN(write);
     X(int, poll, (struct pollfd *, nfds_t, int))                                               \
     X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
     X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                   \
+    X(int, epoll_wait, (int, struct epoll_event *, int, int))                                  \
+    X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))               \
+    X(int, epoll_pwait2,                                                                       \
+      (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))             \
+    X(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                      \
+    X(int, pselect,                                                                            \
+      (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
+    X(int, nanosleep, (const struct timespec *, struct timespec *))                            \
+    X(int, clock_nanosleep, (clockid_t, int, const struct timespec *, struct timespec *))      \
+    X(int, usleep, (useconds_t))                                                               \
+    X(unsigned, sleep, (unsigned))                                                             \
     X(FILE *, fdopen, (int, const char *))                                                     \
     X(int, vdprintf, (int, const char *, va_list))                                             \
     X(int, prctl, (int, ...))                                                                  \
@@ -166,7 +178,16 @@ extern __thread int standin_via;
  */
 extern bool share_wanted, share_confined;
 void standin_forget(int fd);
-void standin_edges(int bh);
+void standin_watched(int bh, bool edges);
+/* Corked bytes that the stack was not told of: who may sleep tells first. */
+extern _Atomic bool standin_withheld;
+void standin_flush(void);
+static inline void
+may_sleep(void)
+{
+    if (UNLIKELY(atomic_load_explicit(&standin_withheld, memory_order_relaxed)))
+        standin_flush();
+}
 int share_hand_on(int bh, uint32_t mark);
 int share_open_letter(int fd, bool first);
 int share_adopt(int fd, uint32_t *mark);

@@ -19,6 +19,9 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int p[2]; /* the pair of the case */
@@ -355,13 +358,42 @@ much(void)
     say("%zu bytes, %zu wrong", at, wrong);
 }
 
+/* Small writes behind a cork go when it is lifted, or a fifth of a second later, also if the
+ * writer only sleeps meanwhile, or ends. */
+static void
+corked(void)
+{
+    struct timespec long_enough = {.tv_nsec = 400000000};
+    int on = 1, off = 0;
+    char b[32];
+    tcp_pair(p);
+    setsockopt(p[0], IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    send_text(p[0], "head,");
+    send_text(p[0], "body");
+    setsockopt(p[0], IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+    say_read("lifted", p[1]);
+    setsockopt(p[0], IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    send_text(p[0], "slept over");
+    nanosleep(&long_enough, NULL);
+    say("after a sleep: %zd", recv(p[1], b, sizeof b, MSG_DONTWAIT));
+    pid_t pid = fork();
+    if (pid == 0) {
+        send_text(p[0], "and ended");
+        _exit(0);
+    }
+    close(p[0]);
+    waitpid(pid, NULL, 0);
+    say_read("the writer has ended", p[1]);
+    say_read("and closed", p[1]);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
         {"calls", calls},       {"flags", flags},     {"waiting", waiting},
         {"timeouts", timeouts}, {"signals", signals}, {"threads", threads},
-        {"stdio", streams},     {"much", much},
+        {"stdio", streams},     {"much", much},       {"corked", corked},
     };
     return suite_main(argc, argv, CASES(cases));
 }
