@@ -174,6 +174,12 @@ fill_up(int fd)
         (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static uint32_t
+shown_so_far(const struct sock *s)
+{
+    return atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
+}
+
 /* Something is left to read. What came after the call looked is shown at once, what comes later
  * by the domain. */
 static void
@@ -195,26 +201,30 @@ settle_edge(struct sock *s, int fd, uint32_t shown, uint64_t looked)
 static void
 settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
 {
-    uint32_t shown = atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
-    bool answered = shown != s->seen_in, missed = (s->missed & SLOT_READ) != 0;
-    s->seen_in = shown;
-    if (answered)
+    uint32_t shown = shown_so_far(s);
+    uint32_t in_it = shown - s->shown_in; /* bytes */
+    bool missed = (s->missed & SLOT_READ) != 0;
+    if (shown != s->seen_in) /* our arming was answered */
         s->arm_mask &= ~SLOT_READ;
+    s->seen_in = shown;
     if (ready && s->edges && !s->listening) {
         settle_edge(s, fd, shown, looked);
         return;
     }
     if (ready) {
         /* Came after the call looked: who is told of edges alone must have one. */
-        if (answered ? missed : !(s->arm_mask & SLOT_READ))
+        if (in_it > 0 ? missed : !(s->arm_mask & SLOT_READ))
             standin_ask(s, SLOT_READ);
         return;
     }
     /* Counted and not yet done is possible: a byte too many goes when it is found to be one. */
-    uint32_t in_it = shown - s->shown_in;
     if (missed || in_it > (s->edges && !s->levels ? EDGES_KEPT : 0)) {
         take_out(fd, max_u32(in_it, STANDIN_LEAVES - 1));
-        s->shown_in = shown;
+        /* One that was taken too was counted before it was put in: that is answered as well. */
+        s->shown_in = shown_so_far(s);
+        if (s->shown_in != shown)
+            s->arm_mask &= ~SLOT_READ;
+        s->seen_in = s->shown_in;
     }
     if (s->arm_mask & SLOT_READ)
         return;
