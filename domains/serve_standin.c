@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define ALARMS_MAX 16u
+#define FILLS_MAX 8u /* more than fit into the buffer that the supervisor set */
 
 #define get(x) atomic_load_explicit(&(x), memory_order_relaxed)
 
@@ -108,6 +109,16 @@ serve_standin_closed(struct serve *s, uint32_t i, uint32_t at)
     return n < 0 && errno == ECONNRESET;
 }
 
+/* All that the library put in, which may be more than once: one showing can answer several
+ * armings (tests/model/standin_out.pml). */
+static void
+take_out(int fd)
+{
+    char sink[BELL_READ];
+    for (unsigned i = 0; i < FILLS_MAX && read(fd, sink, sizeof sink) == sizeof sink; i++)
+        continue;
+}
+
 /* Make the program's end readable, writable. It is counted before: the program runs as soon as
  * it is done, and must find that its arming was answered. */
 static void
@@ -118,7 +129,7 @@ show(struct served *c, struct standin *e, uint32_t what)
     uint8_t over = ended(e, d);
     if (what & SLOT_WRITE) {
         count_up(&d->shown_out);
-        (void)bell_drain(&(struct bell_sleeper){.fd = e->fd});
+        take_out(e->fd);
         pace_charge(&c->pace, PACE_BELL);
     }
     if (what & SLOT_READ) {
