@@ -290,15 +290,15 @@ att_get(struct lib *l, int proto)
     lib_acquire(l);
     l->attaching[i] = false;
     pthread_cond_broadcast(&l->idle);
-    if (err == 0) {
-        own_add(l, o);
-        err = watch_add_att(l, o->a);
+    if (o == NULL) {
+        errno = err;
+        return NULL;
     }
+    own_add(l, o);
+    err = watch_add_att(l, o->a);
     if (err != 0) {
-        if (o != NULL) {
-            own_remove(l, o);
-            att_free(o);
-        }
+        own_remove(l, o);
+        att_free(o);
         errno = err;
         return NULL;
     }
