@@ -269,6 +269,7 @@ void
 rx_consume(struct sock *s, uint64_t n)
 {
     s->rx_head += n;
+    s->rx_known = s->rx_head;
     atomic_store_explicit(&slot_ours(s)->rx_head, s->rx_head, memory_order_release);
     /* Pairs with the domain's fence between setting rx_notify and reading rx_head. */
     atomic_thread_fence(memory_order_seq_cst);

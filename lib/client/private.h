@@ -153,7 +153,7 @@ struct sock {
     bool filled;                  /* its buffer is full, as far as we know */
     bool edges;                   /* each arrival is shown, also beside what was not read */
     bool levels;                  /* somebody looks whether it is readable, too */
-    uint64_t rx_look;             /* rx_tail when a call looked last */
+    uint64_t rx_known;            /* up to where the program was told, or read */
 
     struct list holder;  /* in att.holders while it has pages */
     struct list owing;   /* in att.owing */

@@ -24,7 +24,7 @@ sock_look(struct sock *s, struct look *k)
     uint64_t rx_tail = get(d->rx_tail), tx_head = get(d->tx_head);
     if (rx_tail - s->rx_head <= FIFO_MAX)
         k->rx_avail = rx_tail - s->rx_head;
-    s->rx_look = rx_tail;
+    s->rx_known = rx_tail;
     if (tx_head - s->tx_head <= s->tx_tail - s->tx_head)
         s->tx_head = tx_head;
     k->rcvlowat = max_u32(get(d->rcvlowat), 1);

@@ -182,26 +182,29 @@ shown_so_far(const struct sock *s)
     return atomic_load_explicit(&slot_theirs(s)->shown_in, memory_order_acquire);
 }
 
-/* Something is left to read. What came after the call looked is shown at once, what comes later
- * by the domain. */
+/* Something is left to read. What came since the last call, and is not what the program knows
+ * of, is shown; what comes later the domain shows by itself. */
 static void
-settle_edge(struct sock *s, int fd, uint32_t shown, uint64_t looked)
+settle_edge(struct sock *s, int fd, uint32_t shown, uint64_t known)
 {
     const struct slot_domain *d = slot_theirs(s);
+    _Atomic uint64_t *seen = &slot_ours(s)->rx_seen;
+    uint64_t before = atomic_load_explicit(seen, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&d->rx_tail, memory_order_acquire);
     if (shown - s->shown_in >
         (s->levels ? 1 : EDGES_KEPT)) { /* one is enough for who looks at the level */
         take_out(fd, shown - s->shown_in - 1);
         s->shown_in = shown - 1;
     }
-    atomic_store_explicit(&slot_ours(s)->rx_seen, tail, memory_order_relaxed);
+    atomic_store_explicit(seen, tail, memory_order_relaxed);
     arm(s, SLOT_READ);
-    if (tail != looked || atomic_load_explicit(&d->rx_tail, memory_order_acquire) != tail)
+    if ((tail != known && tail != before) ||
+        atomic_load_explicit(&d->rx_tail, memory_order_acquire) != tail)
         standin_ask(s, SLOT_READ);
 }
 
 static void
-settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
+settle_in(struct sock *s, int fd, bool ready, uint64_t known)
 {
     uint32_t shown = shown_so_far(s);
     uint32_t in_it = shown - s->shown_in; /* bytes */
@@ -210,7 +213,7 @@ settle_in(struct sock *s, int fd, bool ready, uint64_t looked)
         s->arm_mask &= ~SLOT_READ;
     s->seen_in = shown;
     if (ready && s->edges && !s->listening) {
-        settle_edge(s, fd, shown, looked);
+        settle_edge(s, fd, shown, known);
         return;
     }
     if (ready) {
@@ -292,9 +295,9 @@ settle(struct lib *l, struct sock *s)
     lib_drain(l); /* nobody else does, and a domain whose ring is full serves nobody */
     if (s->gone || s->closed || s->att->down || s->life != SOCK_OPEN)
         return;
-    uint64_t looked = s->rx_look;
+    uint64_t known = s->rx_known;
     short now = sock_conditions(s);
-    settle_in(s, fd, (now & POLLIN) != 0, looked);
+    settle_in(s, fd, (now & POLLIN) != 0, known);
     if (!s->listening)
         settle_out(s, fd, (now & POLLOUT) != 0);
     s->missed = 0;

@@ -9,12 +9,11 @@
  * Checked: the program does not wait for ever while there is something that it has not seen (an
  * invalid end state).
  *
- * A macro takes one line out of the protocol; tests/model/run wants each such mutant to fail:
- *   NO_ARM     who has something left to read is not told of more
- *   NO_LOOKED  what came after the call looked is not shown
+ * A macro takes one line out of the protocol; tests/model/run wants the mutant to fail:
+ *   NO_KNOWN  what the program does not know of is shown only if it comes now
  */
 #ifndef N
-#define N 5 /* arrivals */
+#define N 2 /* arrivals */
 #endif
 #define BLIND 2 /* bytes that are taken out at least: STANDIN_LEAVES - 1 */
 #define KEPT 1  /* and that stay: EDGES_KEPT */
@@ -54,7 +53,10 @@ end:
     od
 }
 
-byte n; /* the program's own */
+/* The program's own. */
+byte seen, taken, sh, n, t, before;
+byte knows; /* up to where it knows of arrivals: what it was told, or read */
+bit armed, missed;
 
 inline take_out()
 {
@@ -65,24 +67,9 @@ inline take_out()
     n = 0
 }
 
-proctype Program()
+inline settle()
 {
-    byte seen, taken, sh, looked, t;
-    bit armed, missed, ready;
-    goto settle; /* it was just put into the set */
-again:
-    if
-    :: head == N -> goto done
-    :: else
-    fi;
-    edge == 1;
-    edge = 0;
-    /* bh_recv: all that it sees, or nothing */
-    looked = tail;
-    missed = (looked == head);
-    head = looked;
-settle:
-    ready = (tail != head);
+    t = tail;
     sh = shown;
     if
     :: sh != seen -> armed = 0; seen = sh
@@ -90,26 +77,24 @@ settle:
     fi;
     n = sh - taken;
     if
-    :: ready ->
+    :: t != head ->
         if
         :: n > KEPT -> n--; take_out(); taken = sh - 1
         :: else -> n = 0
         fi;
+        before = rx_seen;
         t = tail;
         rx_seen = t;
-#ifndef NO_ARM
         arm++;
         armed = 1;
-#endif
         if
-#ifdef NO_LOOKED
+#ifdef NO_KNOWN
         :: tail != t -> asked++
 #else
-        :: t != looked || tail != t -> asked++
+        :: (t != knows && t != before) || tail != t -> asked++
 #endif
         :: else
-        fi;
-        t = 0
+        fi
     :: else ->
         if
         :: missed || n > KEPT ->
@@ -137,10 +122,28 @@ settle:
         :: else
         fi
     fi;
-    sh = 0; ready = 0; looked = 0; missed = 0;
-    goto again;
-done:
-    skip
+    sh = 0; t = 0; before = 0; missed = 0
+}
+
+proctype Program()
+{
+    settle(); /* it was just put into the set */
+    do
+    :: head == N -> break
+    :: else ->
+        edge == 1;
+        edge = 0;
+        if
+        :: knows = tail; /* bh_recv: all that it sees, or nothing */
+            missed = (knows == head);
+            head = knows;
+            settle()
+        :: knows = tail; /* FIONREAD, and then so much and no more */
+            settle();
+            head = knows;
+            settle()
+        fi
+    od
 }
 
 init
