@@ -14,7 +14,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "ipc/ctl.h"
 #include "ipc/region.h"
 
 #define BOOKS_LAYOUT ((uint32_t)(sizeof(struct att) << 16 | sizeof(struct sock)))
@@ -149,12 +148,12 @@ peek(int letter, struct letter *t, int fd[L_FDS])
     return false;
 }
 
-static bool
-by_us(int letter)
+bool
+share_peer_is_us(int fd)
 {
     struct ucred u;
     socklen_t len = sizeof u;
-    return getsockopt(letter, SOL_SOCKET, SO_PEERCRED, &u, &len) == 0 &&
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &len) == 0 &&
            (u.uid == 0 || u.uid == geteuid());
 }
 
@@ -244,8 +243,8 @@ share_open_letter(int letter, bool first)
     pthread_mutex_lock(&l->lock); /* and none of the others' while ours changes their order */
     int err = t.layout != SESSION_LAYOUT_VERSION || t.books_layout != BOOKS_LAYOUT
                   ? EPROTONOSUPPORT
-              : !by_us(letter) ? EPERM
-                               : 0;
+              : !share_peer_is_us(letter) ? EPERM
+                                          : 0;
     if (err != 0 || known(l, t.number) != NULL) {
         close_fds(fd);
     } else {

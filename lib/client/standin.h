@@ -96,6 +96,8 @@ int share_hand_on(int bh, uint32_t mark);
  * wrote it can write to our memory from then on: one by another user than root or ours is
  * refused. 1, 0: it is none, or -1 and errno. */
 int share_open_letter(int fd, bool first);
+/* Is a Unix socket's other end, or who made the pair, root's or ours? Not who is not known. */
+bool share_peer_is_us(int fd);
 /* The number of the socket that this stand-in stands for, known from now on; -1: of none. */
 int share_adopt(int fd, uint32_t *mark);
 

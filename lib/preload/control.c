@@ -12,6 +12,13 @@
 
 /* ---- fcntl ---- */
 
+/* In a confined process this cannot be asked any more. */
+static void
+mark_waits(uint32_t e, uintptr_t flags)
+{
+    table_mark(e, flags & O_NONBLOCK ? 0 : E_WAITS, flags & O_NONBLOCK ? E_WAITS : 0);
+}
+
 static int
 fcntl_ours(int fd, uint32_t e, int cmd, void *arg)
 {
@@ -21,8 +28,7 @@ fcntl_ours(int fd, uint32_t e, int cmd, void *arg)
     }
     int r = REAL(fcntl)(fd, cmd, arg);
     if (UNLIKELY(share_confined) && r >= 0 && cmd == F_SETFL)
-        table_mark(e, (uintptr_t)arg & O_NONBLOCK ? 0 : E_WAITS,
-                   (uintptr_t)arg & O_NONBLOCK ? E_WAITS : 0);
+        mark_waits(e, (uintptr_t)arg);
     if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         table_set(r, e);
     return r;
@@ -63,7 +69,7 @@ confined(void)
         uint32_t e = entry((int)i);
         int flags = is_ours(e) ? REAL(fcntl)((int)i, F_GETFL) : -1;
         if (flags >= 0)
-            table_mark(e, flags & O_NONBLOCK ? 0 : E_WAITS, flags & O_NONBLOCK ? E_WAITS : 0);
+            mark_waits(e, (uintptr_t)flags);
     }
     share_confined = true;
 }

@@ -18,37 +18,37 @@
 #define HANDED "BULKHEAD_HANDED="
 
 struct handing {
-    int letter[LETTERS_MAX];
-    unsigned n;
+    struct letters letters;
     char text[sizeof HANDED + LETTERS_MAX * 11];
 };
 
 /* ---- before ---- */
 
-static void
-add_letter(struct handing *h, int letter)
+bool
+hand_on(struct letters *t, int fd, uint32_t e)
 {
     unsigned i = 0;
-    while (i < h->n && h->letter[i] != letter)
+    standin_via = fd;
+    int letter = share_hand_on(bh_of(e), e & E_HANDED);
+    if (letter < 0)
+        return false;
+    while (i < t->n && t->fd[i] != letter)
         i++;
-    if (i == h->n && h->n < LETTERS_MAX)
-        h->letter[h->n++] = letter;
+    if (i == t->n && t->n < LETTERS_MAX)
+        t->fd[t->n++] = letter;
+    return true;
 }
 
 /* Hand on what stands at fd: unless it is closed by the exec, or file actions of a spawn may
  * change that. */
 static void
-hand_on(struct handing *h, int fd, bool all)
+hand_on_one(struct letters *t, int fd, bool all)
 {
     uint32_t e = entry(fd);
     int flags = is_ours(e) && !(e & E_NOWHERE) ? REAL(fcntl)(fd, F_GETFD) : -1;
     if (flags < 0 || (!all && (flags & FD_CLOEXEC)))
         return;
-    standin_via = fd;
-    int letter = share_hand_on(bh_of(e), e & E_HANDED);
-    if (letter >= 0)
-        add_letter(h, letter);
-    else
+    if (!hand_on(t, fd, e))
         SAY("a session does not stay with the program that is executed");
 }
 
@@ -56,14 +56,14 @@ static void
 hand_on_all(struct handing *h, bool all)
 {
     int err = errno;
-    h->n = 0;
+    h->letters.n = 0;
     for (unsigned i = 0; i < table_top(); i++)
         if (entry((int)i) & E_OURS)
-            hand_on(h, (int)i, all);
+            hand_on_one(&h->letters, (int)i, all);
     char *p = stpcpy(h->text, HANDED);
-    for (unsigned i = 0; i < h->n; i++) {
-        REAL(fcntl)(h->letter[i], F_SETFD, 0);
-        p += sprintf(p, "%s%d", i > 0 ? "," : "", h->letter[i]);
+    for (unsigned i = 0; i < h->letters.n; i++) {
+        REAL(fcntl)(h->letters.fd[i], F_SETFD, 0);
+        p += sprintf(p, "%s%d", i > 0 ? "," : "", h->letters.fd[i]);
     }
     errno = err;
 }
@@ -73,8 +73,8 @@ static void
 take_back(const struct handing *h)
 {
     int err = errno;
-    for (unsigned i = 0; i < h->n; i++)
-        REAL(fcntl)(h->letter[i], F_SETFD, FD_CLOEXEC);
+    for (unsigned i = 0; i < h->letters.n; i++)
+        REAL(fcntl)(h->letters.fd[i], F_SETFD, FD_CLOEXEC);
     errno = err;
 }
 
@@ -126,7 +126,7 @@ make_env(const struct handing *h, char *const env[], char **to)
 #define HANDING(all, call)                                                                     \
     struct handing h;                                                                          \
     hand_on_all(&h, all);                                                                      \
-    if (h.n > 0) {                                                                             \
+    if (h.letters.n > 0) {                                                                     \
         char **with = alloca((count(env) + N_OURS + 2) * sizeof *with);                        \
         make_env(&h, env, with);                                                               \
         env = with;                                                                            \
@@ -187,35 +187,31 @@ fexecve(int fd, char *const argv[], char *const env[])
     for (size_t i = 1; i < gathered; i++)                                                      \
     argv[i] = va_arg(ap, char *)
 
+/* The body of a call with a list of arguments; env: what its environment is, after the list. */
+#define LISTED(first, env, call)                                                               \
+    va_list ap;                                                                                \
+    va_start(ap, first);                                                                       \
+    GATHER(argv, first, ap);                                                                   \
+    char *const *with = env;                                                                   \
+    va_end(ap);                                                                                \
+    return call
+
 EXPORT int
 execl(const char *path, const char *arg, ...)
 {
-    va_list ap;
-    va_start(ap, arg);
-    GATHER(argv, arg, ap);
-    va_end(ap);
-    return execve(path, argv, environ);
+    LISTED(arg, environ, execve(path, argv, with));
 }
 
 EXPORT int
 execlp(const char *file, const char *arg, ...)
 {
-    va_list ap;
-    va_start(ap, arg);
-    GATHER(argv, arg, ap);
-    va_end(ap);
-    return execvpe(file, argv, environ);
+    LISTED(arg, environ, execvpe(file, argv, with));
 }
 
 EXPORT int
 execle(const char *path, const char *arg, ...)
 {
-    va_list ap;
-    va_start(ap, arg);
-    GATHER(argv, arg, ap);
-    char *const *env = va_arg(ap, char *const *);
-    va_end(ap);
-    return execve(path, argv, env);
+    LISTED(arg, va_arg(ap, char *const *), execve(path, argv, with));
 }
 
 EXPORT int

@@ -6,8 +6,6 @@
  */
 #include "shim.h"
 
-#include <fcntl.h>
-
 #define FDS_MAX 253u /* the kernel's limit for one message */
 #define ROOM_MAX 16384u
 
@@ -34,52 +32,38 @@ fd_at(const struct cmsghdr *c, unsigned i)
 
 /* ---- sending ---- */
 
-/* What goes to another user's process would be his to write to, with all our sessions. */
+/* The letters of the sessions among those that the message carries. False and errno: they
+ * cannot be passed on. What goes to another user's process would be his to write to, with all
+ * our sessions. */
 static bool
-peer_is_us(int fd)
-{
-    struct ucred u;
-    socklen_t len = sizeof u;
-    return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &u, &len) == 0 && u.pid != 0 &&
-           (u.uid == 0 || u.uid == geteuid());
-}
-
-/* The letters of the sessions among those that the message carries. Returns how many there are,
- * -1 and errno: they cannot be passed on. */
-static int
-letters_of(int to, const struct msghdr *m, int letter[LETTERS_MAX])
+letters_of(int to, const struct msghdr *m, struct letters *t)
 {
     struct msghdr h = *m;
-    unsigned n = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c))
         for (unsigned i = 0; is_rights(c) && i < n_fds(c); i++) {
             int fd = fd_at(c, i);
             uint32_t e = entry(fd);
-            if (!is_ours_at(fd, e) || (e & E_NOWHERE))
+            if (!is_ours(e) || (e & E_NOWHERE))
                 continue;
-            if (!peer_is_us(to)) {
+            if (!share_peer_is_us(to)) {
                 SAY("a session was not passed on to another user's process");
-                return fails(EPERM);
+                errno = EPERM;
+                return false;
             }
-            int l = share_hand_on(bh_of(e), e & E_HANDED);
-            if (l < 0)
-                return -1;
-            unsigned k = 0;
-            while (k < n && letter[k] != l)
-                k++;
-            if (k == n && n < LETTERS_MAX)
-                letter[n++] = l;
+            if (!hand_on(t, fd, e))
+                return false;
         }
-    return (int)n;
+    return true;
 }
 
 ssize_t
 rights_sendmsg(int fd, const struct msghdr *m, int flags)
 {
-    int letter[LETTERS_MAX];
-    int n = is_wild(m->msg_control, 1) ? 0 : letters_of(fd, m, letter);
-    if (n <= 0 || m->msg_controllen > ROOM_MAX)
-        return n < 0 ? -1 : REAL(sendmsg)(fd, m, flags);
+    struct letters t = {.n = 0};
+    if (!is_wild(m->msg_control, 1) && !letters_of(fd, m, &t))
+        return -1;
+    if (t.n == 0 || m->msg_controllen > ROOM_MAX)
+        return REAL(sendmsg)(fd, m, flags);
     union {
         struct cmsghdr align;
         char bytes[ROOM_MAX + CMSG_SPACE(LETTERS_MAX * sizeof(int))];
@@ -90,10 +74,10 @@ rights_sendmsg(int fd, const struct msghdr *m, int flags)
     struct cmsghdr *c = (struct cmsghdr *)(void *)(room.bytes + CMSG_ALIGN(m->msg_controllen));
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN((unsigned)n * sizeof(int));
-    memcpy(CMSG_DATA(c), letter, (unsigned)n * sizeof(int));
+    c->cmsg_len = CMSG_LEN(t.n * sizeof(int));
+    memcpy(CMSG_DATA(c), t.fd, t.n * sizeof(int));
     h.msg_control = room.bytes;
-    h.msg_controllen = CMSG_ALIGN(m->msg_controllen) + CMSG_SPACE((unsigned)n * sizeof(int));
+    h.msg_controllen = CMSG_ALIGN(m->msg_controllen) + CMSG_SPACE(t.n * sizeof(int));
     return REAL(sendmsg)(fd, &h, flags);
 }
 

@@ -190,6 +190,7 @@ may_sleep(void)
 }
 int share_hand_on(int bh, uint32_t mark);
 int share_open_letter(int fd, bool first);
+bool share_peer_is_us(int fd);
 int share_adopt(int fd, uint32_t *mark);
 static inline bool
 is_ours_at(int fd, uint32_t e)
@@ -300,6 +301,13 @@ struct replay_epoll {
 
 #define LETTERS_MAX                                                                            \
     16u /* attachments that a process has a part of: two, but for odd programs */
+struct letters {
+    int fd[LETTERS_MAX];
+    unsigned n;
+};
+/* What stands at fd is about to be had elsewhere: adds the letter that is needed there. False
+ * and errno: it cannot be. */
+bool hand_on(struct letters *t, int fd, uint32_t e);
 /* Found in the environment by a program that was executed. */
 void take_handed(const char *letters);
 /* Whether the descriptor stands for a session from now on. */
