@@ -39,10 +39,11 @@ att_new(struct lib *l, int proto, const struct arena_geometry *g, size_t halves)
     size_t bytes = books_bytes(g);
     if (o == NULL)
         return NULL;
-    o->sup = o->hold = o->sleep = o->ring = o->books = o->letter = -1;
+    o->sup = o->hold = o->sleep = o->ring = o->letter = -1;
+    o->memory[L_BOOKS] = o->memory[L_CLIENT] = o->memory[L_DOMAIN] = -1;
     if (share_wanted)
         bytes = ALIGN_UP(bytes, FIFO_PAGE);
-    o->a = share_wanted ? share_books(bytes, halves, &o->books) : calloc(1, bytes);
+    o->a = share_wanted ? share_books(bytes, halves, &o->memory[L_BOOKS]) : calloc(1, bytes);
     if (o->a == NULL) {
         free(o);
         return NULL;
@@ -71,11 +72,18 @@ void
 att_free(struct own *o)
 {
     struct att *a = o->a;
-    const int fds[] = {o->sup, o->hold, o->sleep, o->ring, o->books, o->letter};
+    int *fd[] = {&o->sup,
+                 &o->hold,
+                 &o->sleep,
+                 &o->ring,
+                 &o->memory[L_BOOKS],
+                 &o->memory[L_CLIENT],
+                 &o->memory[L_DOMAIN],
+                 o->letter_of == att_lib(a)->pid ? &o->letter : NULL};
     standin_drop_spares(o);
-    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
-        if (fds[i] >= 0 && a->mapped)
-            close(fds[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(fd); i++)
+        if (fd[i] != NULL && a->mapped)
+            close_if_open(fd[i]);
     for (unsigned i = 0; i < 2 && a->mapped; i++)
         if (a->half[i] != NULL)
             munmap(a->half[i], a->half_size[i]);

@@ -251,10 +251,13 @@ attach(struct lib *l, int proto, struct own **out)
     o->ring = fd[3];
     o->hold = fd[4];
     err = map_halves(o->a, fd);
-    if (err == 0)
-        share_write_letter(o, fd);
-    close(fd[0]);
-    close(fd[1]);
+    if (o->a->shared) {
+        o->memory[L_CLIENT] = fd[0];
+        o->memory[L_DOMAIN] = fd[1];
+    } else {
+        close(fd[0]);
+        close(fd[1]);
+    }
     if (err != 0) {
         att_free(o);
         return err;

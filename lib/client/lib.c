@@ -34,19 +34,12 @@ lib_init(struct lib *l)
     list_init(&l->waiters);
     list_init(&l->ready);
     list_init(&l->starved);
+    l->pid = getpid();
     const char *spin = getenv("BULKHEAD_SPIN_US");
     if (spin != NULL) {
         unsigned long us = strtoul(spin, NULL, 10);
         l->spin = min_u64(us, 1000000) * NS_US;
     }
-}
-
-static void
-close_if_open(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
 }
 
 /* In the child of a fork: its copies of the descriptors go, so that the daemon sees the

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "ipc/region.h"
@@ -49,31 +48,49 @@ post(int to, struct letter *t, const int fd[L_FDS])
     return sendmsg(to, &h, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof *t ? 0 : errno;
 }
 
-void
-share_write_letter(struct own *o, const int half[2])
+/* What lies in a letter counts as under way to its reader, of which a user may have no more
+ * than descriptors: so it is written when it is needed. Its descriptor, or -1. */
+static int
+write_letter(struct own *o)
 {
     struct att *a = o->a;
-    int pair[2];
-    if (!a->shared)
-        return;
+    int pair[2], letter = -1;
     struct letter t = {.magic = LETTER_MAGIC,
                        .layout = SESSION_LAYOUT_VERSION,
                        .books_layout = BOOKS_LAYOUT,
                        .at = (uintptr_t)a,
+                       .number = a->number,
                        .bytes = a->bytes,
                        .half = {a->half_size[0], a->half_size[1]}};
-    if (getrandom(&a->number, sizeof a->number, 0) == (ssize_t)sizeof a->number &&
-        socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0) {
-        t.number = a->number;
-        const int fd[L_FDS] = {o->books, half[0], half[1], o->sup, o->hold, o->sleep, o->ring};
-        if (post(pair[0], &t, fd) == 0)
-            o->letter = pair[1];
-        else
-            close(pair[1]);
-        close(pair[0]);
-    }
-    close(o->books);
-    o->books = -1;
+    const int fd[L_FDS] = {o->memory[L_BOOKS],
+                           o->memory[L_CLIENT],
+                           o->memory[L_DOMAIN],
+                           o->sup,
+                           o->hold,
+                           o->sleep,
+                           o->ring};
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    if (post(pair[0], &t, fd) == 0)
+        letter = pair[1];
+    else
+        close(pair[1]);
+    close(pair[0]);
+    return letter;
+}
+
+/* The child of a vfork has our memory, and descriptors of its own. */
+static int
+letter_of(struct own *o)
+{
+    pid_t owner = att_lib(o->a)->pid, self = getpid();
+    if (o->letter >= 0 && (o->letter_of == owner || o->letter_of == self))
+        return o->letter;
+    o->letter = write_letter(o);
+    o->letter_of = self;
+    for (unsigned i = 0; i < ARRAY_LEN(o->memory) && o->letter >= 0 && self == owner; i++)
+        close_if_open(&o->memory[i]);
+    return o->letter;
 }
 
 /* The kernel's name for a socket, the same for all its descriptors. 0: it is none. */
@@ -88,12 +105,12 @@ cookie_of(int fd)
 static int
 hand_on(struct sock *s, uint32_t mark)
 {
-    struct own *o = own_of(s->att);
-    if (s->standin == 0 || o->letter < 0)
+    int letter = s->standin != 0 && s->att->shared ? letter_of(own_of(s->att)) : -1;
+    if (letter < 0)
         return -EOPNOTSUPP;
     s->cookie = cookie_of(standin_via >= 0 ? standin_via : s->standin_fd);
     s->mark = mark;
-    return s->cookie != 0 ? o->letter : -EBADF;
+    return s->cookie != 0 ? letter : -EBADF;
 }
 
 int
@@ -218,8 +235,9 @@ take_part(const struct letter *t, int fd[L_FDS], int letter)
                       .hold = fd[L_HOLD],
                       .sleep = fd[L_SLEEP],
                       .ring = fd[L_RING],
-                      .books = -1,
-                      .letter = copy};
+                      .memory = {-1, -1, -1},
+                      .letter = copy,
+                      .letter_of = att_lib(a)->pid};
     return o;
 }
 

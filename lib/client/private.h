@@ -23,6 +23,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "ipc/bell.h"
@@ -222,13 +223,14 @@ struct att {
 struct own {
     struct own *next; /* in lib.own, by the address of a: the order of locking */
     struct att *a;
-    int sup;         /* the supervisor: hangs up when it ends; -1 in tests */
-    int hold;        /* read end of the domain's bell: ringing never raises SIGPIPE */
-    int sleep, ring; /* our bell's read end, the domain's write end; -1 in tests */
-    int books;  /* the memory that a lies in, if it is shared, until the letter is written */
-    int letter; /* what another process needs to take part (pass.c); -1: none */
-    uint32_t users; /* calls that hold it without a socket */
-    uint32_t descs; /* descriptors for its sockets, if it is shared */
+    int sup;                  /* the supervisor: hangs up when it ends; -1 in tests */
+    int hold;                 /* read end of the domain's bell: ringing never raises SIGPIPE */
+    int sleep, ring;          /* our bell's read end, the domain's write end; -1 in tests */
+    int memory[L_DOMAIN + 1]; /* what it is mapped from, if it is shared, until it is in a */
+    int letter; /* which another process needs to take part (pass.c); -1: none is written */
+    pid_t letter_of; /* whose descriptor that is, if not that of a child of vfork */
+    uint32_t users;  /* calls that hold it without a socket */
+    uint32_t descs;  /* descriptors for its sockets, if it is shared */
     struct spare spare[SPARES];
     uint32_t n_spare;
 };
@@ -249,6 +251,7 @@ struct lib {
     uint32_t cookie;
     ns_t spin;
     bool keep; /* what this call withholds stays so */
+    pid_t pid; /* the process whose memory this is */
 
     struct desc **fds;
     uint32_t *fd_next; /* free list through the unused descriptors */
@@ -459,6 +462,14 @@ void lib_sleep(struct lib *l, pthread_cond_t *c);
 int lib_sleep_until(struct lib *l, pthread_cond_t *c, const struct timespec *at);
 
 /* Whoever shares it has a struct lib of its own. */
+static inline void
+close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
 static inline struct lib *
 att_lib(const struct att *a)
 {

@@ -90,6 +90,8 @@ share_init(struct att *a)
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     int err = pthread_mutex_init(&a->lock, &attr);
     pthread_mutexattr_destroy(&attr);
+    if (err == 0 && getrandom(&a->number, sizeof a->number, 0) != (ssize_t)sizeof a->number)
+        err = errno;
     return err;
 }
 
@@ -289,7 +291,10 @@ share_in_child(struct lib *l)
     for (struct own *o = l->own; o != NULL; o = o->next) {
         standin_drop_spares(o); /* the parent's: a copy of ours would keep them alive */
         o->users = 0;
+        if (o->letter_of == l->pid)
+            o->letter_of = getpid();
     }
+    l->pid = getpid();
     for (uint32_t i = 0; i < l->n_fds; i++)
         if (l->fds[i] != NULL)
             l->fds[i]->users = 0;

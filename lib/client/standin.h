@@ -86,11 +86,9 @@ struct letter {
     uint64_t number, at, bytes, half[2];
 };
 enum { L_BOOKS, L_CLIENT, L_DOMAIN, L_SUP, L_HOLD, L_SLEEP, L_RING, L_FDS };
-/* Into o->letter: all that another process needs to take part, with the halves' descriptors.
- * There is none if that does not work. */
-void share_write_letter(struct own *o, const int half[2]);
 /* The socket `bh` is about to be found by other processes; mark: to be told to them. The letter
- * of its attachment (which stays ours); -1 and errno: nobody else can have it. */
+ * of its attachment (which stays ours), written now if it was not; -1 and errno: nobody else
+ * can have it. */
 int share_hand_on(int bh, uint32_t mark);
 /* Is fd a letter? Then take part in its attachment, for new sockets, too, if first. Whoever
  * wrote it can write to our memory from then on: one by another user than root or ours is

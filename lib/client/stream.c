@@ -246,6 +246,7 @@ do_reserve(struct lib *l, struct sock *s, size_t len, struct iovec *iov, int *n)
             break;
         given += (uint32_t)m;
     }
+    l->keep = true; /* the commit tells the domain */
     s->tx_reserved = given;
     return given;
 }

@@ -211,9 +211,8 @@ attached(void)
     o->sleep = pipes[0][0];
     o->ring = pipes[1][1];
     o->hold = pipes[1][0];
-    share_write_letter(o, half);
-    cr_assert_geq(o->letter, 0);
-    cr_assert_eq(o->books, -1);
+    o->memory[L_CLIENT] = half[0];
+    o->memory[L_DOMAIN] = half[1];
     att_start(o->a);
     own_add(l, o);
     l->att[0] = o->a;
@@ -270,13 +269,48 @@ Test(share, a_letter_lets_another_process_take_part, .timeout = 20)
     s->standin_fd = pair[0];
     lib_unlock(l);
     standin_via = -1;
+    cr_assert_lt(o->letter, 0, "it is not written before it is needed");
     cr_assert_eq(share_hand_on(bh, 77), o->letter);
+    cr_assert_geq(o->letter, 0);
+    cr_assert_eq(share_hand_on(bh, 77), o->letter);
+    cr_assert_eq(o->memory[L_BOOKS], -1);
     pass_on(way[0], (int[]){o->letter, pair[0]}, 2);
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0, "the stranger's step %d", WEXITSTATUS(status));
     lib_lock();
     cr_assert_eq(s->linger, 4711);
     lib_unlock(l);
+}
+
+/* Protects: the child of a vfork, which has the parent's memory and descriptors of its own,
+ * gets a letter and leaves the parent one that is the parent's. */
+Test(share, a_letter_in_the_child_of_a_vfork, .timeout = 20)
+{
+    int pair[2], status;
+    attached();
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    lib_lock();
+    struct sock *s = sock_adopt(a, 3, 3);
+    int bh = table_add(l, s);
+    s->standin = 1;
+    s->standin_fd = pair[0];
+    lib_unlock(l);
+    standin_via = -1;
+    static volatile int by_child;
+    for (unsigned round = 0; round < 2; round++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            by_child = share_hand_on(bh, 0);
+            _exit(by_child < 0 || fcntl(by_child, F_GETFD) < 0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert_eq(status, 0);
+        if (round == 0)
+            cr_assert_lt(fcntl(by_child, F_GETFD), 0, "it was the child's");
+        int letter = share_hand_on(bh, 0);
+        cr_assert_geq(fcntl(letter, F_GETFD), 0);
+        cr_assert_eq(share_open_letter(letter, false), 1);
+    }
 }
 
 static unsigned
