@@ -43,7 +43,7 @@ net_need() {
     [ -z "${BH_QUICK:-}" ] || skip_all "quick run"
     [ "$(id -u)" -eq 0 ] || skip_all "needs root for network namespaces"
     local t
-    for t in ip "$@"; do
+    for t in ip ping "$@"; do
         command -v "$t" >/dev/null || skip_all "no $t here"
     done
     ip netns add "bh$$-try" 2>/dev/null || skip_all "cannot make network namespaces here"
