@@ -22,10 +22,6 @@
  * who does finds nothing by a call that takes them out. */
 #define EDGES_KEPT 32u
 #define PAY_PAUSE (NS_MS / 10)
-/* Bytes that make a stand-in not writable. The domain takes them out, and finds in one call
- * that it has all. */
-#define FILL 255u
-_Static_assert(FILL < BELL_READ, "in one call");
 
 __thread int standin_via = -1;
 
@@ -166,12 +162,14 @@ take_out(int fd, uint32_t n)
     }
 }
 
+/* So that who sends by it waits, not only who polls: more than it takes. Who is confined polls,
+ * and cannot say that he will not wait: a little makes it not writable, too. */
 static void
 fill_up(int fd)
 {
-    static const char junk[FILL];
+    static const char junk[STANDIN_FILL];
     if (unlikely(share_confined))
-        (void)!(free_to(fd, POLLOUT) ? write(fd, junk, sizeof junk) : 0);
+        (void)!(free_to(fd, POLLOUT) ? write(fd, junk, STANDIN_LITTLE) : 0);
     else
         (void)!send(fd, junk, sizeof junk, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -259,7 +259,11 @@ struct standin {
 };
 /* Over for the reader; altogether; as the first, and no more can be shown. */
 enum { STANDIN_LIVES, STANDIN_READ, STANDIN_OVER, STANDIN_BARE };
-#define STANDIN_LEAVES 5u        /* bytes, at the end, of which fewer are taken out */
+#define STANDIN_LEAVES 5u /* bytes, at the end, of which fewer are taken out */
+/* Bytes that make a stand-in not writable: more than its buffer takes, so that a write waits;
+ * and so few that poll says so, too. */
+#define STANDIN_FILL 8192u
+#define STANDIN_LITTLE 255u
 #define ARENA_STANDINS_SPARE 64u /* made, and for no session yet */
 
 /* ---- messages ---- */
