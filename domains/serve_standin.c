@@ -134,11 +134,11 @@ show(struct served *c, struct standin *e, uint32_t what)
     }
     if (what & SLOT_READ) {
         count_up(&d->shown_in);
-        show_end(e, over);
-        if (e->over == STANDIN_LIVES)
-            bell_ring(&b);
         pace_charge(&c->pace, PACE_BELL);
     }
+    show_end(e, over);
+    if ((what & SLOT_READ) && e->over == STANDIN_LIVES)
+        bell_ring(&b);
 }
 
 void

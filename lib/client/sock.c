@@ -127,9 +127,12 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
     if (s->connected || s->listening)
         return -EISCONN;
     if (!s->connecting) {
+        standin_connects(s, true);
         err = sock_request(l, s, &r, &e);
-        if (err != 0)
+        if (err != 0) {
+            standin_connects(s, false);
             return -err;
+        }
         s->connecting = true;
         wait_err = EINPROGRESS;
     }
@@ -137,8 +140,11 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
     bool first = wait_err == EINPROGRESS && s->nonblock;
     while (first || (err = connect_outcome(s)) == EALREADY) {
         int verdict = sock_block(l, s, &t, SLOT_WRITE, s->nonblock, s->sndtimeo);
-        if (verdict == EAGAIN)
+        if (verdict == EAGAIN) {
+            if (first) /* it was made not writable by this call, so what comes is an edge */
+                s->missed &= ~SLOT_WRITE;
             return -(t.started ? EINPROGRESS : wait_err);
+        }
         if (verdict != 0)
             return -verdict;
     }

@@ -162,6 +162,12 @@ take_out(int fd, uint32_t n)
     }
 }
 
+static int
+fd_of(const struct sock *s)
+{
+    return standin_via >= 0 ? standin_via : s->standin_fd;
+}
+
 /* So that who sends by it waits, not only who polls: more than it takes. Who is confined polls,
  * and cannot say that he will not wait: a little makes it not writable, too. */
 static void
@@ -271,6 +277,24 @@ settle_out(struct sock *s, int fd, bool ready)
         standin_ask(s, SLOT_WRITE);
 }
 
+/* It is made not writable before the request: an answer that comes at once is shown as room to
+ * write and as something to read, and not as the second alone. */
+void
+standin_connects(struct sock *s, bool begins)
+{
+    if (s->standin == 0)
+        return;
+    if (!begins) { /* settle_out makes it writable again */
+        s->arm_mask &= ~SLOT_WRITE;
+        return;
+    }
+    if (!s->filled)
+        fill_up(fd_of(s));
+    s->filled = true;
+    s->arm_mask &= ~SLOT_WRITE;
+    arm(s, SLOT_WRITE);
+}
+
 /* Nobody wakes this process when there is room for what it owes, and what it waits for may
  * never come before that is told. */
 static void
@@ -289,15 +313,16 @@ pay_all(struct lib *l, struct att *a)
 static void
 settle(struct lib *l, struct sock *s)
 {
-    int fd = standin_via >= 0 ? standin_via : s->standin_fd;
+    int fd = fd_of(s);
     lib_drain(l); /* nobody else does, and a domain whose ring is full serves nobody */
     if (s->gone || s->closed || s->att->down || s->life != SOCK_OPEN)
         return;
     uint64_t known = s->rx_known;
     short now = sock_conditions(s);
-    settle_in(s, fd, (now & POLLIN) != 0, known);
+    /* In this order: the end of connecting is never shown as something to read alone. */
     if (!s->listening)
         settle_out(s, fd, (now & POLLOUT) != 0);
+    settle_in(s, fd, (now & POLLIN) != 0, known);
     s->missed = 0;
 }
 
@@ -371,8 +396,7 @@ standin_wait(struct lib *l, struct sock *s, uint32_t mask, ns_t deadline)
     standin_settle(l, s);
     ns_t now = lib_now(l), left = deadline > now ? deadline - now : 0;
     struct timespec ts = {.tv_sec = (time_t)(left / NS_S), .tv_nsec = (long)(left % NS_S)};
-    struct pollfd p = {.fd = standin_via >= 0 ? standin_via : s->standin_fd,
-                       .events = mask == SLOT_WRITE ? POLLOUT : POLLIN};
+    struct pollfd p = {.fd = fd_of(s), .events = mask == SLOT_WRITE ? POLLOUT : POLLIN};
     lib_unlock(l);
     int r = ppoll(&p, 1, deadline == NS_NEVER ? NULL : &ts, NULL);
     int err = errno;

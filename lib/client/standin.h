@@ -37,6 +37,8 @@ extern __thread int standin_via;
 void standin_ask(struct sock *s, uint32_t what);
 /* After a call on a socket that has one. */
 void standin_settle(struct lib *l, struct sock *s);
+/* It is about to ask for a connection, or did not after all. */
+void standin_connects(struct sock *s, bool begins);
 /* The last copy was closed: the domain let go of the socket. */
 void standin_over(struct lib *l, struct sock *s);
 /* Sleep until it shows SLOT_READ, or SLOT_WRITE. As lib_wait. */

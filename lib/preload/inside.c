@@ -15,6 +15,7 @@
 int __real_eventfd(unsigned value, int flags);
 int __real_epoll_create1(int flags);
 int __real_timerfd_create(int clock, int flags);
+int __real_memfd_create(const char *name, unsigned flags);
 int __real_socketpair(int domain, int type, int protocol, int pair[2]);
 
 static int
@@ -77,6 +78,13 @@ int
 __wrap_timerfd_create(int clock, int flags)
 {
     return make_private(__real_timerfd_create(clock, flags));
+}
+
+int __wrap_memfd_create(const char *name, unsigned flags);
+int
+__wrap_memfd_create(const char *name, unsigned flags)
+{
+    return make_private(__real_memfd_create(name, flags));
 }
 
 int __wrap_socketpair(int domain, int type, int protocol, int pair[2]);

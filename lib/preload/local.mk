@@ -18,7 +18,7 @@ libbulkhead_preload_la_CFLAGS = $(AM_CFLAGS) -fPIC -pthread -fvisibility=hidden 
 libbulkhead_preload_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -module -avoid-version -no-undefined -pthread \
 	-Wl,--version-script=$(top_srcdir)/lib/preload/preload.map \
 	-Wl,--wrap=close,--wrap=connect,--wrap=dup,--wrap=epoll_create1,--wrap=eventfd,--wrap=fcntl \
-	-Wl,--wrap=getsockopt,--wrap=socketpair \
+	-Wl,--wrap=getsockopt,--wrap=memfd_create,--wrap=socketpair \
 	-Wl,--wrap=poll,--wrap=ppoll,--wrap=read,--wrap=recv,--wrap=recvmsg,--wrap=send \
 	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=timerfd_create,--wrap=write
 EXTRA_libbulkhead_preload_la_DEPENDENCIES = lib/preload/preload.map

@@ -325,6 +325,18 @@ client_forget(struct clients *cs, struct client_link *l, client_link_of *link_of
     l->queued = false;
 }
 
+/* A stand-in shows that the peer has ended also to who waits for nothing else, or was shown
+ * that there is something to read before. */
+static bool
+ends(struct client_link *l, const struct slot_domain *sd, uint32_t state)
+{
+    uint8_t over = state & (SLOT_EOF | SLOT_DEAD);
+    if (likely((over & ~l->over) == 0) || get(sd->standin) == 0)
+        return false;
+    l->over |= over;
+    return true;
+}
+
 void
 client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_link_of *link_of,
             void *ctx)
@@ -339,9 +351,10 @@ client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_lin
     uint32_t arm = get(sc->arm), left = arm & (SLOT_READ | SLOT_WRITE);
     if (arm >> 2 == l->posted)
         left &= ~(uint32_t)l->hit;
-    if (left == 0)
-        return;
     uint32_t state = get(sd->state), err = get(sd->err);
+    bool over = ends(l, sd, state);
+    if (left == 0 && !over)
+        return;
     uint64_t rx_tail = get(sd->rx_tail), rx_head = get(sc->rx_head), tx_tail = get(sc->tx_tail);
     uint64_t unseen = rx_tail == get(sc->rx_seen) ? rx_tail : rx_head;
     uint32_t hit = 0;
@@ -353,11 +366,13 @@ client_wake(struct clients *cs, struct client_link *l, uint32_t sess, client_lin
         (err != 0 || (state & (SLOT_NOSEND | SLOT_DEAD)) != 0 ||
          slot_notsent_ok(get(sd->notsent), tx_tail, get(sd->tx_sent))))
         hit |= SLOT_WRITE;
-    if (hit == 0)
+    if (hit == 0 && !over)
         return;
-    l->hit = (uint8_t)(hit | (arm >> 2 == l->posted ? l->hit : 0));
-    l->fresh |= (uint8_t)hit;
-    l->posted = arm >> 2;
+    if (hit != 0) {
+        l->hit = (uint8_t)(hit | (arm >> 2 == l->posted ? l->hit : 0));
+        l->fresh |= (uint8_t)hit;
+        l->posted = arm >> 2;
+    }
     client_event(cs, l, sess, EVT_READY, link_of, ctx);
 }
 

@@ -22,6 +22,7 @@ struct client_link {
     uint8_t events; /* 1 << enum evt_kind that wait to be told */
     uint8_t hit;    /* SLOT_READ, SLOT_WRITE that were answered of that generation */
     uint8_t fresh;  /* ... and wait to be told with EVT_READY */
+    uint8_t over;   /* SLOT_EOF, SLOT_DEAD that were told for its stand-in, if it has one */
     bool queued;
 };
 
@@ -133,7 +134,8 @@ void client_forget(struct clients *cs, struct client_link *l, client_link_of *li
 uint64_t client_answer(struct client *c, const void *from, size_t len);
 
 /* The slot's words changed: does the client wait for what holds now? If so the event is
- * queued (once an arming). Call after the words are stored. */
+ * queued (once an arming); and for the end of what a stand-in stands for, whatever was armed.
+ * Call after the words are stored. */
 void client_wake(struct clients *cs, struct client_link *l, uint32_t sess,
                  client_link_of *link_of, void *ctx);
 

@@ -326,7 +326,8 @@ _Static_assert(sizeof(struct sess_req) == CACHE_LINE, "shared layout");
 
 enum evt_kind {
     EVT_REPLY = 1, /* to the request with this cookie; err, and results */
-    EVT_READY,     /* slot: an armed condition holds; value: which (SLOT_READ, SLOT_WRITE) */
+    EVT_READY,     /* slot: an armed condition holds; value: which (SLOT_READ, SLOT_WRITE; none:
+                    * only a stand-in shows something) */
     EVT_ACCEPT,    /* slot: the listener's; handle, value = slot of the new session;
                     * addr, port: its peer */
     EVT_FREED,     /* slot: tx pages and slot are the client's again */

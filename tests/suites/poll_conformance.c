@@ -126,6 +126,68 @@ broken(void)
     look("and answered with a reset", p[0]);
 }
 
+/* What epoll says of fd to who asks for `events` alone. */
+static void
+asked(const char *what, int fd, uint32_t events)
+{
+    int set = epoll_create1(0);
+    struct epoll_event v = {.events = events};
+    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &v) != 0)
+        give_up("EPOLL_CTL_ADD");
+    v.events = 0;
+    int n = epoll_wait(set, &v, 1, 1000);
+    say("%s: %d:%s", what, n, named(n > 0 ? (int)v.events : 0));
+    close(set);
+}
+
+/* The end comes when there is something to read already, which was shown before. */
+static void
+end_behind_data(void)
+{
+    int p[2];
+    char b[8];
+    tcp_pair(p);
+    send_text(p[1], "abc");
+    await(p[0], POLLIN);
+    asked("data", p[0], EPOLLIN | EPOLLRDHUP);
+    shutdown(p[1], SHUT_WR);
+    pause_ms(80);
+    asked("end, data unread", p[0], EPOLLIN | EPOLLRDHUP);
+    asked("end alone", p[0], EPOLLRDHUP);
+    struct pollfd w = {.fd = p[0], .events = POLLRDHUP};
+    said("poll", poll(&w, 1, 1000));
+    say("%s", named(w.revents));
+    said("recv", recv(p[0], b, sizeof b, 0));
+    asked("data read", p[0], EPOLLRDHUP);
+    said("recv", recv(p[0], b, sizeof b, 0));
+    asked("end read", p[0], EPOLLRDHUP);
+}
+
+/* The end of connecting is told once, as something to write: who was told first that there is
+ * something to read would take it for a connection that ended. */
+static void
+refusals(void)
+{
+    struct sockaddr_in a;
+    int wrong = 0, t = bound(SOCK_STREAM);
+    a = host_addr(port_of(t));
+    for (int i = 0; i < 100; i++) {
+        int set = epoll_create1(0), s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        struct epoll_event v = {.events = EPOLLIN | EPOLLOUT};
+        if (i % 2 == 0)
+            epoll_ctl(set, EPOLL_CTL_ADD, s, &v);
+        if (connect(s, (void *)&a, sizeof a) == 0 || errno != EINPROGRESS)
+            wrong += errno != ECONNREFUSED;
+        else {
+            epoll_ctl(set, i % 2 == 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s, &v);
+            wrong += epoll_wait(set, &v, 1, 1000) != 1 || !(v.events & EPOLLOUT);
+        }
+        close(s);
+        close(set);
+    }
+    say("told otherwise than as something to write: %d", wrong);
+}
+
 static void
 unconnected(void)
 {
@@ -395,6 +457,8 @@ main(int argc, char **argv)
     static const struct suite_case cases[] = {
         {"connection", connection},
         {"broken", broken},
+        {"end-behind-data", end_behind_data},
+        {"refusals", refusals},
         {"unconnected", unconnected},
         {"datagrams", datagrams},
         {"level", level},
