@@ -5,11 +5,20 @@
  */
 #include "private.h"
 
+#include <stdatomic.h>
+
+/* An account's rate may hold what was sent for long: a change does not wait longer than this.
+ */
+#define OVERTAKE_AFTER (NS_S / 5)
+
 static int
 destination(struct sock *s, const struct meta *m, struct dgram_head *h)
 {
-    if (!m->has_name)
+    if (!m->has_name) { /* said here: another peer may be the session's when it is sent */
+        h->addr = s->peer;
+        h->port = s->peer_port;
         return s->connected ? 0 : EDESTADDRREQ;
+    }
     int err = addr_in((const struct sockaddr *)m->name, sizeof *m->name, &h->addr, &h->port);
     if (err == 0 && h->port == 0)
         err = EINVAL;
@@ -78,6 +87,40 @@ dgram_send(struct lib *l, struct sock *s, struct cursor *k, int flags, const str
         if (err != 0)
             return -err;
     }
+}
+
+static bool
+all_taken(const struct sock *s)
+{
+    return atomic_load_explicit(&slot_theirs(s)->tx_head, memory_order_acquire) == s->tx_tail;
+}
+
+static void
+await_taken(struct lib *l, struct sock *s)
+{
+    ns_t end = lib_now(l) + OVERTAKE_AFTER;
+    struct sess_evt e;
+    for (bool first = true; !all_taken(s) && lib_now(l) < end; first = false) {
+        struct sess_req r = {.op =
+                                 REQ_NAME}; /* once it is answered, a turn is over, or nearly */
+        struct waiter w = {0};
+        if (sock_request(l, s, &r, &e) != 0)
+            return;
+        if (!first && !all_taken(s))
+            (void)lib_wait(l, &w, lib_now(l) + SHORT_WAIT, NULL, 0);
+    }
+}
+
+int
+dgram_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *e)
+{
+    int err = sock_busy(l, s, &s->tx_busy); /* what other threads send comes after it */
+    if (err != 0)
+        return err;
+    await_taken(l, s);
+    err = sock_request(l, s, r, e);
+    sock_idle(l, &s->tx_busy);
+    return err;
 }
 
 /* Copy the first record out. Bytes of it (all that there were), or -errno. */

@@ -44,11 +44,20 @@ cannot_fail(const struct sock *s, int level, int name)
            (name == TCP_NODELAY || name == TCP_CORK);
 }
 
+static bool
+changes_sending(const struct sock *s, int level, int name)
+{
+    return !sock_is_stream(s) &&
+           (level == IPPROTO_IP || (level == SOL_SOCKET && name == SO_BROADCAST));
+}
+
 static int
 set_domain(struct lib *l, struct sock *s, int level, int name, uint64_t value)
 {
     struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
     struct sess_evt e;
+    if (changes_sending(s, level, name))
+        return dgram_request(l, s, &r, &e);
     if (!cannot_fail(s, level, name))
         return sock_request(l, s, &r, &e);
     if (name == TCP_CORK) {

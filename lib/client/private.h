@@ -430,6 +430,9 @@ ssize_t stream_recv(struct lib *l, struct sock *s, struct cursor *k, int flags);
 ssize_t dgram_send(struct lib *l, struct sock *s, struct cursor *k, int flags,
                    const struct meta *m);
 ssize_t dgram_recv(struct lib *l, struct sock *s, struct cursor *k, int flags, struct meta *m);
+/* sock_request for what changes how datagrams are sent: those from before are sent as it was
+ * before. */
+int dgram_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *e);
 
 /* name.c */
 int addr_in(const struct sockaddr *sa, socklen_t len, struct ipaddr *a, uint16_t *port);

@@ -86,7 +86,7 @@ connect_dgram(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_
     bool dissolve = sa != NULL && len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC;
     int err = dissolve ? 0 : addr_in(sa, len, &r.addr, &r.port);
     if (err == 0)
-        err = sock_request(l, s, &r, &e);
+        err = dgram_request(l, s, &r, &e);
     if (err == 0) {
         s->connected = !dissolve;
         s->peer = r.addr;

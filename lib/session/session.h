@@ -209,7 +209,7 @@ struct dgram_head {
     uint16_t port; /* peer's port, host order: to (tx) or from (rx) */
     uint8_t tos;
     uint8_t ttl;         /* tx: 0 means the session's */
-    struct ipaddr addr;  /* peer; tx: none means the connected one */
+    struct ipaddr addr;  /* peer; tx: none means the one when it is sent */
     struct ipaddr local; /* rx: the address it was sent to */
 };
 _Static_assert(sizeof(struct dgram_head) == 40, "shared layout");

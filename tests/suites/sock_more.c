@@ -89,6 +89,38 @@ datagrams_connected(void)
     said("recv after it", recv(p[0], &a, 1, 0));
 }
 
+static int
+arrived(int fd)
+{
+    int n = 0;
+    char c;
+    while (recv(fd, &c, 1, MSG_DONTWAIT) == 1)
+        n++;
+    return n;
+}
+
+/* Each datagram goes to whom it was sent to, whatever the socket is told right behind it. */
+static void
+datagrams_reconnected(void)
+{
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC}, to[2];
+    int p[2], u = socket(AF_INET, SOCK_DGRAM, 0), wrong = 0;
+    for (int i = 0; i < 2; i++)
+        to[i] = host_addr(port_of(p[i] = bound(SOCK_DGRAM)));
+    for (int i = 0; i < 100; i++)
+        if (connect(u, (void *)&to[i % 2], sizeof *to) != 0 || send(u, "x", 1, 0) != 1)
+            wrong++;
+    pause_ms(100);
+    say("one after the other: %d and %d, %d wrong", arrived(p[0]), arrived(p[1]), wrong);
+    for (int i = 0; i < 50; i++)
+        if (connect(u, (void *)&to[0], sizeof *to) != 0 || send(u, "x", 1, 0) != 1 ||
+            connect(u, (void *)&none, sizeof none) != 0 ||
+            sendto(u, "x", 1, 0, (void *)&to[1], sizeof *to) != 1)
+            wrong++;
+    pause_ms(100);
+    say("and none: %d and %d, %d wrong", arrived(p[0]), arrived(p[1]), wrong);
+}
+
 static void
 many_at_once(void)
 {
@@ -367,11 +399,17 @@ int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"datagrams", datagrams},  {"datagrams-connected", datagrams_connected},
-        {"mmsg", many_at_once},    {"control", control},
-        {"mapped", mapped},        {"interface", interface},
-        {"getifaddrs", addresses}, {"beside", beside},
-        {"sendfile", from_files},  {"bad-addresses", bad_addresses},
+        {"datagrams", datagrams},
+        {"datagrams-connected", datagrams_connected},
+        {"datagrams-reconnected", datagrams_reconnected},
+        {"mmsg", many_at_once},
+        {"control", control},
+        {"mapped", mapped},
+        {"interface", interface},
+        {"getifaddrs", addresses},
+        {"beside", beside},
+        {"sendfile", from_files},
+        {"bad-addresses", bad_addresses},
         {"again", again},
     };
     return suite_main(argc, argv, CASES(cases));

@@ -133,6 +133,36 @@ Test(client_dgram, connect_and_errors)
     kit_end(&k);
 }
 
+/* What was sent goes to the peer of then, however late the domain comes to it; and what changes
+ * how it is sent, and would overtake it, waits, but not for ever. */
+Test(client_dgram, sent_before_a_change)
+{
+    struct dgram_head h;
+    int ttl = 9;
+    kit_init(&k, IPPROTO_UDP, NULL);
+    k.mode = KIT_HOLD;
+    int fd = opened(0);
+    struct sockaddr_in sin = kit_sin(53);
+    cr_assert_eq(bh_connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+    ns_t before = k.now;
+    cr_assert_eq(bh_setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl), 0);
+    cr_assert_lt(k.now - before, 10 * NS_MS, "nothing to wait for");
+    cr_assert_eq(bh_send(fd, "q", 1, 0), 1);
+    sin = kit_sin(54);
+    before = k.now;
+    cr_assert_eq(bh_connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+    cr_assert(k.now - before > 100 * NS_MS && k.now - before < NS_S);
+    fifo_tx_read(&k.v, 0, 0, &h, sizeof h);
+    cr_assert(ipaddr_to_u32(&h.addr) == KIT_PEER && h.port == 53);
+    before = k.now;
+    cr_assert_eq(bh_setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl), 0);
+    cr_assert_gt(k.now - before, 100 * NS_MS);
+    before = k.now;
+    cr_assert_eq(bh_setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &ttl, sizeof ttl), 0);
+    cr_assert_lt(k.now - before, 10 * NS_MS, "that changes nothing about it");
+    kit_end(&k);
+}
+
 /* IP_PKTINFO tells the address that a datagram was sent to. */
 Test(client_dgram, pktinfo)
 {
