@@ -350,7 +350,7 @@ bool sup_client_of(const struct sup_dom *d, unsigned id);
 
 /* ---- sup_standin.c ---- */
 /* A client wants some more: makes them, or says no. The client may be cut afterwards. */
-void sup_standins_wanted(struct sup_client *c);
+void sup_standins_wanted(struct sup_client *c, uint32_t n);
 void sup_standins_over(struct sup_dom *d, const struct ctl_standins *m);
 /* To a domain that was started anew. */
 void sup_standins_resend(struct sup_client *c);

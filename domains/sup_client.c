@@ -142,8 +142,9 @@ on_client(evutil_socket_t sock, short what, void *arg)
         sup_client_hello(c, &m.hello);
         return;
     }
-    if (got == 1 && m.type == CTL_WANT_STANDINS && c->state == CLIENT_ATTACHED) {
-        sup_standins_wanted(c);
+    if (got == 1 && (m.type == CTL_WANT_STANDINS || m.type == CTL_WANT_STANDIN) &&
+        c->state == CLIENT_ATTACHED) {
+        sup_standins_wanted(c, m.type == CTL_WANT_STANDIN ? 1 : CTL_STANDINS_MAX);
         return;
     }
     if (got == 1)

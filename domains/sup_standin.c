@@ -25,19 +25,24 @@ entry(const struct sup_client *c, uint32_t number)
     return &c->standin[number & (table_size(c) - 1)];
 }
 
+/* The first n of them; in place of the others comes none, and the descriptor of the first. */
 static void
-send_to_domain(struct sup_client *c, struct ctl_standins *m, const int *fd)
+send_to_domain(struct sup_client *c, const struct ctl_standins *m, int *fd, uint32_t n)
 {
     struct ctl_msg msg = {.type = CTL_STANDINS, .standins = *m};
     msg.standins.client = c->id;
     msg.standins.n = CTL_STANDINS_MAX;
+    for (uint32_t k = n; k < CTL_STANDINS_MAX; k++) {
+        msg.standins.number[k] = 0;
+        fd[k] = fd[0];
+    }
     sup_dom_send(sup_client_domain(c), &msg, fd);
 }
 
 /* Its own sessions bound it, those of its account all of its clients, and the domain's
  * descriptors everybody: one that cannot take any more would be of use to nobody. */
 static bool
-room(const struct sup_client *c)
+room(const struct sup_client *c, uint32_t n)
 {
     uint64_t own = 0, all = 0, clients = 0;
     for (const struct sup_client *o = c->sup->clients; o != NULL; o = o->next) {
@@ -46,10 +51,9 @@ room(const struct sup_client *c)
         own += same ? o->n_standins : 0;
         clients += same;
     }
-    return c->n_standins + CTL_STANDINS_MAX <= c->g.n_slots + ARENA_STANDINS_SPARE &&
-           own + CTL_STANDINS_MAX <=
-               c->limits.sessions + clients * (uint64_t)ARENA_STANDINS_SPARE &&
-           all + CTL_STANDINS_MAX <= DOMAIN_STANDINS;
+    return c->n_standins + n <= c->g.n_slots + ARENA_STANDINS_SPARE &&
+           own + n <= c->limits.sessions + clients * (uint64_t)ARENA_STANDINS_SPARE &&
+           all + n <= DOMAIN_STANDINS;
 }
 
 /* Numbers that are free, and whose entries are. False: there are not so many. */
@@ -57,14 +61,14 @@ static bool
 choose(struct sup_client *c, struct ctl_standins *m)
 {
     uint32_t tries = table_size(c), n = 0;
-    if (!room(c))
+    if (!room(c, m->n))
         return false;
-    for (; n < CTL_STANDINS_MAX && tries > 0; tries--) {
+    for (; n < m->n && tries > 0; tries--) {
         uint32_t number = ++c->next_standin;
         if (number != 0 && entry(c, number)->fd < 0)
             m->number[n++] = number;
     }
-    return n == CTL_STANDINS_MAX;
+    return n == m->n;
 }
 
 /* The program's end is used as a blocking socket by whoever waits on it; the domain never
@@ -115,9 +119,9 @@ say_no(struct sup_client *c, const char *why)
 }
 
 void
-sup_standins_wanted(struct sup_client *c)
+sup_standins_wanted(struct sup_client *c, uint32_t n)
 {
-    struct ctl_msg m = {.type = CTL_STANDINS, .standins = {.n = CTL_STANDINS_MAX}};
+    struct ctl_msg m = {.type = n == 1 ? CTL_STANDIN : CTL_STANDINS, .standins = {.n = n}};
     int ours[CTL_STANDINS_MAX], theirs[CTL_STANDINS_MAX], err = 0;
     if (!have_table(c) || !choose(c, &m.standins)) {
         say_no(c, "it has as many descriptors for sessions as its account allows sessions");
@@ -125,7 +129,7 @@ sup_standins_wanted(struct sup_client *c)
     }
     for (unsigned k = 0; k < CTL_STANDINS_MAX; k++)
         ours[k] = theirs[k] = -1;
-    for (unsigned k = 0; k < CTL_STANDINS_MAX && err == 0; k++)
+    for (unsigned k = 0; k < n && err == 0; k++)
         err = make_pair(&ours[k], &theirs[k]);
     if (err == 0)
         err = ctl_send(c->fd, &m, theirs);
@@ -138,12 +142,13 @@ sup_standins_wanted(struct sup_client *c)
             sup_client_cut(c); /* it asks, and does not read */
         return;
     }
-    for (unsigned k = 0; k < CTL_STANDINS_MAX; k++) {
+    for (unsigned k = 0; k < n; k++) {
         *entry(c, m.standins.number[k]) =
             (struct sup_standin){.number = m.standins.number[k], .fd = ours[k]};
         c->n_standins++;
     }
-    send_to_domain(c, &m.standins, ours); /* if it is down: with all others when it is back */
+    send_to_domain(c, &m.standins, ours,
+                   n); /* if it is down: with all others when it is back */
 }
 
 void
@@ -172,17 +177,12 @@ sup_standins_resend(struct sup_client *c)
         m.number[n] = c->standin[i].number;
         fd[n++] = c->standin[i].fd;
         if (n == CTL_STANDINS_MAX) {
-            send_to_domain(c, &m, fd);
+            send_to_domain(c, &m, fd, n);
             n = 0;
         }
     }
-    if (n == 0)
-        return;
-    for (uint32_t k = n; k < CTL_STANDINS_MAX; k++) {
-        m.number[k] = 0;
-        fd[k] = fd[0];
-    }
-    send_to_domain(c, &m, fd);
+    if (n > 0)
+        send_to_domain(c, &m, fd, n);
 }
 
 void

@@ -45,6 +45,8 @@ static const struct {
     [CTL_WANT_STANDINS] = {0, 0, true},
     [CTL_STANDINS] = {sizeof(struct ctl_standins), CTL_STANDINS_MAX, true},
     [CTL_STANDINS_OVER] = {sizeof(struct ctl_standins), 0, true},
+    [CTL_WANT_STANDIN] = {0, 0, true},
+    [CTL_STANDIN] = {sizeof(struct ctl_standins), 1, true},
 };
 
 size_t
@@ -171,9 +173,10 @@ check_payload(const struct ctl_msg *m)
     case CTL_DENIAL:
         return check_denial(&m->denial);
     case CTL_STANDINS:
+    case CTL_STANDIN:
+        return m->standins.client < CLIENTS_MAX && m->standins.n == ctl_fds(m->type);
     case CTL_STANDINS_OVER:
-        return m->standins.client < CLIENTS_MAX && m->standins.n <= CTL_STANDINS_MAX &&
-               (m->type != CTL_STANDINS || m->standins.n == CTL_STANDINS_MAX);
+        return m->standins.client < CLIENTS_MAX && m->standins.n <= CTL_STANDINS_MAX;
     case CTL_SESSION_LIST:
         return check_sessions(&m->sessions);
     case CTL_POISONED:

@@ -80,6 +80,10 @@ enum ctl_type {
     CTL_STANDINS,
     /* domain -> supervisor: standins, whose clients' ends are closed; no descriptors */
     CTL_STANDINS_OVER,
+    /* client -> supervisor: one alone, as no more descriptors fit */
+    CTL_WANT_STANDIN,
+    /* supervisor -> client: standins, one; its descriptor */
+    CTL_STANDIN,
     CTL_TYPES
 };
 

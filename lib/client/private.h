@@ -233,6 +233,7 @@ struct own {
     uint32_t descs;  /* descriptors for its sockets, if it is shared */
     struct spare spare[SPARES];
     uint32_t n_spare;
+    uint32_t singly; /* so many more are asked for one by one: more did not fit last time */
 };
 
 /* ---- the library in one process ---- */

@@ -12,6 +12,7 @@
  */
 #include "private.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ __thread int standin_via = -1;
 static void
 take_spares(struct own *o, const struct ctl_standins *m, const int *fd)
 {
-    for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
+    for (unsigned i = 0; i < m->n; i++) {
         if (o->n_spare < SPARES)
             o->spare[o->n_spare++] = (struct spare){.fd = fd[i], .number = m->number[i]};
         else
@@ -42,7 +43,7 @@ take_spares(struct own *o, const struct ctl_standins *m, const int *fd)
 static int
 take_answer(struct own *o, const struct ctl_msg *m, int fd[CTL_FDS_MAX])
 {
-    if (m->type == CTL_STANDINS) {
+    if (m->type == CTL_STANDINS || m->type == CTL_STANDIN) {
         take_spares(o, &m->standins, fd);
         return 0;
     }
@@ -51,14 +52,11 @@ take_answer(struct own *o, const struct ctl_msg *m, int fd[CTL_FDS_MAX])
 }
 
 static int
-refill(struct att *a)
+ask_for(struct att *a, uint16_t type)
 {
     struct own *o = own_of(a);
-    struct ctl_msg m = {.type = CTL_WANT_STANDINS};
+    struct ctl_msg m = {.type = type};
     int fd[CTL_FDS_MAX];
-    att_check(a); /* some may lie there that were made for a process that died */
-    if (a->down || o->n_spare > 0)
-        return a->down ? ENETDOWN : 0;
     int r = ctl_send(o->sup, &m, NULL);
     if (r == 0)
         r = ctl_recv(o->sup, &m, fd);
@@ -69,6 +67,24 @@ refill(struct att *a)
     if (r < 0) /* what did not fit into our table was cut off */
         return r == -EAGAIN ? ETIMEDOUT : r == -EPROTO ? EMFILE : EPROTO;
     return take_answer(o, &m, fd);
+}
+
+/* As many as there are in a message; or one, as long as the process has no numbers for more. */
+static int
+refill(struct att *a)
+{
+    struct own *o = own_of(a);
+    att_check(a); /* some may lie there that were made for a process that died */
+    if (a->down || o->n_spare > 0)
+        return a->down ? ENETDOWN : 0;
+    if (o->singly == 0) {
+        int err = ask_for(a, CTL_WANT_STANDINS);
+        if (err != EMFILE)
+            return err;
+        o->singly = SPARES;
+    }
+    o->singly--;
+    return ask_for(a, CTL_WANT_STANDIN);
 }
 
 bool
@@ -95,6 +111,22 @@ standin_ask(struct sock *s, uint32_t what)
     sock_owe(s, OWE_STANDIN);
 }
 
+/* The number that the program gets for a stand-in: the lowest, as ever. Where none is left it
+ * is the stand-in's own, which would be given up for it. */
+static int
+program_fd(struct own *o, const struct spare *p)
+{
+    int fd = dup(p->fd);
+    while (fd < 0 && errno == EMFILE && o->n_spare > 0) {
+        close(o->spare[--o->n_spare].fd);
+        fd = dup(p->fd);
+    }
+    if (fd < 0 && fcntl(p->fd, F_SETFD, 0) == 0)
+        return p->fd;
+    close(p->fd);
+    return fd < 0 ? -EMFILE : fd;
+}
+
 static int
 kernel_fd(struct sock *s)
 {
@@ -109,13 +141,11 @@ kernel_fd(struct sock *s)
     int err = o->n_spare == 0 ? refill(a) : 0;
     if (err != 0)
         return -err;
-    struct spare *p = &o->spare[o->n_spare - 1];
-    int fd = dup(p->fd);
+    struct spare p = o->spare[--o->n_spare];
+    int fd = program_fd(o, &p);
     if (fd < 0)
-        return -errno;
-    o->n_spare--;
-    close(p->fd);
-    s->standin = p->number;
+        return fd;
+    s->standin = p.number;
     s->standin_fd = fd;
     standin_via = -1;
     s->arm_mask = 0;

@@ -97,7 +97,7 @@ ctl_order(void)
     if (m.type == CTL_HELLO)
         m.hello = (struct ctl_hello){
             .layout = SESSION_LAYOUT_VERSION, .proto = IPPROTO_TCP, .g = c.v.g};
-    if (m.type == CTL_WANT_STANDINS && attached) /* its own */
+    if ((m.type == CTL_WANT_STANDINS || m.type == CTL_WANT_STANDIN) && attached) /* its own */
         m.type = CTL_READY;
     if (m.type == CTL_STANDINS)
         m.standins.n = CTL_STANDINS_MAX;

@@ -110,6 +110,11 @@ ctl_sample(unsigned type)
         for (unsigned i = 0; i < CTL_STANDINS_MAX; i++)
             m.standins.number[i] = UINT32_MAX - i;
         break;
+    case CTL_STANDIN:
+        m.standins.client = CLIENTS_MAX - 1;
+        m.standins.n = 1;
+        m.standins.number[0] = UINT32_MAX;
+        break;
     case CTL_SESSION_LIST:
         ctl_sample_sessions(&m);
         break;

@@ -374,14 +374,43 @@ limits(void)
     say("the highest number is the limit's: %d", top_fd == 255);
 }
 
+/* The library needs descriptors of its own, and leaves the program most of what it may have,
+ * however little that is, before its first socket. */
+static void
+few_descriptors(void)
+{
+    struct rlimit few = {.rlim_cur = 24, .rlim_max = 256},
+                  more = {.rlim_cur = 100, .rlim_max = 256};
+    int l = -1, n = 0;
+    said("setrlimit", setrlimit(RLIMIT_NOFILE, &few));
+    for (int fd; (fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0; n++)
+        l = fd;
+    said("the table is full", -1);
+    say("of 20 at least 10: %d", n >= 10);
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    said("the last one works", bind(l, (void *)&any, sizeof any));
+    said("listen", listen(l, 1));
+    said("setrlimit", setrlimit(RLIMIT_NOFILE, &more));
+    for (; socket(AF_INET, SOCK_STREAM, 0) >= 0; n++)
+        continue;
+    say("of 96 at least 80: %d", n >= 80);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"create", create},         {"names", names},        {"accepting", accepting},
-        {"connecting", connecting}, {"shutting", shutting},  {"resetting", resetting},
-        {"duplicates", duplicates}, {"close_range", ranges}, {"as-files", files},
+        {"create", create},
+        {"names", names},
+        {"accepting", accepting},
+        {"connecting", connecting},
+        {"shutting", shutting},
+        {"resetting", resetting},
+        {"duplicates", duplicates},
+        {"close_range", ranges},
+        {"as-files", files},
         {"limits", limits},
+        {"few-descriptors", few_descriptors},
     };
     return suite_main(argc, argv, CASES(cases));
 }
