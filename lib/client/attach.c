@@ -18,9 +18,12 @@
 #define SESSIONS_DEFAULT 4096u
 #define SESSIONS_MAX 65536u
 #define REQUESTS 1024u
-#define BUSY_TRIES 50u /* of BUSY_PAUSE_US each: a domain that is being restarted */
-#define BUSY_PAUSE_US 100000u
+#define PATIENCE_US 5000000u  /* with a domain that restarts, and a daemon that is busy */
+#define BUSY_PAUSE_US 100000u /* between two questions, at most */
+#define HUNG_UP_PAUSE_US 3000u
+#define HUNG_UP ECONNRESET /* it took the connection, and did not listen */
 #define ANSWER_SECONDS 10
+#define WELCOME_FDS 5u /* ipc/ctl.h */
 
 /* What went wrong with the last attach of this thread. */
 static __thread char attach_text[320] = "not attached yet";
@@ -136,6 +139,19 @@ denied(const struct ctl_text *t)
     return fail(err, "bulkheadd (instance \"%s\") says: %s", instance_name(), t->text);
 }
 
+/* Descriptors for which there is no room are cut off from what the daemon says. */
+static bool
+room_left(int any)
+{
+    int fd[WELCOME_FDS];
+    unsigned have = 0;
+    while (have < WELCOME_FDS && (fd[have] = dup(any)) >= 0)
+        have++;
+    for (unsigned i = 0; i < have; i++)
+        close(fd[i]);
+    return have == WELCOME_FDS;
+}
+
 /* Ask once. On success m is a CTL_WELCOME, fd[] its descriptors, *sup the socket. */
 static int
 ask(int proto, const struct arena_geometry *g, struct ctl_msg *m, int fd[CTL_FDS_MAX], int *sup)
@@ -156,12 +172,15 @@ ask(int proto, const struct arena_geometry *g, struct ctl_msg *m, int fd[CTL_FDS
         return 0;
     if (r == 1 && m->type == CTL_DENIED)
         err = denied(&m->text);
-    else if (r == 0)
-        err = fail(ECONNREFUSED, "bulkheadd ended while it was asked for an arena");
+    else if (r == 0 || r == -EPIPE || r == -ECONNRESET)
+        err = fail(HUNG_UP, "bulkheadd hung up on us: too many programs of this user attach at "
+                            "once, or connect to it and say nothing");
     else if (r == -EAGAIN)
         err = fail(ETIMEDOUT, "bulkheadd did not answer within %d seconds", ANSWER_SECONDS);
     else if (r == -EPROTONOSUPPORT)
         err = fail(EPROTONOSUPPORT, "bulkheadd speaks another version than this library");
+    else if (r == -EPROTO && !room_left(*sup))
+        err = fail(EMFILE, "no descriptors are left for an arena");
     else
         err = fail(EPROTO, "bulkheadd gave an answer that makes no sense");
     close(*sup);
@@ -172,11 +191,13 @@ static int
 ask_patiently(int proto, const struct arena_geometry *g, struct ctl_msg *m, int fd[CTL_FDS_MAX],
               int *sup)
 {
-    for (unsigned i = 0;; i++) {
+    useconds_t pause = HUNG_UP_PAUSE_US + (useconds_t)getpid() % HUNG_UP_PAUSE_US;
+    for (useconds_t waited = 0;; waited += pause) {
         int err = ask(proto, g, m, fd, sup);
-        if (err != EBUSY || i == BUSY_TRIES)
-            return err;
-        usleep(BUSY_PAUSE_US);
+        if ((err != EBUSY && err != HUNG_UP) || waited >= PATIENCE_US)
+            return err == HUNG_UP ? EAGAIN : err;
+        pause = err == EBUSY ? BUSY_PAUSE_US : min_u32(2 * pause, BUSY_PAUSE_US);
+        usleep(pause);
     }
 }
 

@@ -126,7 +126,8 @@ supervise(void *arg)
     if (s < 0 || ctl_recv(s, &m, fd) != 1)
         abort();
     switch (sup->how) {
-    case HANG_UP:
+    case HANG_UP: /* and for good: who attaches asks again otherwise */
+        (void)shutdown(sup->at, SHUT_RDWR);
         break;
     case NOISE:
         (void)send(s, noise, sizeof noise, MSG_NOSIGNAL);

@@ -275,13 +275,39 @@ epoll_in_both(void)
     say_read("closed", p[1]);
 }
 
+/* Each process makes its first socket, all in the same moment. */
+static void
+begin_at_once(void)
+{
+    int begin[2], failed = 0, status;
+    char c;
+    if (pipe(begin) != 0)
+        give_up("pipe");
+    setenv("BULKHEAD_ARENA", "1M", 1); /* all is touched when it is made */
+    for (int i = 0; i < 32; i++)
+        if (fork() == 0) {
+            close(begin[1]);
+            (void)!read(begin[0], &c, 1);
+            int fd = socket(AF_INET, SOCK_STREAM, 0);
+            _exit(fd >= 0 && listen(fd, 1) == 0 ? 0 : 1);
+        }
+    close(begin[1]);
+    while (wait(&status) > 0)
+        failed += status != 0;
+    say("of 32 children failed %d", failed);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"shared", shared},       {"one-state", one_state},
-        {"acceptors", acceptors}, {"forks-for-each", forks_for_each},
-        {"killed", killed},       {"epoll-in-both", epoll_in_both},
+        {"shared", shared},
+        {"one-state", one_state},
+        {"acceptors", acceptors},
+        {"forks-for-each", forks_for_each},
+        {"killed", killed},
+        {"epoll-in-both", epoll_in_both},
+        {"begin-at-once", begin_at_once},
     };
     return suite_main(argc, argv, CASES(cases));
 }

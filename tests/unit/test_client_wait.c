@@ -12,11 +12,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client_kit.h"
+#include "ipc/ctl.h"
 #include "lib/client/bulkhead_event.h"
 #include "lib/client/private.h"
 
@@ -177,6 +180,48 @@ Test(client_wait, no_daemon)
     setenv("BULKHEAD_ARENA", "12Q", 1);
     FAILS(bh_socket(AF_INET, SOCK_STREAM, 0), EINVAL);
     cr_assert_not_null(strstr(bh_strerror_attach(), "BULKHEAD_ARENA"));
+}
+
+static int daemon_at;
+
+/* Hangs up on the first few, before they said anything and after, and turns the next away. */
+static void *
+be_busy(void *arg)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        struct ctl_msg m;
+        int fd[CTL_FDS_MAX], s = accept(daemon_at, NULL, NULL);
+        if (i % 2 == 1 || i == 5)
+            (void)!ctl_recv(s, &m, fd);
+        m = (struct ctl_msg){.type = CTL_DENIED, .text = {.arg = DENIED_ACCOUNT}};
+        if (i == 5)
+            (void)!ctl_send(s, &m, NULL);
+        close(s);
+    }
+    return arg;
+}
+
+/* A daemon that hangs up has too much to do: who attaches tries again, and believes that it is
+ * gone only when nobody listens any more. */
+Test(client_wait, daemon_hangs_up)
+{
+    char dir[] = "/tmp/bulkhead-wait-XXXXXX";
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    pthread_t t;
+    cr_assert_not_null(mkdtemp(dir));
+    setenv("BULKHEAD_RUN_DIR", dir, 1);
+    setenv("BULKHEAD_INSTANCE", "busy", 1);
+    cr_assert(ctl_socket_path(sun.sun_path, sizeof sun.sun_path, "busy", "sock"));
+    daemon_at = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(daemon_at, (struct sockaddr *)&sun, sizeof sun), 0);
+    cr_assert_eq(listen(daemon_at, 8), 0);
+    pthread_create(&t, NULL, be_busy, NULL);
+    FAILS(bh_socket(AF_INET, SOCK_STREAM, 0), EACCES);
+    pthread_join(t, NULL);
+    close(daemon_at);
+    FAILS(bh_socket(AF_INET, SOCK_STREAM, 0), ECONNREFUSED);
+    unlink(sun.sun_path);
+    rmdir(dir);
 }
 
 /* ---- poll ---- */
