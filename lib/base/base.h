@@ -123,6 +123,17 @@ ipaddr_to_u32(const struct ipaddr *a)
     return be32(a->b + 12);
 }
 
+#define IP_LOOPBACK 0x7f000001u /* 127.0.0.1 */
+
+/* One of 127.0.0.0/8, which never leaves the host (RFC 1122 3.2.1.3 (g)); not its broadcast
+ * address, which is nobody's. */
+static inline bool
+ipaddr_is_loopback(const struct ipaddr *a)
+{
+    uint32_t u = ipaddr_to_u32(a);
+    return ipaddr_is_v4(a) && u >> 24 == 127 && u != 0x7fffffffu;
+}
+
 /* True for "none" and for 0.0.0.0: what a socket user means by INADDR_ANY. */
 static inline bool
 ipaddr_is_any(const struct ipaddr *a)

@@ -95,8 +95,18 @@ struct path_table {
     } pmtu[PATH_PMTU_ENTRIES];
 };
 
-/* Is there a way to dst at all? (connected, own, or by the gateway) */
+/* Is there a way to dst at all? (connected, own, loopback, or by the gateway) */
 bool path_reachable(const struct path_table *t, const struct ipaddr *dst);
+
+/* Is it this stack: its own address, or one of loopback? */
+bool path_local(const struct path_table *t, const struct ipaddr *a);
+
+/* The source of what goes to dst, if nobody chose another one. */
+struct ipaddr path_source(const struct path_table *t, const struct ipaddr *dst);
+
+/* 0.0.0.0 as a destination is this host, as on Linux: the address of who asks, or loopback's if
+ * he has none. Any other is itself. */
+struct ipaddr path_peer(const struct ipaddr *dst, const struct ipaddr *local);
 
 /* Bytes of IP packet that fit on the way to dst; never below 576. */
 uint32_t path_mtu(const struct path_table *t, const struct ipaddr *dst);

@@ -11,6 +11,8 @@ ip_addr_kind(const struct ip *ip, const struct ipaddr *a)
         return ADDR_BAD;
     if (ipaddr_eq(a, &ip->cfg.addr))
         return ADDR_OWN;
+    if (ipaddr_is_loopback(a))
+        return ADDR_LOOPBACK;
     uint32_t u = ipaddr_to_u32(a), top = u >> 24;
     if (u == UINT32_MAX)
         return ADDR_BROADCAST;

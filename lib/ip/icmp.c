@@ -130,8 +130,10 @@ error_input(struct ip *ip, struct ip_out *out, const struct icmp_hdr *icmp, cons
     int err = icmp_errno(icmp->type, icmp->code);
     uint32_t mtu = 0;
     stat_inc(ip->stats, STAT_icmp_err_rx);
+    /* What we send to ourselves nobody on the wire can have seen. */
     if (err == 0 || icmp_quote_parse(&q, p, len) != WIRE_OK ||
-        !ipaddr_eq(&q.ip.src, &ip->cfg.addr) || q.ip.frag_off != 0) {
+        !ipaddr_eq(&q.ip.src, &ip->cfg.addr) || ip_is_local(ip_addr_kind(ip, &q.ip.dst)) ||
+        q.ip.frag_off != 0) {
         drop(ip, STAT_icmp_drop_bad);
         return;
     }

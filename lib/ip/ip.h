@@ -78,10 +78,10 @@ bool ip_waits_nic(const struct ip *ip);
  * FRAME_MAX_PACKET frames, joined by PKT_JOIN. With ip_config.segments, one that is PKT_WHOLE
  * is a TCP segment to be cut later, and PKT_CSUM says that its checksum is not finished. addr
  * is the transport header, at least 64 bytes into its frame; of PKT_REJECT it is the quote, in
- * a frame of the sender's own. Source must be the stack's address. Destination the stack
- * itself: copied to PART_UP frames and handed up in the same call. Neighbour unknown: queued
- * (bounded) until ARP answers. Returns how many were taken; takes no further than the nic
- * capacity allows. */
+ * a frame of the sender's own. Source must be the stack's address, or one of 127.0.0.0/8 if
+ * the destination is either. Destination the stack itself or 127.0.0.0/8: copied to PART_UP
+ * frames and handed up in the same call. Neighbour unknown: queued (bounded) until ARP answers.
+ * Returns how many were taken; takes no further than the nic capacity allows. */
 unsigned ip_output(struct ip *ip, enum ip_up from, const struct pkt *pkt, unsigned n,
                    struct ip_out *out, ns_t now);
 

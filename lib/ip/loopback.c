@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Packets to the stack's own address: copied to frames that the transports may read,
- * and handed up at once. They may be dropped, as on any wire.
+ * Packets to the stack's own address, or to one of 127.0.0.0/8: copied to frames that the
+ * transports may read, and handed up at once. They may be dropped, as on any wire.
  */
 #include "priv.h"
 

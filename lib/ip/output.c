@@ -63,7 +63,7 @@ check_chain(const struct ip *ip, enum ip_up from, const struct pkt *p, unsigned 
     bool big = false, whole = p->flags & PKT_WHOLE;
     /* Only where somebody will do what is left to do, and that is TCP. */
     if ((p->flags & (PKT_WHOLE | PKT_CSUM)) &&
-        (!ip->cfg.segments || from != IP_UP_TCP || ipaddr_eq(&p->dst, &ip->cfg.addr)))
+        (!ip->cfg.segments || from != IP_UP_TCP || ip_is_local(ip_addr_kind(ip, &p->dst))))
         return BAD;
     for (unsigned i = 0; i < n; i++) {
         uint32_t len = p[i].len;
@@ -87,6 +87,13 @@ check_chain(const struct ip *ip, enum ip_up from, const struct pkt *p, unsigned 
     return big || total > DATAGRAM_MAX ? TOO_BIG : FINE;
 }
 
+/* A source of our own; and one of loopback's for what stays here (RFC 1122 3.2.1.3 (g)). */
+static bool
+source_ok(const struct ip *ip, const struct ipaddr *src, enum addr_kind to)
+{
+    return ipaddr_eq(src, &ip->cfg.addr) || (ipaddr_is_loopback(src) && ip_is_local(to));
+}
+
 static void
 output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt *p, unsigned n,
            ns_t now)
@@ -94,7 +101,7 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
     struct part part[FRAME_MAX_CHAIN];
     enum addr_kind to = ip_addr_kind(ip, &p->dst);
     enum verdict v = check_chain(ip, from, p, n, part);
-    if (v == BAD || !ipaddr_eq(&p->src, &ip->cfg.addr) || !ipaddr_is_v4(&p->dst)) {
+    if (v == BAD || !source_ok(ip, &p->src, to) || !ipaddr_is_v4(&p->dst)) {
         stat_inc(ip->stats, STAT_ip_drop_tx_bad);
         give_back(ip, out, from, p, n);
         return;
@@ -117,7 +124,7 @@ output_one(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt 
         stat_inc(ip->stats, STAT_ip_drop_tx_toobig);
         give_back(ip, out, from, p, n);
         up_icmp(ip, out, &msg);
-    } else if (to == ADDR_OWN && ip->state == IP_READY) {
+    } else if (ip_is_local(to) && ip->state == IP_READY) {
         loopback_output(ip, out, from, &h, part, n);
         give_back(ip, out, from, p, n);
     } else {
@@ -149,8 +156,8 @@ reject(struct ip *ip, struct ip_out *out, enum ip_up from, const struct pkt *p, 
         return;
     }
     /* A socket of our own is told without a packet. */
-    if (whole && quote.ip.frag_off == 0 && ipaddr_eq(&quote.ip.src, &ip->cfg.addr) &&
-        ipaddr_eq(&quote.ip.dst, &ip->cfg.addr)) {
+    if (whole && quote.ip.frag_off == 0 && ip_is_local(ip_addr_kind(ip, &quote.ip.src)) &&
+        ip_is_local(ip_addr_kind(ip, &quote.ip.dst))) {
         struct pkt msg =
             up_icmp_about(&quote.ip, copy + quote.ip.header_len, ECONNREFUSED, 3, 0);
         up_icmp(ip, out, &msg);

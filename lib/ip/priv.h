@@ -12,7 +12,7 @@
  *   port.c      dropping what udp does not want
  *   up.c        handing packets and ICMP messages to tcp and udp
  *   output.c    what tcp and udp send
- *   loopback.c  packets to the own address
+ *   loopback.c  packets to the own address and those of loopback
  *   icmp.c      ICMP received
  *   icmp_error.c  ICMP errors sent, and their limits
  */
@@ -70,7 +70,14 @@ enum holder {
     HELD_UP = 3,  /* PART_UP: HELD_UP + enum ip_up */
 };
 
-enum addr_kind { ADDR_BAD, ADDR_OWN, ADDR_HOST, ADDR_BROADCAST, ADDR_MULTICAST };
+enum addr_kind {
+    ADDR_BAD,
+    ADDR_OWN,
+    ADDR_LOOPBACK, /* never on the wire, either way */
+    ADDR_HOST,
+    ADDR_BROADCAST,
+    ADDR_MULTICAST
+};
 
 enum neigh_state { NEIGH_FREE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE };
 
@@ -219,6 +226,12 @@ enum rx_fate { RX_FREE, RX_KEPT };
 
 /* ---- addr.c ---- */
 enum addr_kind ip_addr_kind(const struct ip *ip, const struct ipaddr *a);
+/* Of this stack: what goes from one to the other goes by loopback.c, and nowhere else. */
+static inline bool
+ip_is_local(enum addr_kind k)
+{
+    return k == ADDR_OWN || k == ADDR_LOOPBACK;
+}
 /* The neighbour that takes packets for dst (a host); false: no route. */
 must_check bool ip_next_hop(const struct ip *ip, const struct ipaddr *dst, struct ipaddr *hop);
 /* On the connected network? */

@@ -90,6 +90,9 @@ look(void)
         const struct fdesc *d = &w.nic[i];
         expect(frames_ro(&w.f, umem & ~PART_BIT(PART_RX), d->addr, d->len));
         expect(!ends || d->len >= ETH_HEADER + IP4_HEADER);
+        const uint8_t *b = w.f.base + d->addr;
+        if (ends && be16(b + 12) == ETH_TYPE_IP4) /* loopback's addresses stay here */
+            expect(b[ETH_HEADER + 12] != 127 && b[ETH_HEADER + 16] != 127);
         len = ends ? d->len : len + d->len;
         ends = !(d->flags & FDESC_MORE);
         expect(w.ip->cfg.segments || len <= ETH_HEADER + w.ip->cfg.mtu);
@@ -103,6 +106,8 @@ look(void)
                 expect(p->err != 0);
             else
                 expect(p->kind == PKT_DATA && frames_ro(&w.f, read, p->addr, p->len));
+            if (p->kind == PKT_DATA && frames_part(&w.f, p->addr) == PART_RX)
+                expect(!ipaddr_is_loopback(&p->src) && !ipaddr_is_loopback(&p->dst));
         }
         expect(w.out.n_up[u] == 0 || !(w.up[u][w.out.n_up[u] - 1].flags & PKT_MORE));
         w.out.n_done[u] = 0;
@@ -187,7 +192,7 @@ from_above(struct input *in, enum ip_up up, unsigned how)
     static const uint32_t dst[] = {0x0a000003, 0x0a000002, 0x08080808, 0xffffffff,
                                    0xe0000001, 0x0a000001, 0x7f000001, 0};
     struct pkt p[64];
-    uint32_t to = dst[take(in, 1) % ARRAY_LEN(dst)], len = take(in, 2);
+    uint32_t way = take(in, 1), to = dst[way % ARRAY_LEN(dst)], len = take(in, 2);
     unsigned n = 1 + how * how * 4;
     uint8_t extra = len & 0x8000 ? PKT_WHOLE | PKT_CSUM : 0; /* as tcp has it, or nearly */
     bool join = len & 0x4000;
@@ -200,7 +205,7 @@ from_above(struct input *in, enum ip_up up, unsigned how)
             .kind = PKT_DATA,
             .flags = (uint8_t)((i + 1 < n ? PKT_MORE : PKT_DF) | (i == 0 ? extra : 0) |
                                (join && i % 5 != 4 ? PKT_JOIN : 0)),
-            .src = ipaddr_v4_u32(0x0a000002),
+            .src = ipaddr_v4_u32(way & 0x80 ? 0x7f000001 : 0x0a000002),
             .dst = ipaddr_v4_u32(to),
         };
     }

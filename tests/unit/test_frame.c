@@ -83,11 +83,41 @@ Test(frame, path)
     struct ipaddr lo = ipaddr_v4_u32(0x7f000001), any = ipaddr_v4_u32(0), none = {0};
     cr_assert(path_reachable(&t, &near) && !path_reachable(&t, &far));
     t.gateway = ipaddr_v4_u32(0x0a0000fe);
-    cr_assert(path_reachable(&t, &far) && !path_reachable(&t, &lo));
+    cr_assert(path_reachable(&t, &far) && path_reachable(&t, &lo));
     cr_assert(!path_reachable(&t, &any) && !path_reachable(&t, &none));
     cr_assert_eq(path_mtu(&t, &far), 1500);
     for (unsigned i = 0; i < PATH_PMTU_ENTRIES; i++)
         t.pmtu[i] = (struct path_pmtu){.dst = far, .mtu = 68};
     cr_assert_eq(path_mtu(&t, &far), 576, "never below");
     cr_assert_eq(path_mtu(&t, &near), 1500);
+}
+
+/* Protects what is this stack and what is not: all of 127.0.0.0/8 but its broadcast address;
+ * and which source goes with a destination, as Linux has it. */
+Test(frame, loopback)
+{
+    static const struct {
+        uint32_t addr, source;
+        bool local;
+    } c[] = {
+        {0x0a000001, 0x0a000001, true},  {0x7f000001, 0x7f000001, true},
+        {0x7f000000, 0x7f000001, true},  {0x7ffffffe, 0x7f000001, true},
+        {0x7fffffff, 0x0a000001, false}, {0x0a000002, 0x0a000001, false},
+        {0x7effffff, 0x0a000001, false}, {0x80000000, 0x0a000001, false},
+    };
+    struct path_table t = {.addr = ipaddr_v4_u32(0x0a000001), .prefix = 24, .mtu = 1500};
+    const struct ipaddr any = ipaddr_v4_u32(0), none = {0};
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        struct ipaddr a = ipaddr_v4_u32(c[i].addr), from = path_source(&t, &a), to;
+        cr_assert_eq(path_local(&t, &a), c[i].local, "%zu", i);
+        cr_assert_eq(ipaddr_to_u32(&from), c[i].source, "%zu", i);
+        to = path_peer(&a, &any);
+        cr_assert(ipaddr_eq(&to, &a), "%zu", i);
+        to = path_peer(&any, &a);
+        cr_assert(ipaddr_eq(&to, &a), "no address: that of who asks");
+    }
+    struct ipaddr to = path_peer(&any, &none);
+    cr_assert_eq(ipaddr_to_u32(&to), 0x7f000001, "or loopback's");
+    to = path_peer(&none, &t.addr);
+    cr_assert(ipaddr_is_none(&to), "what is no address stays none");
 }

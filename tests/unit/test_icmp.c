@@ -232,6 +232,31 @@ Test(icmp, bad_quotes)
     kit_free(k);
 }
 
+/* What goes from this stack to itself is nothing that anybody on the wire can have seen: his
+ * errors about it are forged. */
+Test(icmp, about_loopback)
+{
+    static const uint32_t self[] = {OUR_IP, 0x7f000001, 0x7f010203};
+    struct kit *k = kit_ready();
+    uint8_t q[28];
+    for (unsigned src = 0; src < ARRAY_LEN(self); src++)
+        for (unsigned dst = 0; dst < ARRAY_LEN(self); dst++)
+            for (unsigned code = 3; code <= 4; code++) {
+                quote_of(q, WIRE_PROTO_UDP, self[dst]);
+                put_be32(q + 12, self[src]);
+                put_be16(q + 10, 0);
+                put_be16(q + 10, (uint16_t)~__builtin_bswap16(csum_fold(csum_bytes(q, 20))));
+                struct frame f = mk_icmp(GATEWAY, ICMP_UNREACH, (uint8_t)code, 600, q, 28);
+                kit_mark(k);
+                kit_in(k, &f);
+                cr_assert_eq(kit_stat(k, STAT_icmp_drop_bad), 1);
+                cr_assert_eq(k->out.n_up[0] + k->out.n_up[1] + k->out.n_nic, 0);
+            }
+    struct ipaddr lo = v4(0x7f000001);
+    cr_assert_eq(path_mtu(&k->path, &lo), 1500);
+    kit_free(k);
+}
+
 /* Types that a host ignores: counted, and nothing else. */
 Test(icmp, ignored_types)
 {
@@ -337,11 +362,12 @@ Test(icmp, port_unreachable)
     kit_free(k);
 }
 
-/* A session of our own whose packet nobody takes: told without a packet. */
-Test(icmp, port_unreachable_to_self)
+static void
+nobody_takes_it(uint32_t src, uint32_t dst)
 {
     struct kit *k = kit_ready();
-    struct pkt p = kit_pkt(k, IP_UP_UDP, OUR_IP, 8, 0);
+    struct pkt p = kit_pkt(k, IP_UP_UDP, dst, 8, 0);
+    p.src = v4(src);
     kit_out(k, IP_UP_UDP, &p, 1);
     struct pkt r = kit_pkt(k, IP_UP_UDP, OUR_IP, 8, 0);
     r.kind = PKT_REJECT;
@@ -360,11 +386,20 @@ Test(icmp, port_unreachable_to_self)
     kit_free(k);
 }
 
+/* A session of our own whose packet nobody takes: told without a packet, also by loopback. */
+Test(icmp, port_unreachable_to_self)
+{
+    nobody_takes_it(OUR_IP, OUR_IP);
+    nobody_takes_it(0x7f000001, 0x7f000005);
+    nobody_takes_it(0x7f000001, OUR_IP);
+    nobody_takes_it(OUR_IP, 0x7f000001);
+}
+
 /* RFC 1122 3.2.2, RFC 1812 4.3.2.7: what is never answered with an error. */
 Test(icmp, rules)
 {
     struct kit *k = kit_ready();
-    const uint32_t src[] = {0,          0x7f000001, 0xe0000001, 0xffffffff,
+    const uint32_t src[] = {0,          0x7fffffff, 0xe0000001, 0xffffffff,
                             0xf0000001, 0x0a0000ff, 0x0a000000};
     const uint32_t dst[] = {0xffffffff, 0x0a0000ff, 0xe0000001, PEER, 0};
     struct pkt p;

@@ -213,8 +213,8 @@ Test(ip, truncation)
 Test(ip, martians)
 {
     struct kit *k = kit_ready();
-    const uint32_t bad[] = {0,          1,          0x7f000001, 0xe0000001,
-                            0xefffffff, 0xf0000001, 0xfffffffe, 0xffffffff,
+    const uint32_t bad[] = {0,          1,          0x7f000001, 0x7f010203, 0x7fffffff,
+                            0xe0000001, 0xefffffff, 0xf0000001, 0xfffffffe, 0xffffffff,
                             OUR_IP,     0x0a0000ff, 0x0a000000};
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
         struct frame f = mk_udp(bad[i], OUR_IP, 10);
@@ -223,6 +223,30 @@ Test(ip, martians)
     struct frame f = mk_udp(PEER, OUR_IP, 10);
     f.b[6] |= 1;
     expect_drop(k, &f, STAT_ip_drop_source, "group MAC as source");
+    kit_free(k);
+}
+
+/* Loopback's addresses are not believed from the wire, whatever carries them, as a source or
+ * as a destination (RFC 1122 3.2.1.3 (g)): a session at one of them is spoken to by this stack
+ * alone. */
+Test(ip, loopback_from_the_wire)
+{
+    static const uint32_t lo[] = {0x7f000000, 0x7f000001, 0x7f010203, 0x7fffffff};
+    struct kit *k = kit_ready();
+    for (unsigned i = 0; i < ARRAY_LEN(lo); i++) {
+        for (unsigned j = 0; j < 3; j++) {
+            struct frame f = mk_tcp(j == 0 ? PEER : lo[i], j == 1 ? OUR_IP : lo[i], 20);
+            expect_drop(k, &f, j == 1 ? STAT_ip_drop_source : STAT_ip_drop_not_ours, "TCP");
+            f = mk_udp(j == 0 ? PEER : lo[i], j == 1 ? OUR_IP : lo[i], 20);
+            expect_drop(k, &f, j == 1 ? STAT_ip_drop_source : STAT_ip_drop_not_ours, "UDP");
+        }
+        struct frame f = mk_frag(lo[i], WIRE_PROTO_UDP, 1, 0, true, "12345678", 8);
+        expect_drop(k, &f, STAT_ip_drop_source, "a fragment");
+        f = mk_echo(lo[i], 20);
+        expect_drop(k, &f, STAT_ip_drop_source, "an echo");
+        f = mk_udp(lo[i], 0xffffffff, 20);
+        expect_drop(k, &f, STAT_ip_drop_source, "to all");
+    }
     kit_free(k);
 }
 

@@ -54,6 +54,27 @@ some_frame(uint64_t *s)
     }
 }
 
+/* Neither goes anything of loopback's onto the wire, nor comes any from there (RFC 1122 3.2.1.3
+ * (g)). Where a packet begins: with AF_PACKET's segments it may go on in other frames. */
+static void
+loopback_stays(const struct kit *k)
+{
+    bool begins = true;
+    for (uint32_t i = 0; i < k->out.n_nic; i++) {
+        uint32_t len;
+        const uint8_t *b = kit_nic(k, i, &len);
+        if (begins && be16(b + 12) == ETH_TYPE_IP4)
+            cr_assert(b[ETH_HEADER + 12] != 127 && b[ETH_HEADER + 16] != 127);
+        begins = !(k->nic[i].flags & FDESC_MORE);
+    }
+    for (unsigned u = 0; u < IP_UPS; u++)
+        for (uint32_t i = 0; i < k->out.n_up[u]; i++) {
+            const struct pkt *p = &k->up[u][i];
+            if (p->kind == PKT_DATA && frames_part(&k->f, p->addr) == PART_RX)
+                cr_assert(!ipaddr_is_loopback(&p->src) && !ipaddr_is_loopback(&p->dst));
+        }
+}
+
 static void
 from_wire(struct kit *k, uint64_t *s)
 {
@@ -92,6 +113,8 @@ from_above(struct kit *k, uint64_t *s)
         p[i] = kit_pkt(k, up, below(s, 3) ? some_host(s) : OUR_IP,
                        (uint16_t)(below(s, 5) ? 8 * (3 + below(s, 180)) : below(s, 1900)), 1);
         p[i].flags = below(s, 3) ? 0 : PKT_MORE;
+        if (below(s, 8) == 0)
+            p[i].src = v4(0x7f000000u + below(s, 3));
         uint8_t *b = (uint8_t *)&p[i];
         if (below(s, 12) == 0) {
             unsigned at = 4 + below(s, sizeof p[i] - 4); /* not the address */
@@ -166,6 +189,7 @@ run(uint64_t seed, unsigned steps)
             from_wire(k, &s);
             break;
         }
+        loopback_stays(k);
         if (below(&s, 2) || k->out.n_nic > 100)
             kit_clear(k);
         cr_assert_leq(k->ip->reasm_frames, k->ip->reasm_max);

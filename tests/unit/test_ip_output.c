@@ -101,7 +101,7 @@ Test(ip_output, no_route)
     struct kit *k = kit_new_with(&c, KIT_RX);
     kit_pass(k, 5 * NS_S);
     kit_clear(k);
-    const uint32_t dst[] = {FAR, 0, 0x7f000001, 0xf0000001, 0xfffffffe, 0x0a000000};
+    const uint32_t dst[] = {FAR, 0, 0x7fffffff, 0xf0000001, 0xfffffffe, 0x0a000000};
     for (unsigned i = 0; i < ARRAY_LEN(dst); i++) {
         struct pkt p = kit_pkt(k, IP_UP_TCP, dst[i], 20, 0);
         put_be32(k->mem + p.addr + 4, 0xfffffff0);
@@ -461,6 +461,50 @@ Test(ip_output, loopback)
     cr_assert_eq(k->up[IP_UP_UDP][0].aux, 3 * 1480);
     kit_clear(k);
     cr_assert_eq(kit_away(k), 0);
+    kit_free(k);
+}
+
+/* All of 127.0.0.0/8 is this stack: what goes there, or to our own address from there, comes
+ * up again and says the addresses that it was sent with. */
+Test(ip_output, loopback_addresses)
+{
+    static const uint32_t local[] = {OUR_IP, 0x7f000000, 0x7f000001, 0x7f010203, 0x7ffffffe};
+    struct kit *k = kit_ready();
+    for (unsigned from = 0; from < ARRAY_LEN(local); from++)
+        for (unsigned to = 0; to < ARRAY_LEN(local); to++)
+            for (unsigned up = 0; up < IP_UPS; up++) {
+                struct pkt p = kit_pkt(k, (enum ip_up)up, local[to], 40, 0);
+                p.src = v4(local[from]);
+                cr_assert_eq(kit_out(k, (enum ip_up)up, &p, 1), 1);
+                cr_assert_eq(k->out.n_nic, 0);
+                cr_assert_eq(k->out.n_up[up], 1);
+                const struct pkt *u = &k->up[up][0];
+                cr_assert(u->kind == PKT_DATA && u->flags == PKT_LOCAL);
+                cr_assert(ipaddr_eq(&u->src, &p.src) && ipaddr_eq(&u->dst, &p.dst));
+                struct ip4_hdr h;
+                cr_assert_eq(ip4_parse(&h, k->mem + u->l3, u->l3_len), WIRE_OK);
+                cr_assert(ipaddr_eq(&h.src, &p.src) && ipaddr_eq(&h.dst, &p.dst));
+                kit_clear(k);
+            }
+    cr_assert_eq(kit_drops(k), 0);
+    kit_free(k);
+}
+
+/* Nothing with an address of 127.0.0.0/8 goes onto the wire, whatever a transport asks for. */
+Test(ip_output, loopback_stays)
+{
+    static const uint32_t away[] = {PEER,       FAR,        GATEWAY,    0xffffffff,
+                                    0x0a0000ff, 0xe0000001, 0x7fffffff, 0};
+    struct kit *k = kit_ready();
+    for (unsigned i = 0; i < ARRAY_LEN(away); i++)
+        for (unsigned up = 0; up < IP_UPS; up++) {
+            struct pkt p = kit_pkt(k, (enum ip_up)up, away[i], 40, 0);
+            p.src = v4(0x7f000001);
+            expect_refused(k, (enum ip_up)up, &p, 1, STAT_ip_drop_tx_bad, "from loopback");
+            cr_assert_eq(k->out.n_up[IP_UP_TCP] + k->out.n_up[IP_UP_UDP], 0);
+        }
+    struct pkt p = kit_pkt(k, IP_UP_UDP, 0x7fffffff, 40, 0);
+    expect_refused(k, IP_UP_UDP, &p, 1, STAT_ip_drop_tx_noroute, "to its broadcast address");
     kit_free(k);
 }
 
