@@ -225,9 +225,9 @@ ephemeral_unused(const struct tcp *t, const struct choice *e)
 }
 
 static bool
-to_itself(const struct tcp *t, const struct ipaddr *addr, uint16_t port, uint16_t local)
+to_itself(const struct ipaddr *local, uint16_t lport, const struct ipaddr *addr, uint16_t port)
 {
-    return port == local && ipaddr_eq(addr, &t->path->addr);
+    return port == lport && ipaddr_eq(addr, local);
 }
 
 int
@@ -235,7 +235,7 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
 {
     if (c->h.bits & H_BOUND || c->h.state != TCPS_CLOSED || c->lport != 0)
         return EINVAL;
-    if (!ipaddr_is_any(addr) && !ipaddr_eq(addr, &t->path->addr))
+    if (!ipaddr_is_any(addr) && !path_local(t->path, addr))
         return EADDRNOTAVAIL;
     if (port == 0) {
         struct choice e = ephemeral_choice(t, c, addr, 0);
@@ -248,6 +248,7 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
         return EADDRINUSE;
     }
     c->laddr = ipaddr_is_any(addr) ? (struct ipaddr){0} : *addr;
+    c->h.bits |= ipaddr_is_any(addr) ? 0 : H_ADDR;
     c->lport = port;
     bound_insert(t, c);
     return 0;
@@ -255,20 +256,20 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
 
 /* A local port for a connection to addr:port, or the pair of one in TIME-WAIT. */
 static int
-port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *local,
+               const struct ipaddr *addr, uint16_t port)
 {
-    const struct ipaddr *local = &t->path->addr;
     struct tcb *old = NULL;
     struct choice e = ephemeral_choice(t, c, addr, port);
     uint16_t unused = ephemeral_unused(t, &e);
-    if (unused != 0 && !to_itself(t, addr, port, unused)) {
+    if (unused != 0 && !to_itself(local, unused, addr, port)) {
         c->lport = unused;
         return 0;
     }
     for (uint32_t i = 0; i < min_u32(e.n, TRIES) && (old == NULL || i < FRESH_TRIES); i++) {
         uint16_t p = ephemeral_nth(&e, i);
         t->steps += STEPS_OF_TRY;
-        if (t->bound[p] != SESS_NONE || to_itself(t, addr, port, p))
+        if (t->bound[p] != SESS_NONE || to_itself(local, p, addr, port))
             continue;
         struct tcb *o = demux_find(t, local, p, addr, port);
         if (o == NULL) {
@@ -289,18 +290,18 @@ port_ephemeral(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t
 int
 port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
-    const struct ipaddr *local = &t->path->addr;
+    struct ipaddr local = c->h.bits & H_ADDR ? c->laddr : path_source(t->path, addr);
     if (c->lport == 0) {
-        int err = port_ephemeral(t, c, addr, port);
+        int err = port_ephemeral(t, c, &local, addr, port);
         if (err != 0)
             return err;
     } else {
-        struct tcb *old = demux_find(t, local, c->lport, addr, port);
+        struct tcb *old = demux_find(t, &local, c->lport, addr, port);
         if (old != NULL && !time_wait_reusable(t, old))
             return EADDRNOTAVAIL;
         if (old != NULL)
             time_wait_replace(t, old, c);
     }
-    c->laddr = *local;
+    c->laddr = local;
     return 0;
 }

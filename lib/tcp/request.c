@@ -63,7 +63,9 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
                 return err;
         }
         if (!(c->h.bits & H_BOUND))
-            return EINVAL; /* was connected once */
+            return EINVAL;         /* was connected once */
+        if (!(c->h.bits & H_ADDR)) /* a connection that failed had one */
+            c->laddr = (struct ipaddr){0};
         int denied = listen_denied(t, c);
         if (denied != 0)
             return denied;
@@ -96,12 +98,15 @@ connect_check(struct tcp *t, const struct tcb *c, const struct ipaddr *addr)
     default:
         return EISCONN;
     }
-    uint32_t v4 = ipaddr_to_u32(addr);
     if (!ipaddr_is_v4(addr))
         return EAFNOSUPPORT;
-    if (v4 >> 28 >= 0xe || v4 == 0)
-        return ENETUNREACH; /* multicast, broadcast, nobody */
-    return path_reachable(t->path, addr) ? 0 : ENETUNREACH;
+    if (ipaddr_to_u32(addr) >> 28 >= 0xe) /* multicast, broadcast, nobody */
+        return ENETUNREACH;
+    if (!path_reachable(t->path, addr))
+        return ENETUNREACH;
+    /* Loopback's addresses do not leave the host, also not as a source. */
+    bool stays = (c->h.bits & H_ADDR) && ipaddr_is_loopback(&c->laddr);
+    return stays && !path_local(t->path, addr) ? EINVAL : 0;
 }
 
 /* What the account says of a connection to there: EPERM, as of a firewall on the host; EAGAIN:
@@ -118,8 +123,11 @@ connect_denied(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, ui
 }
 
 static int
-request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
+request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *to, uint16_t port)
 {
+    const struct ipaddr any = {0};
+    const struct ipaddr peer = path_peer(to, c->h.bits & H_ADDR ? &c->laddr : &any);
+    const struct ipaddr *addr = &peer;
     int err = connect_check(t, c, addr);
     if (err != 0)
         return err;
@@ -131,7 +139,7 @@ request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_
     if (err != 0)
         return err;
     if (c->h.snd_max != 0) { /* an attempt that failed: begin anew, the binding stays */
-        uint32_t bits = c->h.bits & H_BOUND;
+        uint32_t bits = c->h.bits & (H_BOUND | H_ADDR);
         c->h = (struct tcb_hard){.bits = bits};
         if (!bits)
             c->lport = 0;
@@ -291,6 +299,7 @@ tcp_request(struct transport *tr, uint32_t sess, const struct sess_req *r,
         break;
     case REQ_LISTEN:
         reply->err = request_listen(t, c, r->value);
+        request_name(t, c, reply);
         break;
     case REQ_ACCEPTED:
         if (c->n_accept > c->n_untold) /* it cannot have taken what it was not told of */

@@ -49,9 +49,9 @@ segment_room(struct tcp *t, uint32_t len)
 /* Does somebody further down finish checksums, and cut what is too long? Not for what never
  * gets there. */
 static bool
-left_to_others(const struct tcp *t, const struct ipaddr *src, const struct ipaddr *dst)
+left_to_others(const struct tcp *t, const struct ipaddr *dst)
 {
-    return t->cfg.segments && !ipaddr_eq(src, dst);
+    return t->cfg.segments && !path_local(t->path, dst);
 }
 
 /* total: payload bytes, in all frames. */
@@ -65,7 +65,7 @@ segment_end(struct tcp *t, struct pkt *p, uint8_t *frame, size_t hlen, uint32_t 
     t->credit -= (int32_t)(p->aux + TURN_PACKET);
     uint32_t sum = csum_pseudo(src, dst, WIRE_PROTO_TCP, p->aux);
     uint16_t csum;
-    if (left_to_others(t, src, dst)) {
+    if (left_to_others(t, dst)) {
         p->flags |= PKT_CSUM;
         csum = csum_fold(sum);
     } else {
@@ -81,7 +81,7 @@ static uint32_t
 read_payload(struct tcp *t, const struct tcb *c, uint64_t seq, uint8_t *to, uint32_t len)
 {
     const struct client *cl = tcb_client(t, c);
-    if (!left_to_others(t, &c->laddr, &c->raddr))
+    if (!left_to_others(t, &c->raddr))
         return fifo_tx_read_csum(&cl->v, c->link.slot, seq - 1, to, len);
     fifo_tx_read(&cl->v, c->link.slot, seq - 1, to, len);
     return 0;
@@ -138,8 +138,8 @@ uint32_t
 output_most(struct tcp *t, const struct tcb *c, uint32_t mss)
 {
     const struct account *a = tcb_account(t, c);
-    if (!left_to_others(t, &c->laddr, &c->raddr) || says_once(c) || t->credit <= 0 ||
-        mss > SEG_ONE || (a != NULL && account_is_paced(a)))
+    if (!left_to_others(t, &c->raddr) || says_once(c) || t->credit <= 0 || mss > SEG_ONE ||
+        (a != NULL && account_is_paced(a)))
         return mss;
     uint32_t n = min_u32(FRAME_MAX_CHAIN, SEGMENT_MAX / mss);
     n = min_u32(n, min_u32(t->cap_out - t->n_out, t->pool.n_free));

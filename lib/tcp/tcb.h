@@ -121,6 +121,7 @@ enum chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, CHRONOS };
 #define H_SACK 2048u      /* selective acknowledgments negotiated */
 #define H_ECN 4096u       /* RFC 3168 negotiated */
 #define H_REVOKED 8192u   /* the program may close it, and no more */
+#define H_ADDR 16384u     /* bind() named the address, which another connection keeps */
 
 struct tcb_hard {
     uint64_t snd_una, snd_max; /* snd_max: highest ever sent + 1 */

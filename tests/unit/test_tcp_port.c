@@ -88,6 +88,153 @@ Test(tcp_port, connect_errors)
     cr_assert_eq(kit_connect(&k, l, KIT_PEER, 80), EISCONN);
 }
 
+#define LO 0x7f000001u
+#define LO5 0x7f000005u
+
+/* The session's own address, after connect(2) to addr:80; 0: it failed with err. */
+static uint32_t
+source_to(uint32_t bound, struct ipaddr to, int *err, uint32_t *peer)
+{
+    struct sess_evt e;
+    uint32_t slot, s = kit_open(&k, 0, &slot);
+    struct sess_req r = {.op = REQ_CONNECT, .addr = to, .port = 80};
+    if (bound != 0)
+        cr_assert_eq(kit_bind(&k, s, bound, 0), 0);
+    *err = kit_request(&k, s, r, &e);
+    *peer = 0;
+    kit_step(&k, NULL, 0);
+    const struct out_seg *o = kit_take(&k);
+    cr_assert_eq(o == NULL, *err != 0);
+    if (o != NULL) {
+        cr_assert(ipaddr_eq(&o->p.src, &e.addr), "what the program is told is what is sent");
+        *peer = ipaddr_to_u32(&o->p.dst);
+    }
+    uint32_t source = *err != 0 ? 0 : ipaddr_to_u32(&e.addr);
+    kit_do(&k, s, REQ_CLOSE, 0);
+    kit_drop(&k);
+    while (kit_event(&k, 0, &e))
+        ;
+    kit_do(&k, s, REQ_RELEASED, 0);
+    return source;
+}
+
+/* Protects loopback's addresses as Linux has them: 127.0.0.1 is the source if none was chosen;
+ * one that was chosen reaches this host alone; no address is the own one. */
+Test(tcp_port, loopback_sources)
+{
+    static const struct {
+        uint32_t bound, to, source, peer;
+        int err;
+    } c[] = {
+        {0, LO, LO, LO, 0},
+        {0, LO5, LO, LO5, 0},
+        {0, KIT_PEER, KIT_OWN, KIT_PEER, 0},
+        {0, 0, LO, LO, 0},
+        {0, 0x7fffffff, 0, 0, ENETUNREACH},
+        {LO5, LO, LO5, LO, 0},
+        {LO5, KIT_OWN, LO5, KIT_OWN, 0},
+        {LO5, 0, LO5, LO5, 0},
+        {LO5, KIT_PEER, 0, 0, EINVAL},
+        {LO5, 0x0b000001, 0, 0, ENETUNREACH},
+        {KIT_OWN, LO, KIT_OWN, LO, 0},
+        {KIT_OWN, 0, KIT_OWN, KIT_OWN, 0},
+    };
+    kit_init(&k);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        int err;
+        uint32_t peer, source = source_to(c[i].bound, ipaddr_v4_u32(c[i].to), &err, &peer);
+        cr_assert_eq(err, c[i].err, "%zu: %d", i, err);
+        cr_assert_eq(source, c[i].source, "%zu: %x", i, source);
+        cr_assert_eq(peer, c[i].peer, "%zu: %x", i, peer);
+    }
+}
+
+/* An address that connect(2) chose is not kept when that failed: the next one, to another
+ * network, has that one's; and who listens then listens to all. */
+Test(tcp_port, loopback_is_not_kept)
+{
+    struct conn c = conn_default();
+    struct sess_evt e;
+    kit_init(&k);
+    c.sess = kit_open(&k, 0, &c.slot);
+    cr_assert_eq(kit_bind(&k, c.sess, 0, 5000), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(LO), .port = 81};
+        cr_assert_eq(kit_request(&k, c.sess, r, &e), 0);
+        cr_assert_eq(ipaddr_to_u32(&e.addr), LO);
+        kit_step(&k, NULL, 0);
+        struct in_seg rst = {.src = LO,
+                             .dst = LO,
+                             .h = {.sport = 81,
+                                   .dport = 5000,
+                                   .ack = kit_take(&k)->h.seq + 1,
+                                   .flags = TCP_RST | TCP_ACK}};
+        kit_inject(&k, &rst);
+        EXPECT_STATE(&k, &c, TCPS_CLOSED);
+        if (round == 1)
+            break;
+        r.addr = ipaddr_v4_u32(KIT_PEER);
+        cr_assert_eq(kit_request(&k, c.sess, r, &e), 0);
+        cr_assert_eq(ipaddr_to_u32(&e.addr), KIT_OWN);
+        kit_step(&k, NULL, 0);
+        rst.src = rst.dst = 0;
+        rst.h.ack = kit_take(&k)->h.seq + 1;
+        kit_inject(&k, &rst);
+        EXPECT_STATE(&k, &c, TCPS_CLOSED);
+    }
+    cr_assert_eq(kit_request(&k, c.sess, (struct sess_req){.op = REQ_LISTEN, .value = 5}, &e),
+                 0);
+    cr_assert(ipaddr_is_any(&e.addr) && e.port == 5000);
+}
+
+/* Whom a segment to an address of loopback reaches: a listener of that address, or of any; and
+ * one of that address alone gets nothing else. */
+Test(tcp_port, loopback_listeners)
+{
+    static const struct {
+        uint32_t bound, src, dst;
+        bool taken;
+    } c[] = {
+        {0, LO, LO, true},        {0, LO, LO5, true},      {0, KIT_OWN, LO, true},
+        {LO, LO, LO, true},       {LO, LO, LO5, false},    {LO, KIT_PEER, KIT_OWN, false},
+        {KIT_OWN, LO, LO, false}, {LO, KIT_OWN, LO, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        uint32_t slot;
+        kit_init(&k);
+        uint32_t s = kit_open(&k, 0, &slot);
+        cr_assert_eq(kit_bind(&k, s, c[i].bound, 80), 0);
+        cr_assert_eq(kit_do(&k, s, REQ_LISTEN, 5), 0);
+        struct in_seg syn = {.src = c[i].src,
+                             .dst = c[i].dst,
+                             .h = {.sport = 5000, .dport = 80, .flags = TCP_SYN, .wnd = 1000}};
+        kit_inject(&k, &syn);
+        const struct out_seg *o = kit_take(&k);
+        cr_assert_not_null(o);
+        cr_assert_eq((o->h.flags & TCP_RST) == 0, c[i].taken, "%zu", i);
+        cr_assert_eq(ipaddr_to_u32(&o->p.src), c[i].dst, "answered from there, %zu", i);
+        cr_assert_eq(ipaddr_to_u32(&o->p.dst), c[i].src, "%zu", i);
+        kit_end(&k);
+    }
+}
+
+/* bind(2) to loopback beside other addresses. */
+Test(tcp_port, loopback_bind)
+{
+    uint32_t slot, s[4];
+    kit_init(&k);
+    for (unsigned i = 0; i < 4; i++)
+        s[i] = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_bind(&k, s[0], 0x7fffffff, 80), EADDRNOTAVAIL);
+    cr_assert_eq(kit_bind(&k, s[0], LO, 80), 0);
+    cr_assert_eq(kit_bind(&k, s[1], LO, 80), EADDRINUSE);
+    cr_assert_eq(kit_bind(&k, s[1], 0, 80), EADDRINUSE);
+    cr_assert_eq(kit_bind(&k, s[1], LO5, 80), 0);
+    cr_assert_eq(kit_bind(&k, s[2], KIT_OWN, 80), 0);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(kit_do(&k, s[i], REQ_LISTEN, 5), 0);
+}
+
 /* Two connections cannot have one pair of addresses and ports; an old one in TIME-WAIT gives
  * way if time stamps keep its segments out, after a second, to a new one whose numbers are
  * beyond its own (RFC 1122 4.2.2.13, RFC 6191 section 3). */

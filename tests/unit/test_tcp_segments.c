@@ -56,6 +56,28 @@ Test(tcp_segments, one_piece)
     kit_end(&k);
 }
 
+/* What goes to this stack itself passes nobody who would cut it or finish its checksum. */
+Test(tcp_segments, not_for_loopback)
+{
+    static const uint32_t self[] = {KIT_OWN, 0x7f000001, 0x7f000005};
+    struct sess_evt e;
+    uint32_t slot;
+    kit_prepare(&k);
+    k.cfg.segments = true;
+    kit_start(&k);
+    for (unsigned i = 0; i < ARRAY_LEN(self); i++) {
+        uint32_t s = kit_open(&k, 0, &slot);
+        struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(self[i]), .port = 80};
+        cr_assert_eq(kit_request(&k, s, r, &e), 0);
+        kit_step(&k, NULL, 0);
+        const struct out_seg *o = kit_take(&k);
+        cr_assert_not_null(o);
+        cr_assert_eq(o->p.flags & (PKT_CSUM | PKT_WHOLE), 0);
+    }
+    cr_assert_eq(k.bad, 0);
+    kit_end(&k);
+}
+
 /* Neither the peer's window nor ours is overrun for the sake of a longer piece. */
 Test(tcp_segments, windows)
 {
