@@ -191,8 +191,7 @@ sess_bind(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t port
                            EACCES);
     n.local = ipaddr_is_any(addr) ? ipaddr_v4_u32(0) : *addr;
     if (!ipaddr_is_any(&n.local)) {
-        struct ipaddr own = u->path->addr;
-        if (!ipaddr_eq(&n.local, &own))
+        if (!path_local(u->path, &n.local))
             return EADDRNOTAVAIL;
         n.bits |= UN_ADDR;
     }
@@ -240,18 +239,19 @@ int
 sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *dst,
                  uint16_t port)
 {
-    if (ipaddr_is_any(dst)) /* as the kernel takes it: this host */
-        *dst = u->path->addr;
+    const struct ipaddr *local = &name_of(s)->local;
+    *dst = path_peer(dst, local);
     if (!ipaddr_is_v4(dst))
         return EAFNOSUPPORT;
     if (port == 0)
         return EINVAL;
     if (is_broadcast(u, dst))
-        return s->broadcast ? 0 : EACCES;
+        return !s->broadcast ? EACCES : ipaddr_is_loopback(local) ? EINVAL : 0;
     /* There is no membership and no neighbour for a group. */
     if (ipaddr_to_u32(dst) >> 28 == 0xe || !path_reachable(u->path, dst))
         return ENETUNREACH;
-    return 0;
+    /* Loopback's addresses do not leave the host, also not as a source. */
+    return ipaddr_is_loopback(local) && !path_local(u->path, dst) ? EINVAL : 0;
 }
 
 int
@@ -280,7 +280,7 @@ sess_connect(struct udp *u, uint32_t sess, const struct ipaddr *addr, uint16_t p
         return err;
     n = *name_of(&u->sess[sess]);
     if (ipaddr_is_any(&n.local))
-        n.local = u->path->addr;
+        n.local = path_source(u->path, &peer);
     n.remote = peer;
     n.rport = port;
     n.bits |= UN_CONNECTED;

@@ -241,7 +241,7 @@ plan(struct udp *u, uint32_t sess, struct send *m)
         err = sess_may_send(u, sess, &m->dst, m->dport);
     if (err)
         return err;
-    m->src = ipaddr_is_any(&n->local) ? u->path->addr : n->local;
+    m->src = ipaddr_is_any(&n->local) ? path_source(u->path, &m->dst) : n->local;
     m->sport = n->lport;
     m->total = UDP_HEADER + m->h.len;
     return plan_fragments(u, s, m);

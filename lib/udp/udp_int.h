@@ -228,7 +228,7 @@ bool sess_check(const struct udp *u, uint32_t sess);
 int sess_may_send(struct udp *u, uint32_t sess, const struct ipaddr *dst, uint16_t port);
 /* And may it get datagrams from there? */
 bool sess_admits(struct udp *u, uint32_t sess, const struct ipaddr *src, uint16_t port);
-/* 0.0.0.0 as a destination means this host; broadcast needs leave. 0 or errno. */
+/* 0.0.0.0 as a destination means this host (path_peer); broadcast needs leave. 0 or errno. */
 int sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *dst,
                      uint16_t port);
 

@@ -134,6 +134,97 @@ Test(udp, demux)
               e.peer_port == 97);
 }
 
+#define LO 0x7f000001u
+#define LO5 0x7f000005u
+
+/* Protects loopback's addresses as Linux has them: 127.0.0.1 is the source if none was chosen;
+ * one that was chosen reaches this host alone; no address is the own one. By connect(2), and by
+ * a datagram's own destination. */
+Test(udp, loopback_sources)
+{
+    static const struct {
+        uint32_t bound, to, source, peer;
+        int err;
+    } c[] = {
+        {0, LO, LO, LO, 0},
+        {0, LO5, LO, LO5, 0},
+        {0, KIT_PEER, KIT_OWN, KIT_PEER, 0},
+        {0, 0, LO, LO, 0},
+        {0, 0x7fffffff, 0, 0, ENETUNREACH},
+        {LO5, LO, LO5, LO, 0},
+        {LO5, KIT_OWN, LO5, KIT_OWN, 0},
+        {LO5, 0, LO5, LO5, 0},
+        {LO5, KIT_PEER, 0, 0, EINVAL},
+        {LO5, 0x08080808, 0, 0, ENETUNREACH},
+        {LO5, 0x0a0000ff, 0, 0, EINVAL},
+        {KIT_OWN, LO, KIT_OWN, LO, 0},
+        {KIT_OWN, 0, KIT_OWN, KIT_OWN, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        struct sess_evt e;
+        uint32_t slot, s = kit_open(&k, 0, &slot);
+        struct sess_req r = {.op = REQ_CONNECT, .addr = ipaddr_v4_u32(c[i].to), .port = 9};
+        cr_assert_eq(kit_set(&k, s, SOL_SOCKET, SO_BROADCAST, 1), 0);
+        cr_assert_eq(kit_bind(&k, s, c[i].bound, 0), 0);
+        if (c[i].to != 0) {
+            kit_send(&k, 0, slot, c[i].to, 9, data, 10);
+            kit_op(&k, s, REQ_SEND);
+            kit_step(&k, NULL, 0);
+            cr_assert_eq(kit_get(&k, s, SOL_SOCKET, SO_ERROR), c[i].err, "%zu", i);
+            cr_assert_eq(k.n_out, c[i].err == 0 ? 1 : 0, "%zu", i);
+            if (c[i].err == 0) {
+                cr_assert_eq(ipaddr_to_u32(&k.out[0].src), c[i].source, "%zu", i);
+                cr_assert_eq(kit_gather(&k, 0, back, sizeof back), 18, "its checksum");
+            }
+            kit_done(&k);
+        }
+        cr_assert_eq(kit_request(&k, s, r, &e), c[i].err, "%zu", i);
+        kit_request(&k, s, (struct sess_req){.op = REQ_NAME}, &e);
+        if (c[i].err == 0)
+            cr_assert(ipaddr_to_u32(&e.addr) == c[i].source && e.peer_v4 == c[i].peer, "%zu",
+                      i);
+        kit_op(&k, s, REQ_CLOSE);
+        while (udp_ops.next_event(kit_transport(&k), 0, &e))
+            ;
+        k.arena[0].c_slot[slot].tx_tail = 0;
+        kit_op(&k, s, REQ_RELEASED);
+    }
+}
+
+/* As on Linux: the source of a connected session stays when it connects again. */
+Test(udp, loopback_stays_the_source)
+{
+    uint32_t slot, s = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_connect(&k, s, LO, 9), 0);
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, 9), EINVAL);
+    cr_assert_eq(kit_connect(&k, s, 0, 0), 0, "dissolved");
+    cr_assert_eq(kit_connect(&k, s, KIT_PEER, 9), 0);
+}
+
+/* Whom a datagram to loopback reaches: who is bound to that address, or to any. */
+Test(udp, loopback_demux)
+{
+    uint32_t any, lo, s_any = kit_open(&k, 0, &any), s_lo = kit_open(&k, 0, &lo);
+    static const struct {
+        uint32_t dst;
+        bool lo;
+    } c[] = {{LO, true}, {LO5, false}, {KIT_OWN, false}};
+    struct pkt p[FRAME_MAX_CHAIN];
+    struct dgram_head h;
+    cr_assert_eq(kit_bind(&k, s_any, 0x7fffffff, 53), EADDRNOTAVAIL);
+    kit_set(&k, s_any, SOL_SOCKET, SO_REUSEADDR, 1);
+    kit_set(&k, s_lo, SOL_SOCKET, SO_REUSEADDR, 1);
+    cr_assert_eq(kit_bind(&k, s_any, 0, 53), 0);
+    cr_assert_eq(kit_bind(&k, s_lo, LO, 53), 0);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        unsigned n = kit_datagram(&k, p, LO, 4000, c[i].dst, 53, data, 10, 1480, CSUM_GOOD);
+        kit_step(&k, p, n);
+        cr_assert_eq(kit_recv(&k, 0, c[i].lo ? lo : any, &h, back, sizeof back), 10);
+        cr_assert(ipaddr_to_u32(&h.addr) == LO && ipaddr_to_u32(&h.local) == c[i].dst);
+        cr_assert_eq(kit_recv(&k, 0, c[i].lo ? any : lo, &h, back, sizeof back), -1);
+    }
+}
+
 /* Protects the port rules: conflicts, sharing, addresses that are not ours, double bind. */
 Test(udp, bind)
 {

@@ -127,7 +127,7 @@ Test(udp_send, send_errors)
     } c[] = {{0, 0, EDESTADDRREQ},          {KIT_PEER, 0, EINVAL},
              {0x08080808, 53, ENETUNREACH}, {0x0a0000ff, 53, EACCES},
              {0xffffffff, 53, EACCES},      {0xe0000001, 53, ENETUNREACH},
-             {0x7f000001, 53, ENETUNREACH}};
+             {0x7fffffff, 53, ENETUNREACH}};
     uint32_t slot, sess = kit_open(&k, 0, &slot);
     for (size_t i = 0; i < ARRAY_LEN(c); i++) {
         kit_send(&k, 0, slot, c[i].addr, c[i].port, data, 10);
