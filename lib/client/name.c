@@ -38,6 +38,37 @@ addr_copy(struct sockaddr *to, socklen_t *len, const struct sockaddr_in *from)
     *len = sizeof *from;
 }
 
+void
+name_heard(struct sock *s, const struct sess_evt *reply)
+{
+    s->any_port = ipaddr_is_any(&reply->addr) ? reply->port : 0;
+}
+
+static bool
+takes(const struct sock *s, uint16_t port)
+{
+    return s->life == SOCK_OPEN && s->any_port == port && !s->gone && !s->given &&
+           !s->revoked && (sock_is_stream(s) ? s->listening : !s->connected);
+}
+
+bool
+share_takes(int proto, uint16_t port)
+{
+    struct lib *l = lib_lock();
+    bool found = false;
+    lib_drain(l); /* some may be over */
+    for (struct own *o = l->own; o != NULL && port != 0; o = o->next) {
+        const struct att *a = o->a;
+        uint32_t left = a->proto == proto && !a->down ? a->n_socks : 0;
+        for (uint32_t i = 0; i < a->v.g.n_slots && left > 0 && !found; i++) {
+            left -= a->sock[i].life != SOCK_FREE;
+            found = takes(&a->sock[i], port);
+        }
+    }
+    lib_unlock(l);
+    return found;
+}
+
 static int
 names(int fd, struct sess_evt *reply)
 {
@@ -47,6 +78,8 @@ names(int fd, struct sess_evt *reply)
     if (s != NULL) {
         struct sess_req r = {.op = REQ_NAME};
         err = sock_request(l, s, &r, reply);
+        if (err == 0)
+            name_heard(s, reply);
         sock_put(l, s);
     }
     lib_unlock(l);

@@ -140,6 +140,7 @@ struct sock {
     ns_t rcvtimeo, sndtimeo; /* 0: none */
     bool linger_on;
     uint16_t peer_port;
+    uint16_t any_port; /* it has this port of any address, as we last heard; 0: none */
     struct ipaddr peer;
 
     /* The kernel's descriptor that stands for it (standin.c). */
@@ -439,6 +440,8 @@ int dgram_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess
 int addr_in(const struct sockaddr *sa, socklen_t len, struct ipaddr *a, uint16_t *port);
 void addr_out(struct sockaddr_in *sin, const struct ipaddr *a, uint16_t port);
 void addr_copy(struct sockaddr *to, socklen_t *len, const struct sockaddr_in *from);
+/* A reply that says the socket's own name. */
+void name_heard(struct sock *s, const struct sess_evt *reply);
 
 /* watch.c */
 void watch_touch(struct lib *l, struct sock *s); /* look at it, if it is watched */

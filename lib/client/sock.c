@@ -67,7 +67,11 @@ do_bind(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
     struct sess_req r = {.op = REQ_BIND};
     struct sess_evt e;
     int err = addr_in(sa, len, &r.addr, &r.port);
-    return -(err != 0 ? err : sock_request(l, s, &r, &e));
+    if (err == 0)
+        err = sock_request(l, s, &r, &e);
+    if (err == 0)
+        name_heard(s, &e);
+    return -err;
 }
 
 int
@@ -91,6 +95,7 @@ connect_dgram(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_
         s->connected = !dissolve;
         s->peer = r.addr;
         s->peer_port = r.port;
+        name_heard(s, &e);
     }
     return -err;
 }
@@ -176,6 +181,8 @@ do_listen(struct lib *l, struct sock *s, int backlog)
     int err = sock_request(l, s, &r, &e);
     if (err != 0)
         s->listening = was;
+    else
+        name_heard(s, &e);
     return -err;
 }
 

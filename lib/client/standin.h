@@ -55,6 +55,11 @@ void standin_drop_spares(struct own *o);
 /* The process has no descriptor for the socket any more; others may. */
 void standin_forget(int fd);
 
+/* name.c */
+/* Does a session of ours, or of who shares our attachments, take what comes to this port of any
+ * address: does it listen there (IPPROTO_TCP), or is it bound there (IPPROTO_UDP)? */
+bool share_takes(int proto, uint16_t port);
+
 /* share.c */
 extern bool share_wanted; /* attachments made from now on are shared with children */
 /* So many bytes (whole pages), zero, at an address where every process should have room, with

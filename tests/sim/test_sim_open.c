@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "lib/client/standin.h"
 #include "pair.h"
 #include "tcp/priv.h"
+
+#define FAILS(expr, err) cr_assert((expr) == -1 && errno == (err), "%s", strerror(errno))
 
 static struct world w;
 static struct world_config c;
@@ -270,6 +273,106 @@ Test(sim_open, loopback)
         cr_assert_eq(pair_end_of_stream(&w, other, a), 0);
         pair_close(&w, other, a);
     }
+    cr_assert_eq(world_stat(&w, 1, STAT_seg_rx), 0u);
+    pair_end(&w);
+}
+
+static unsigned leaked;
+
+static bool
+see_loopback(void *ctx, const uint8_t *b, uint32_t len)
+{
+    (void)ctx;
+    if (len >= ETH_HEADER + IP4_HEADER && be16(b + 12) == ETH_TYPE_IP4)
+        leaked += b[ETH_HEADER + 12] == 127 || b[ETH_HEADER + 16] == 127;
+    return true;
+}
+
+static struct sockaddr_in
+at(uint32_t addr, uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_addr = {htonl(addr)}, .sin_port = htons(port)};
+}
+
+static int
+to(int s, uint32_t addr, uint16_t port)
+{
+    struct sockaddr_in sin = at(addr, port);
+    return bh_connect(s, (struct sockaddr *)&sin, sizeof sin) == 0 ? 0 : errno;
+}
+
+static void
+expect_name(int s, bool peer, uint32_t addr)
+{
+    struct sockaddr_in sin;
+    socklen_t len = sizeof sin;
+    cr_assert_eq((peer ? bh_getpeername : bh_getsockname)(s, (struct sockaddr *)&sin, &len), 0);
+    cr_assert_eq(ntohl(sin.sin_addr.s_addr), addr);
+}
+
+/* A program finds itself at 127.0.0.0/8 and at no address, refusals included; nothing of that
+ * is on the wire. It knows, then, that it takes what comes there, as long as it does. */
+Test(sim_open, loopback_addresses)
+{
+    static const uint32_t addr[] = {INADDR_LOOPBACK, INADDR_LOOPBACK + 4, INADDR_ANY};
+    char b[8];
+    pair_init(&w, &c);
+    w.wire[0].filter = w.wire[1].filter = see_loopback;
+    cr_assert_not(share_takes(IPPROTO_TCP, PAIR_PORT));
+    int l = pair_socket(&w, 0, SOCK_STREAM), s, a;
+    struct sockaddr_in sin = at(INADDR_ANY, PAIR_PORT);
+    cr_assert_eq(bh_bind(l, (struct sockaddr *)&sin, sizeof sin), 0);
+    cr_assert_not(share_takes(IPPROTO_TCP, PAIR_PORT), "bound is not listening");
+    cr_assert_eq(bh_listen(l, 8), 0);
+    cr_assert(share_takes(IPPROTO_TCP, PAIR_PORT));
+    cr_assert_not(share_takes(IPPROTO_UDP, PAIR_PORT));
+    for (unsigned i = 0; i < 3; i++) {
+        uint32_t peer = addr[i] == INADDR_ANY ? INADDR_LOOPBACK : addr[i];
+        socklen_t len = sizeof sin;
+        s = pair_socket(&w, 0, SOCK_STREAM);
+        cr_assert_eq(to(s, addr[i], PAIR_PORT), 0);
+        a = bh_accept(l, (struct sockaddr *)&sin, &len);
+        cr_assert_geq(a, 0);
+        cr_assert_eq(ntohl(sin.sin_addr.s_addr), INADDR_LOOPBACK);
+        expect_name(s, false, INADDR_LOOPBACK);
+        expect_name(s, true, peer);
+        expect_name(a, false, peer);
+        cr_assert_eq(pair_send(&w, 0, s, 1, 0, 30000), 0);
+        cr_assert_eq(pair_receive(&w, 0, a, 1, 0, 30000), 0);
+        pair_close(&w, 0, s);
+        cr_assert_eq(pair_end_of_stream(&w, 0, a), 0);
+        pair_close(&w, 0, a);
+    }
+    world_use(&w, 1);
+    cr_assert_not(share_takes(IPPROTO_TCP, PAIR_PORT), "that is somebody else's");
+    world_use(&w, 0);
+    pair_close(&w, 0, l);
+    cr_assert_not(share_takes(IPPROTO_TCP, PAIR_PORT));
+    s = pair_socket(&w, 0, SOCK_STREAM);
+    cr_assert_eq(to(s, INADDR_LOOPBACK, PAIR_PORT), ECONNREFUSED);
+    pair_close(&w, 0, s);
+
+    a = pair_socket(&w, 0, SOCK_DGRAM);
+    sin = at(INADDR_ANY, 0);
+    cr_assert_eq(bh_bind(a, (struct sockaddr *)&sin, sizeof sin), 0);
+    uint16_t port = pair_port(&w, 0, a);
+    cr_assert(share_takes(IPPROTO_UDP, port));
+    for (unsigned i = 0; i < 3; i++) {
+        s = pair_socket(&w, 0, SOCK_DGRAM);
+        socklen_t len = sizeof sin;
+        sin = at(addr[i], port);
+        cr_assert_eq(bh_sendto(s, "hello", 5, 0, (struct sockaddr *)&sin, len), 5);
+        cr_assert_eq(bh_recvfrom(a, b, sizeof b, 0, (struct sockaddr *)&sin, &len), 5);
+        cr_assert_eq(ntohl(sin.sin_addr.s_addr), INADDR_LOOPBACK);
+        pair_close(&w, 0, s);
+    }
+    cr_assert_eq(to(a, INADDR_LOOPBACK, 9), 0);
+    cr_assert_not(share_takes(IPPROTO_UDP, port), "it has a peer now");
+    cr_assert_eq(bh_send(a, "hello", 5, 0), 5);
+    FAILS(bh_recv(a, b, sizeof b, 0), ECONNREFUSED);
+    pair_close(&w, 0, a);
+    cr_assert_eq(leaked, 0);
     cr_assert_eq(world_stat(&w, 1, STAT_seg_rx), 0u);
     pair_end(&w);
 }

@@ -46,6 +46,35 @@ length(const struct list *head)
     return n;
 }
 
+/* Protects: who listens at a port of any address is known to parent and child alike, also when
+ * that changes after the fork, and only as long as it is so. */
+Test(share, who_listens_is_known_after_a_fork, .init = begin, .timeout = 10)
+{
+    int status;
+    lib_lock();
+    struct sock *s = sock_adopt(a, 1, 1);
+    s->life = SOCK_OPEN;
+    s->any_port = 80;
+    lib_unlock(l);
+    cr_assert_not(share_takes(IPPROTO_TCP, 80));
+    pid_t child = fork();
+    if (child == 0) {
+        bool before = share_takes(IPPROTO_TCP, 80);
+        lib_lock();
+        s->listening = true;
+        lib_unlock(l);
+        _exit(!before && share_takes(IPPROTO_TCP, 80) ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    cr_assert(share_takes(IPPROTO_TCP, 80));
+    cr_assert_not(share_takes(IPPROTO_UDP, 80));
+    cr_assert_not(share_takes(IPPROTO_TCP, 81));
+    cr_assert_not(share_takes(IPPROTO_TCP, 0));
+    s->gone = true;
+    cr_assert_not(share_takes(IPPROTO_TCP, 80), "its session is over");
+}
+
 /* Protects: whoever is killed in the middle of changing the books leaves none behind that the
  * others stumble over: what waits to be accepted, to be told and to be freed is found again,
  * and so is the event that it had taken and not dealt with. */
