@@ -16,15 +16,17 @@ refuse(int *err, int why)
     return WHERE_REFUSED;
 }
 
+/* A program that speaks to itself over loopback finds itself, if no rule is about that; what is
+ * somebody else's is the kernel's, so that nobody can take the place of who listens there. */
 static enum where
 by_rules(uint32_t e, const struct sockaddr_in *sin, bool local)
 {
-    /* A peer at no address is this host. */
-    if (!local && sin->sin_addr.s_addr == htonl(INADDR_ANY))
-        return WHERE_KERNEL;
-    bool kernel = rules_kernel(e & E_DGRAM ? SOCK_DGRAM : SOCK_STREAM,
-                               (const struct sockaddr *)(const void *)sin, local);
-    return kernel ? WHERE_KERNEL : WHERE_STACK;
+    int type = e & E_DGRAM ? SOCK_DGRAM : SOCK_STREAM;
+    int proto = e & E_DGRAM ? IPPROTO_UDP : IPPROTO_TCP;
+    enum rules_say r = rules_of(type, (const struct sockaddr *)(const void *)sin, local);
+    if (r == RULES_LOOPBACK && !local && share_takes(proto, ntohs(sin->sin_port)))
+        r = RULES_STACK;
+    return r == RULES_STACK ? WHERE_STACK : WHERE_KERNEL;
 }
 
 /* An AF_INET6 socket's. */
@@ -46,6 +48,8 @@ take_v6(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
     } else if (!IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr)) {
         SAY("an IPv6 address was refused: the stack has IPv4");
         return refuse(err, local ? EADDRNOTAVAIL : ENETUNREACH);
+    } else if (!local && (e & E_V6ONLY)) {
+        return WHERE_KERNEL; /* ::1 */
     } else if (local && (e & E_V6ONLY)) {
         SAY("a socket is bound to IPv6 alone: nothing will come, the stack has IPv4");
         return WHERE_NOWHERE;

@@ -194,14 +194,14 @@ as_ipv4(const struct sockaddr *addr, uint32_t *ip, uint16_t *port)
     return true;
 }
 
-bool
-rules_decide(const struct rules *r, int type, const struct sockaddr *addr, bool local)
+enum rules_say
+rules_say(const struct rules *r, int type, const struct sockaddr *addr, bool local)
 {
     uint32_t ip;
     uint16_t port;
     type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
     if ((type != SOCK_STREAM && type != SOCK_DGRAM) || !as_ipv4(addr, &ip, &port))
-        return true;
+        return RULES_KERNEL;
     if (!local && ip == INADDR_ANY) /* means this host */
         ip = INADDR_LOOPBACK;
     unsigned proto = type == SOCK_STREAM ? RULE_TCP : RULE_UDP;
@@ -209,8 +209,20 @@ rules_decide(const struct rules *r, int type, const struct sockaddr *addr, bool 
     for (const struct rule *u = r->rule; u < r->rule + r->n; u++)
         if ((u->protos & proto) != 0 && (u->sides & side) != 0 && (ip & u->mask) == u->net &&
             port >= u->first && port <= u->last)
-            return u->kernel;
-    return (ip & LOOPBACK_MASK) == LOOPBACK;
+            return u->kernel ? RULES_KERNEL : RULES_STACK;
+    return (ip & LOOPBACK_MASK) == LOOPBACK ? RULES_LOOPBACK : RULES_STACK;
+}
+
+bool
+rules_decide(const struct rules *r, int type, const struct sockaddr *addr, bool local)
+{
+    return rules_say(r, type, addr, local) != RULES_STACK;
+}
+
+enum rules_say
+rules_of(int type, const struct sockaddr *addr, bool local)
+{
+    return rules_say(&current, type, addr, local);
 }
 
 bool

@@ -36,6 +36,12 @@ struct rules {
     struct rule rule[RULES_MAX];
 };
 
+enum rules_say {
+    RULES_STACK,
+    RULES_KERNEL,
+    RULES_LOOPBACK, /* the kernel's, as no rule is about it and it is loopback */
+};
+
 /* Read len bytes of text. False: err has "NAME:LINE:COLUMN: what", and r is unusable. */
 bool rules_parse(struct rules *r, const char *name, const char *text, size_t len, char *err,
                  size_t err_len);
@@ -44,11 +50,14 @@ bool rules_parse(struct rules *r, const char *name, const char *text, size_t len
  * What Bulkhead does not do, other types and families, is the kernel's; an IPv4 address mapped
  * into IPv6 is the IPv4 address. */
 bool rules_decide(const struct rules *r, int type, const struct sockaddr *addr, bool local);
+enum rules_say rules_say(const struct rules *r, int type, const struct sockaddr *addr,
+                         bool local);
 
 /* The rules of this process. rules_load reads them from a file, and is to be called before
  * threads are; NULL or empty: those without a file. False: err says why, the rules are as
  * before. */
 bool rules_load(const char *path, char *err, size_t err_len);
 bool rules_kernel(int type, const struct sockaddr *addr, bool local);
+enum rules_say rules_of(int type, const struct sockaddr *addr, bool local);
 
 #endif

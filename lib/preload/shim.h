@@ -191,6 +191,7 @@ may_sleep(void)
 int share_hand_on(int bh, uint32_t mark);
 int share_open_letter(int fd, bool first);
 bool share_peer_is_us(int fd);
+bool share_takes(int proto, uint16_t port);
 int share_adopt(int fd, uint32_t *mark);
 static inline bool
 is_ours_at(int fd, uint32_t e)

@@ -22,6 +22,18 @@ bh_strerror_attach(void)
     return "";
 }
 
+/* Who listens: what was last asked about, and the answer. */
+static int asked_proto, takes_proto;
+static uint16_t asked_port;
+
+bool
+share_takes(int proto, uint16_t port)
+{
+    asked_proto = proto;
+    asked_port = port;
+    return proto == takes_proto;
+}
+
 struct want {
     uint32_t e;
     bool local;
@@ -87,6 +99,46 @@ Test(preload_addr, where_an_address_belongs)
             cr_assert_eq(sin.sin_addr.s_addr, inet_addr(w->sin), "row %zu", i);
             cr_assert_eq(sin.sin_port, htons(80));
         }
+    }
+}
+
+/* Protects: loopback is the kernel's but for what this program itself takes there on the stack,
+ * by that protocol; and never to be bound to. 0.0.0.0 is this host, as 127.0.0.1 is. */
+Test(preload_addr, a_program_finds_itself_over_loopback)
+{
+    static const struct {
+        uint32_t e;
+        int takes;
+        bool local;
+        const char *text;
+        enum where where;
+        int proto; /* that was asked about; 0: nothing was */
+    } want[] = {
+        {0, IPPROTO_TCP, false, "127.0.0.1", WHERE_STACK, IPPROTO_TCP},
+        {0, IPPROTO_TCP, false, "127.9.9.9", WHERE_STACK, IPPROTO_TCP},
+        {0, IPPROTO_TCP, false, "0.0.0.0", WHERE_STACK, IPPROTO_TCP},
+        {0, IPPROTO_UDP, false, "127.0.0.1", WHERE_KERNEL, IPPROTO_TCP},
+        {E_DGRAM, IPPROTO_UDP, false, "127.0.0.1", WHERE_STACK, IPPROTO_UDP},
+        {E_DGRAM, IPPROTO_TCP, false, "0.0.0.0", WHERE_KERNEL, IPPROTO_UDP},
+        {0, IPPROTO_TCP, true, "127.0.0.1", WHERE_KERNEL, 0},
+        {0, IPPROTO_TCP, false, "10.1.2.3", WHERE_STACK, 0},
+        {E_V6, IPPROTO_TCP, false, "::ffff:127.0.0.1", WHERE_STACK, IPPROTO_TCP},
+        {E_V6, IPPROTO_TCP, false, "::", WHERE_STACK, IPPROTO_TCP},
+        {E_V6, IPPROTO_TCP, false, "::1", WHERE_KERNEL, 0},
+        {E_V6 | E_V6ONLY, IPPROTO_TCP, false, "::", WHERE_KERNEL, 0},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        struct sockaddr_storage ss;
+        struct sockaddr_in sin = {0};
+        int err = 0;
+        socklen_t len = address(want[i].text, &ss);
+        takes_proto = want[i].takes;
+        asked_proto = asked_port = 0;
+        cr_assert_eq(
+            addr_take(want[i].e, (struct sockaddr *)&ss, len, want[i].local, &sin, &err),
+            want[i].where, "row %zu", i);
+        cr_assert_eq(asked_proto, want[i].proto, "row %zu", i);
+        cr_assert_eq(asked_port, want[i].proto != 0 ? 80 : 0, "row %zu", i);
     }
 }
 

@@ -58,6 +58,32 @@ Test(rules, without_any_loopback_is_the_kernels)
     cr_assert_not(kernel(SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, "10.0.0.1", 80, false));
 }
 
+/* Protects: loopback that no rule is about is told from what one gives to the kernel. */
+Test(rules, loopback_by_default_is_told_apart)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(80)};
+    static const struct {
+        const char *rules;
+        uint32_t ip;
+        enum rules_say say;
+    } c[] = {
+        {"", INADDR_LOOPBACK, RULES_LOOPBACK},
+        {"", INADDR_ANY, RULES_LOOPBACK},
+        {"", 0x0a000001, RULES_STACK},
+        {"kernel 127.0.0.0/8", INADDR_LOOPBACK, RULES_KERNEL},
+        {"kernel 127.0.0.0/8", INADDR_ANY, RULES_KERNEL},
+        {"bulkhead 127.0.0.0/8", INADDR_ANY, RULES_STACK},
+        {"kernel udp 127.0.0.0/8", INADDR_LOOPBACK, RULES_LOOPBACK},
+        {"kernel 10.0.0.0/8", 0x0a000001, RULES_KERNEL},
+    };
+    for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
+        cr_assert(parse(c[i].rules), "%s", err);
+        in.sin_addr.s_addr = htonl(c[i].ip);
+        cr_assert_eq(rules_say(&rules, SOCK_STREAM, (struct sockaddr *)&in, false), c[i].say,
+                     "row %zu", i);
+    }
+}
+
 /* Protects: what Bulkhead has not is the kernel's: IPv6 but for IPv4 that is mapped into it,
  * other families, other types. */
 Test(rules, what_there_is_not_is_the_kernels)
