@@ -194,6 +194,18 @@ fin_acked(struct tcp *t, struct tcb *c)
     }
 }
 
+/* Does the peer perhaps wait for an acknowledgment before it goes on (Nagle), while nothing of
+ * ours goes back that one could go with? It pushed less than a segment, to a program that has
+ * read all that came before: `before` is RCV.NXT then. Not to one that lets bytes pile up,
+ * which is how a long transfer looks. */
+static bool
+sender_waits(struct tcp *t, const struct tcb *c, const struct seg *s, uint64_t before)
+{
+    const struct slot_client *sc = tcb_cslot(t, c);
+    return !c->answers && (s->h.flags & TCP_PSH) && s->len < c->h.mss && sc != NULL &&
+           get(sc->rx_head) == before - 1;
+}
+
 /* Seventh: the text. */
 static void
 take_text(struct tcp *t, struct tcb *c, struct seg *s)
@@ -213,9 +225,10 @@ take_text(struct tcp *t, struct tcb *c, struct seg *s)
         c->ack_segs = (uint8_t)min_u32(c->ack_segs + (s->len > c->h.mss ? 2u : 1u), 255);
         /* RFC 5681 4.2: at once when it fills a gap, and every second segment; and the first
          * few, so that the peer's slow start is not held up, until there are answers to go
-         * with. */
+         * with; and what the peer may wait for. */
         bool first = c->n.data_in <= QUICK_ACKS && !c->answers;
-        bool early = c->opt.quickack && (c->quick != 0 || first);
+        bool early =
+            c->opt.quickack && (c->quick != 0 || first || sender_waits(t, c, s, before));
         c->quick = c->quick != 0 ? c->quick - 1 : 0;
         if (gap || c->ack_segs >= 2 || early || (s->h.flags & TCP_FIN))
             c->ack_now = true;

@@ -157,6 +157,40 @@ Test(tcp_data, delayed_ack)
     EXPECT_NONE(&k);
 }
 
+/* A peer with Nagle's algorithm sends the next small piece when the last one is acknowledged:
+ * what was pushed to a program that reads as it comes, and says nothing, is acknowledged at
+ * once. Not where the program answers, does not keep up, or has switched it off; and of a long
+ * transfer still every second segment. */
+Test(tcp_data, small_pushed_segments)
+{
+    struct conn c = conn_up(&k);
+    uint8_t b[FRAME_SIZE];
+    past_start(&c);
+    for (unsigned i = 0; i < 3; i++) {
+        conn_send(&k, &c, TCP_ACK | TCP_PSH, 1);
+        EXPECT_ACK(&k, &c);
+        kit_read(&k, &c, b, sizeof b);
+    }
+    conn_send(&k, &c, TCP_ACK | TCP_PSH, 1460);
+    EXPECT_NONE(&k);
+    conn_send(&k, &c, TCP_ACK | TCP_PSH, 1460);
+    EXPECT_ACK(&k, &c);
+    conn_send(&k, &c, TCP_ACK | TCP_PSH, 1); /* behind bytes that nobody has read */
+    EXPECT_NONE(&k);
+    kit_read(&k, &c, b, sizeof b);
+    kit_write(&k, &c, 10);
+    EXPECT_SEG(&k, &c, TCP_ACK, 1, c.snd, 10);
+    conn_ack(&k, &c, 11);
+    conn_send(&k, &c, TCP_ACK | TCP_PSH, 1); /* the program answers */
+    EXPECT_NONE(&k);
+    kit_wait(&k, 2 * DELACK_TIME);
+    EXPECT_ACK(&k, &c);
+    kit_read(&k, &c, b, sizeof b);
+    cr_assert_eq(kit_set(&k, c.sess, IPPROTO_TCP, TCP_QUICKACK, 0), 0);
+    conn_send(&k, &c, TCP_ACK | TCP_PSH, 1);
+    EXPECT_NONE(&k);
+}
+
 /* RFC 9293 3.8.6: the right edge never moves back, however the buffer changes; RFC 7323 2.4:
  * by rounding to the scale it seems to, but by less than a unit. */
 Test(tcp_data, window_never_shrinks)
