@@ -57,7 +57,7 @@ serve_session(struct serve *s, uint32_t i, const struct sess_req *r, struct sess
         serve_standin(s, i, sess, r, now);
     else
         pace_charge(&c->pace, PACE_STEP * s->ops->request(s->tr, sess, r, reply, now));
-    if (r->op == REQ_SHUTDOWN && reply->err == 0)
+    if (r->op == REQ_SHUTDOWN && (reply->err == 0 || reply->err == ENOTCONN))
         serve_standin_shut(s, i, sess);
     /* The name goes last: the request needs it if it must be served again. */
     if (r->op == REQ_RELEASED)

@@ -170,7 +170,7 @@ recv_record(struct lib *l, struct sock *s, struct cursor *k, int flags, struct m
     else if (look.rx_avail > 0)
         r = take_record(l, s, k, flags, &look, m);
     else
-        r = s->rx_shut || s->gone ? 0 : -EAGAIN;
+        r = s->gone ? 0 : -EAGAIN;
     sock_idle(l, &s->rx_busy);
     return r;
 }
@@ -186,6 +186,8 @@ dgram_recv(struct lib *l, struct sock *s, struct cursor *k, int flags, struct me
         ssize_t r = recv_record(l, s, k, flags, m);
         if (r != -EAGAIN)
             return r;
+        if (s->rx_shut) /* as the kernel: who would have to wait, and only he, is sent away */
+            return nonblock ? -EAGAIN : 0;
         int verdict = sock_block(l, s, &t, SLOT_READ, nonblock, s->rcvtimeo);
         if (verdict != 0)
             return -verdict;

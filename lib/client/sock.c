@@ -266,14 +266,15 @@ do_shutdown(struct lib *l, struct sock *s, int how)
         return -err;
     err = sock_request(l, s, &r, &e);
     sock_idle(l, &s->tx_busy);
-    if (err != 0)
+    /* Of datagrams without a peer it is an error, and in force (lib/udp/session.c). */
+    if (err != 0 && (err != ENOTCONN || sock_is_stream(s)))
         return -err;
     if (how != SHUT_WR && s->listening)
         stop_listening(l, s);
     s->rx_shut = s->rx_shut || how != SHUT_WR;
     s->tx_shut = s->tx_shut || how != SHUT_RD;
     lib_wake_sock(l, s);
-    return 0;
+    return -err;
 }
 
 int

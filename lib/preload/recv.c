@@ -69,6 +69,14 @@ once(uint32_t e, struct msghdr *m, int flags)
     return e & E_V6 ? once_v6(e, m, flags) : bh_recvmsg(bh_of(e), m, flags);
 }
 
+/* A datagram socket whose reading side was shut down: nobody waits there. */
+static bool
+shut_dgram(uint32_t e)
+{
+    struct pollfd p = {.fd = bh_of(e), .events = POLLRDHUP};
+    return (e & E_DGRAM) && bh_poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP) != 0;
+}
+
 static ssize_t
 until_some(int fd, uint32_t e, struct msghdr *m, int flags)
 {
@@ -77,6 +85,12 @@ until_some(int fd, uint32_t e, struct msghdr *m, int flags)
         ssize_t r = once(e, m, flags | MSG_DONTWAIT);
         if (r >= 0 || errno != EAGAIN || (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
             return r;
+        if (tries > 0 && shut_dgram(e)) {
+            m->msg_namelen = 0;
+            m->msg_controllen = 0;
+            m->msg_flags = 0;
+            return 0;
+        }
         int err = wait_read(fd, &tries);
         if (err != 0)
             return fails(err);

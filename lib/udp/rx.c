@@ -209,7 +209,7 @@ deliver(struct udp *u, uint32_t sess, const struct dgram *d)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
-    if (c == NULL || (name_of(s)->bits & UN_SHUT_RD) || sess_move_holds(u, sess)) {
+    if (c == NULL || sess_move_holds(u, sess)) {
         s->n_drop++;
         stat_inc(u->stats, STAT_drop_state);
         return;

@@ -293,18 +293,14 @@ sess_shutdown(struct udp *u, uint32_t sess, uint64_t how)
 {
     struct udp_sess *s = &u->sess[sess];
     struct client *c = client_of(u, sess);
-    struct udp_name n = *name_of(s);
     if (how > SHUT_RDWR || c == NULL)
         return EINVAL;
-    if (how != SHUT_WR) {
-        n.bits |= UN_SHUT_RD;
-        table_rename(u, sess, &n);
-    }
+    /* What comes can still be read: shutting that direction is about who waits for it. */
     slot_state_add(c, s->slot,
                    (how != SHUT_WR ? SLOT_EOF : 0) | (how != SHUT_RD ? SLOT_NOSEND : 0));
     sess_touch(u, sess);
     /* Without a peer it takes effect and is an error, as with the kernel's sockets. */
-    return n.bits & UN_CONNECTED ? 0 : ENOTCONN;
+    return name_of(s)->bits & UN_CONNECTED ? 0 : ENOTCONN;
 }
 
 bool

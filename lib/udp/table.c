@@ -34,7 +34,7 @@ table_init(struct udp *u)
 static bool
 is_open(const struct udp *u, uint32_t sess)
 {
-    return !u->soft[sess].full && !(name_of(&u->sess[sess])->bits & UN_SHUT_RD);
+    return !u->soft[sess].full;
 }
 
 /* Whom a datagram reaches is not decided by its port alone, so a port is full only if all that

@@ -43,8 +43,7 @@ enum udp_state {
 #define UN_ADDR 1u      /* bind() named the address */
 #define UN_PORT 2u      /* bind() named the port, or chose one: it stays when the peer goes */
 #define UN_CONNECTED 4u /* remote and rport are the peer */
-#define UN_SHUT_RD 8u
-#define UN_REVOKED 16u /* the program may close it, and no more */
+#define UN_REVOKED 16u  /* the program may close it, and no more */
 
 /* What a session is called. Two copies and a selector: a change is whole or did not happen. */
 struct udp_name {
