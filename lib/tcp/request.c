@@ -78,8 +78,7 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
                 return EADDRINUSE;
         }
     }
-    c->backlog =
-        (uint32_t)min_u64(backlog > INT32_MAX ? BACKLOG_MAX : max_u64(backlog, 1), BACKLOG_MAX);
+    c->backlog = (uint32_t)min_u64(backlog, BACKLOG_MAX); /* one more may wait, as on Linux */
     if (c->h.state != TCPS_LISTEN)
         tcb_set_state(t, c, TCPS_LISTEN);
     return 0;
