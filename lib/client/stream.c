@@ -89,6 +89,9 @@ stream_send(struct lib *l, struct sock *s, struct cursor *k, int flags)
 static int
 nothing_to_read(struct sock *s, const struct look *k)
 {
+    /* The peer's end is the end, also if an error came behind it: that stays in SO_ERROR. */
+    if ((k->state & SLOT_EOF) && !s->rx_shut)
+        return 0;
     int err = sock_take_err(s, k);
     if (err != 0)
         return err;
