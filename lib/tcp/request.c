@@ -171,7 +171,8 @@ request_shutdown(struct tcp *t, struct tcb *c, uint64_t how)
             tcb_die(t, c, 0);
         return 0;
     }
-    if (c->h.state == TCPS_CLOSED || c->h.state == TCPS_SYN_SENT)
+    if (c->h.state == TCPS_CLOSED || c->h.state == TCPS_SYN_SENT ||
+        c->h.state == TCPS_TIME_WAIT)
         return ENOTCONN;
     if (how != SHUT_RD) {
         if (!slot_take_cursors(t, c)) {
@@ -243,7 +244,7 @@ revoke_session(struct tcp *t, struct tcb *c)
 static void
 request_name(const struct tcp *t, const struct tcb *c, struct sess_evt *reply)
 {
-    bool connected = c->h.state >= TCPS_ESTABLISHED;
+    bool connected = c->h.state >= TCPS_ESTABLISHED && c->h.state != TCPS_TIME_WAIT;
     (void)t;
     reply->addr = c->laddr;
     reply->port = c->lport;
