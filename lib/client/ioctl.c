@@ -70,6 +70,17 @@ stream_query(struct sock *s, unsigned long what, int *v)
 }
 
 static int
+dgram_query(struct sock *s, unsigned long what, int *v)
+{
+    struct look k;
+    if (what != SIOCOUTQ)
+        return -ENOTTY;
+    sock_look(s, &k);
+    *v = (int)min_u64(s->tx_tail - s->tx_head, INT32_MAX); /* not yet on its way */
+    return 0;
+}
+
+static int
 do_ioctl(struct sock *s, unsigned long what, void *arg)
 {
     if (what != FIONREAD && what != FIONBIO && what != SIOCOUTQ && what != SIOCOUTQNSD &&
@@ -81,7 +92,7 @@ do_ioctl(struct sock *s, unsigned long what, void *arg)
         return unread(s, arg);
     if (what == FIONBIO)
         return set_nonblock(s, *(const int *)arg != 0);
-    return sock_is_stream(s) ? stream_query(s, what, arg) : -ENOTTY;
+    return sock_is_stream(s) ? stream_query(s, what, arg) : dgram_query(s, what, arg);
 }
 
 int

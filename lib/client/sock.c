@@ -222,6 +222,8 @@ do_accept(struct lib *l, struct sock *s, struct sockaddr *sa, socklen_t *len, in
     list_remove(&n->queued);
     sock_owe(s, OWE_ACCEPTED);
     n->nonblock = (flags & SOCK_NONBLOCK) != 0;
+    n->rcvtimeo = s->rcvtimeo;
+    n->sndtimeo = s->sndtimeo;
     struct sockaddr_in sin;
     addr_out(&sin, &n->peer, n->peer_port);
     addr_copy(sa, len, &sin);

@@ -212,8 +212,10 @@ accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
             return fails(err);
     }
     int r = stand_in(bh, (e & E_V6) | E_SETTLED, flags);
-    if (r >= 0)
+    if (r >= 0) {
+        timeouts_inherit(r, entry(r));
         addr_give(e, &sin, sa, len);
+    }
     return r;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "shim.h"
 
+#include <sys/time.h>
+
 /* The option of IPv4 that does for an AF_INET6 socket what one of IPv6 is for. */
 static bool
 as_v4(int name, int *as)
@@ -52,12 +54,35 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
     return fails(ENOPROTOOPT);
 }
 
+/* The client library passes it on to what is accepted (timeouts_inherit). */
+static int
+set_timeout(int fd, uint32_t e, int name, const void *value, socklen_t len)
+{
+    int r = REAL(setsockopt)(fd, SOL_SOCKET, name, value, len);
+    if (r == 0 && !(e & E_DGRAM))
+        (void)bh_setsockopt(bh_of(e), SOL_SOCKET, name, value, len);
+    return r;
+}
+
+void
+timeouts_inherit(int fd, uint32_t e)
+{
+    static const int names[] = {SO_RCVTIMEO, SO_SNDTIMEO};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct timeval tv;
+        socklen_t len = sizeof tv;
+        if (bh_getsockopt(bh_of(e), SOL_SOCKET, names[i], &tv, &len) == 0 &&
+            (tv.tv_sec != 0 || tv.tv_usec != 0))
+            (void)REAL(setsockopt)(fd, SOL_SOCKET, names[i], &tv, sizeof tv);
+    }
+}
+
 static int
 set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t len)
 {
     if (e & E_NOWHERE)
         return 0;
-    int r = is_timeout(level, name) ? REAL(setsockopt)(fd, level, name, value, len)
+    int r = is_timeout(level, name) ? set_timeout(fd, e, name, value, len)
             : level == IPPROTO_IPV6 ? set_v6(e, name, value, len)
                                     : bh_setsockopt(bh_of(e), level, name, value, len);
     if (r == 0 && value != NULL)

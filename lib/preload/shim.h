@@ -324,6 +324,8 @@ ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags);
 int wait_read(int fd, unsigned *tries);
 int wait_write(int fd, unsigned *tries);
 bool may_block(int fd);
+/* SO_RCVTIMEO and SO_SNDTIMEO of the listener, for the number of what was accepted. */
+void timeouts_inherit(int fd, uint32_t e);
 void nap(unsigned us);
 
 /* ---- data (recv.c, send.c) ---- */

@@ -45,6 +45,14 @@ grant_range(const struct sess_grant *g, uint32_t *first, uint32_t *last)
     *last = apart ? g->last : min_u32(*last, g->last);
 }
 
+/* The SO_PRIORITY that Linux derives from IP_TOS. */
+static inline uint8_t
+tos_priority(uint8_t tos)
+{
+    static const uint8_t of[] = {0, 2, 6, 4}; /* by the bits for throughput and delay */
+    return of[tos >> 3 & 3];
+}
+
 /* One line of `bulkheadctl sessions`. */
 struct sess_info {
     uint32_t sess;

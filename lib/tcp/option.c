@@ -237,7 +237,10 @@ tcp_option_set(struct tcp *t, struct tcb *c, int level, int name, uint64_t v)
         c->opt.ttl = v == (uint64_t)-1 ? 0 : (uint8_t)v;
         return 0;
     case IP_TOS:
-        c->opt.tos = (uint8_t)(v & 0xfc); /* ECN bits are the stack's */
+        v &= 0xfc; /* ECN bits are the stack's */
+        if (c->opt.tos != v)
+            c->opt.priority = tos_priority((uint8_t)v);
+        c->opt.tos = (uint8_t)v;
         return 0;
     case IP_MTU_DISCOVER:
         return v == IP_PMTUDISC_DO || v == IP_PMTUDISC_WANT ? 0 : ENOPROTOOPT;

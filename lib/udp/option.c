@@ -88,6 +88,8 @@ set_ip(struct udp_sess *s, int name, uint64_t value)
         s->ttl = v == -1 ? 0 : (uint8_t)v;
         return 0;
     case IP_TOS:
+        if (s->tos != (uint8_t)v)
+            s->priority = tos_priority((uint8_t)v);
         s->tos = (uint8_t)v;
         return 0;
     case IP_MTU_DISCOVER:

@@ -6,9 +6,11 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -79,11 +81,96 @@ dgram_shut(void)
     said("and no more", recv(p[0], &b, 1, 0));
 }
 
+/* ---- streams ---- */
+
+/* The end comes before an error that came behind it, which SO_ERROR tells. */
+static void
+end_then_reset(void)
+{
+    int p[2], err = -1;
+    char b;
+    socklen_t len = sizeof err;
+    tcp_pair(p);
+    close(p[1]);
+    await(p[0], POLLRDHUP);
+    said("send to who has gone", send(p[0], "x", 1, 0));
+    pause_ms(100);
+    said("recv", recv(p[0], &b, 1, 0));
+    said("recv again", recv(p[0], &b, 1, 0));
+    getsockopt(p[0], SOL_SOCKET, SO_ERROR, &err, &len);
+    say("SO_ERROR %s", strerrorname_np(err));
+    said("send", send(p[0], "x", 1, MSG_NOSIGNAL));
+}
+
+/* So many connections are there before the program accepts one. */
+static void
+backlog(void)
+{
+    for (int n = 0; n < 3; n++) {
+        int l = bound(SOCK_STREAM), there = 0;
+        struct sockaddr_in a = host_addr(port_of(l));
+        listen(l, n);
+        for (int i = 0; i < 5; i++) {
+            int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+            struct pollfd p = {.fd = fd, .events = POLLOUT};
+            (void)connect(fd, (void *)&a, sizeof a);
+            there += poll(&p, 1, 100);
+        }
+        say("backlog %d: %d", n, there);
+    }
+}
+
+static void
+time_wait(void)
+{
+    int p[2];
+    struct sockaddr_in a;
+    tcp_pair(p);
+    shutdown(p[0], SHUT_WR);
+    await(p[1], POLLRDHUP);
+    shutdown(p[1], SHUT_WR);
+    await(p[0], POLLRDHUP);
+    pause_ms(100);
+    for (int i = 0; i < 2; i++) {
+        said("SHUT_RD", shutdown(p[i], SHUT_RD));
+        said("SHUT_WR", shutdown(p[i], SHUT_WR));
+        said("getpeername", getpeername(p[i], (void *)&a, &(socklen_t){sizeof a}));
+    }
+}
+
+static void
+inherited(void)
+{
+    int l = listening(), v = -1, u = bound(SOCK_DGRAM);
+    struct timeval rcv = {.tv_sec = 3, .tv_usec = 500000}, snd = {.tv_sec = 4}, got;
+    socklen_t len = sizeof got;
+    setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &rcv, sizeof rcv);
+    setsockopt(l, SOL_SOCKET, SO_SNDTIMEO, &snd, sizeof snd);
+    (void)connected_to(l);
+    int a = accept(l, NULL, NULL);
+    getsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &got, &len);
+    say("SO_RCVTIMEO %ld.%06ld", (long)got.tv_sec, (long)got.tv_usec);
+    getsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &got, &len);
+    say("SO_SNDTIMEO %ld.%06ld", (long)got.tv_sec, (long)got.tv_usec);
+    said("SIOCOUTQ of datagrams", ioctl(u, SIOCOUTQ, &v));
+    say("%d bytes", v);
+    said("SIOCOUTQNSD", ioctl(u, SIOCOUTQNSD, &v));
+    for (int tos = 0; tos < 256; tos += 36)
+        for (int i = 0; i < 2; i++) {
+            int fd = i == 0 ? l : u;
+            setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
+            getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &v, &(socklen_t){sizeof v});
+            say("IP_TOS %d: SO_PRIORITY %d", tos, v);
+        }
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"datagrams-shut", dgram_shut},
+        {"datagrams-shut", dgram_shut}, {"end-then-reset", end_then_reset},
+        {"backlog", backlog},           {"time-wait", time_wait},
+        {"inherited", inherited},
     };
     return suite_main(argc, argv, CASES(cases));
 }
