@@ -144,11 +144,14 @@ show(struct served *c, struct standin *e, uint32_t what)
 void
 serve_standin_shut(struct serve *s, uint32_t i, uint32_t sess)
 {
-    const struct served *c = &s->c[i];
+    struct served *c = &s->c[i];
     uint32_t slot = c->n_standins != 0 ? slot_of(s, c, sess) : SESS_NONE;
     struct standin *e = standin_of(s, c, slot);
-    if (e != NULL)
-        show_end(e, ended(e, &c->v.d_slot[slot]));
+    if (e == NULL)
+        return;
+    show_end(e, ended(e, &c->v.d_slot[slot]));
+    if (get(c->v.d_slot[slot].state) == SLOT_OPEN) /* an attempt to connect was given up */
+        show(c, e, SLOT_WRITE);
 }
 
 bool

@@ -114,6 +114,7 @@ struct sock {
     bool listening;  /* bh_listen succeeded, and no shutdown since */
     bool refused;    /* ends without having been accepted */
     bool connecting; /* REQ_CONNECT is under way, its end not yet reported */
+    bool cut;        /* and shutdown ended it */
     bool connected;  /* its success was reported; UDP: has a default peer */
     bool rx_shut, tx_shut;
     bool tx_busy, rx_busy; /* a thread copies without the lock */

@@ -79,7 +79,7 @@ stream_conditions(struct sock *s, const struct look *k)
     short r = k->err != 0 ? POLLERR : 0;
     if (k->state & SLOT_DEAD)
         return r | POLLIN | POLLRDNORM | POLLRDHUP | POLLOUT | POLLWRNORM | POLLHUP;
-    if (k->err != 0)
+    if (k->err != 0 && (k->state & (SLOT_CONNECTED | SLOT_CONNECTING)))
         r |= POLLIN | POLLOUT;
     bool eof = (k->state & SLOT_EOF) != 0 || s->rx_shut;
     bool shut = (k->state & SLOT_NOSEND) != 0 || s->tx_shut;

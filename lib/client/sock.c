@@ -108,7 +108,8 @@ connect_outcome(struct sock *s)
     if (s->att->down)
         return ENETDOWN;
     sock_look(s, &k);
-    if (k.err != 0 || (k.state & SLOT_DEAD) != 0 || s->gone) {
+    bool over = (k.state & SLOT_DEAD) || !(k.state & (SLOT_CONNECTED | SLOT_CONNECTING));
+    if (k.err != 0 || over || s->gone) {
         s->connecting = false;
         int err = sock_take_err(s, &k);
         return err != 0 ? err : ECONNABORTED; /* somebody took the reason: SO_ERROR */
@@ -118,6 +119,31 @@ connect_outcome(struct sock *s)
     s->connecting = false;
     s->connected = true;
     return 0;
+}
+
+/* An attempt that shutdown ended was the last one for who waited for it, who takes its error;
+ * once that was taken, connect begins another. */
+static void
+forget_cut(struct sock *s)
+{
+    struct look k;
+    if (!s->cut)
+        return;
+    sock_look(s, &k);
+    s->connecting = s->connecting && k.err != 0;
+    s->cut = false;
+}
+
+/* Did this shutdown end an attempt to connect? Then there is nothing that is shut. */
+static bool
+cut_off(struct sock *s)
+{
+    struct look k;
+    if (!sock_is_stream(s) || !s->connecting)
+        return false;
+    sock_look(s, &k);
+    s->cut = !(k.state & (SLOT_CONNECTED | SLOT_CONNECTING | SLOT_DEAD));
+    return s->cut;
 }
 
 static int
@@ -131,6 +157,7 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
         return -err;
     if (s->connected || s->listening)
         return -EISCONN;
+    forget_cut(s);
     if (!s->connecting) {
         standin_connects(s, true);
         err = sock_request(l, s, &r, &e);
@@ -271,6 +298,10 @@ do_shutdown(struct lib *l, struct sock *s, int how)
     /* Of datagrams without a peer it is an error, and in force (lib/udp/session.c). */
     if (err != 0 && (err != ENOTCONN || sock_is_stream(s)))
         return -err;
+    if (cut_off(s)) {
+        lib_wake_sock(l, s);
+        return 0;
+    }
     if (how != SHUT_WR && s->listening)
         stop_listening(l, s);
     s->rx_shut = s->rx_shut || how != SHUT_WR;

@@ -141,7 +141,7 @@ port_release(struct tcp *t, struct tcb *c)
         *head = c->bound_next;
     if (c->bound_next != SESS_NONE)
         t->tcb[c->bound_next].bound_prev = c->bound_prev;
-    c->h.bits &= ~H_BOUND;
+    c->h.bits &= ~(H_BOUND | H_PORT);
     port_left(t, c->lport);
 }
 
@@ -237,7 +237,8 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
         return EINVAL;
     if (!ipaddr_is_any(addr) && !path_local(t->path, addr))
         return EADDRNOTAVAIL;
-    if (port == 0) {
+    bool named = port != 0;
+    if (!named) {
         struct choice e = ephemeral_choice(t, c, addr, 0);
         port = ephemeral_unused(t, &e); /* one that is chosen for it is not shared */
         if (port == 0)
@@ -251,6 +252,7 @@ port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port
     c->h.bits |= ipaddr_is_any(addr) ? 0 : H_ADDR;
     c->lport = port;
     bound_insert(t, c);
+    c->h.bits |= named ? H_PORT : 0;
     return 0;
 }
 

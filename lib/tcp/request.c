@@ -31,10 +31,33 @@ abort_session(struct tcp *t, struct tcb *c, int err)
     tcb_die(t, c, err);
 }
 
+/* After a connection that failed before it carried anything, as if it had not been tried. What
+ * the program bound it to stays. False: it carried something, and the cursors of a stream do
+ * not begin anew. */
+static bool
+begin_anew(struct tcp *t, struct tcb *c)
+{
+    uint32_t bits = c->h.bits & (H_BOUND | H_PORT | H_ADDR);
+    if (c->h.state != TCPS_CLOSED || (c->h.snd_max == 0 && (bits || c->lport == 0)))
+        return true;
+    if (c->h.tx_tail != 0 || c->h.rcv_nxt > 1)
+        return false;
+    c->h = (struct tcb_hard){.bits = bits};
+    if (!(bits & H_BOUND))
+        c->lport = 0;
+    if (!(bits & H_ADDR))
+        c->laddr = (struct ipaddr){0};
+    tcb_begin(t, c);
+    tcb_dirty(t, c);
+    return true;
+}
+
 static int
 request_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port)
 {
     const struct account *a = tcb_account(t, c);
+    if (!begin_anew(t, c))
+        return EINVAL;
     if (port != 0 && (a == NULL || !account_port(a->rules.port, a->rules.n_ports, port)))
         return tcb_deny(t, c, RULE_PORTS, NULL, port, EACCES);
     return port_bind(t, c, addr, port);
@@ -56,6 +79,8 @@ request_listen(struct tcp *t, struct tcb *c, uint64_t backlog)
     if (c->h.state != TCPS_LISTEN && c->h.state != TCPS_CLOSED)
         return EINVAL;
     if (c->h.state == TCPS_CLOSED) {
+        if (!begin_anew(t, c))
+            return EINVAL;
         if (c->lport == 0) {
             struct ipaddr any = {0};
             int err = port_bind(t, c, &any, 0);
@@ -132,19 +157,12 @@ request_connect(struct tcp *t, struct tcb *c, const struct ipaddr *to, uint16_t 
         return err;
     if (port == 0)
         return ECONNREFUSED;
-    if (c->h.tx_tail != 0 || c->h.rcv_nxt > 1) /* the cursors of a stream do not begin anew */
+    if (c->h.tx_tail != 0 || c->h.rcv_nxt > 1)
         return EISCONN;
     err = connect_denied(t, c, addr, port);
     if (err != 0)
         return err;
-    if (c->h.snd_max != 0) { /* an attempt that failed: begin anew, the binding stays */
-        uint32_t bits = c->h.bits & (H_BOUND | H_ADDR);
-        c->h = (struct tcb_hard){.bits = bits};
-        if (!bits)
-            c->lport = 0;
-        tcb_begin(t, c);
-        tcb_dirty(t, c);
-    }
+    (void)begin_anew(t, c);
     err = port_connect(t, c, addr, port);
     if (err != 0)
         return err;
@@ -171,8 +189,12 @@ request_shutdown(struct tcp *t, struct tcb *c, uint64_t how)
             tcb_die(t, c, 0);
         return 0;
     }
-    if (c->h.state == TCPS_CLOSED || c->h.state == TCPS_SYN_SENT ||
-        c->h.state == TCPS_TIME_WAIT)
+    if (c->h.state == TCPS_SYN_SENT) { /* as on Linux: the attempt is given up */
+        tcb_die(t, c, ECONNRESET);
+        (void)begin_anew(t, c);
+        return 0;
+    }
+    if (c->h.state == TCPS_CLOSED || c->h.state == TCPS_TIME_WAIT)
         return ENOTCONN;
     if (how != SHUT_RD) {
         if (!slot_take_cursors(t, c)) {

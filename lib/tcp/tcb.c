@@ -268,6 +268,8 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     if (c->h.state == TCPS_LISTEN)
         children_die(t, c);
     tcp_move_stop(t, c);
+    /* As on Linux: a port that was chosen for it is free when the connection is over. */
+    bool chosen = c->h.state != TCPS_LISTEN && !(c->h.bits & H_PORT);
     struct slot_domain *d = tcb_slot(t, c);
     if (d != NULL && err != 0)
         client_set_err(d, err);
@@ -290,7 +292,7 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
     sent_forget(t, c);
     reasm_forget(t, c);
     demux_remove(t, c);
-    if (c->h.bits & H_CLOSED)
+    if (chosen || (c->h.bits & H_CLOSED))
         port_release(t, c);
     time_wait_unlink(t, c);
     for (unsigned i = 0; i < T_COUNT; i++)

@@ -122,6 +122,7 @@ enum chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, CHRONOS };
 #define H_ECN 4096u       /* RFC 3168 negotiated */
 #define H_REVOKED 8192u   /* the program may close it, and no more */
 #define H_ADDR 16384u     /* bind() named the address, which another connection keeps */
+#define H_PORT 32768u     /* the program named the port that it is bound to */
 
 struct tcb_hard {
     uint64_t snd_una, snd_max; /* snd_max: highest ever sent + 1 */

@@ -120,6 +120,98 @@ backlog(void)
     }
 }
 
+/* Where nobody is who could answer: on the network that the host is in, and not there. */
+static int
+connecting(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_in a = host_addr(htons(9));
+    a.sin_addr.s_addr ^= htonl(0x55);
+    said("connect", connect(fd, (void *)&a, sizeof a));
+    return fd;
+}
+
+static void
+shut_connecting(void)
+{
+    for (int how = SHUT_RD; how <= SHUT_RDWR; how++) {
+        int fd = connecting(), err = -1, l = listening();
+        struct sockaddr_in a = host_addr(port_of(l));
+        char b;
+        said("shutdown", shutdown(fd, how));
+        look("shut", fd);
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &(socklen_t){sizeof err});
+        say("SO_ERROR %s", strerrorname_np(err));
+        look("told", fd);
+        said("recv", recv(fd, &b, 1, 0));
+        said("send", send(fd, "x", 1, MSG_NOSIGNAL));
+        said("connect again", connect(fd, (void *)&a, sizeof a));
+        await(fd, POLLOUT);
+        said("and again", connect(fd, (void *)&a, sizeof a));
+        send_text(fd, "hello");
+        say_read("the other end", accept(l, NULL, NULL));
+    }
+    int fd = connecting();
+    char b;
+    said("shutdown", shutdown(fd, SHUT_RDWR));
+    said("recv", recv(fd, &b, 1, 0));
+    said("and then", recv(fd, &b, 1, 0));
+}
+
+static void *
+wait_in_connect(void *arg)
+{
+    struct sockaddr_in a = host_addr(htons(9));
+    a.sin_addr.s_addr ^= htonl(0x55);
+    (void)arg;
+    said("who slept in connect", connect(reader, (void *)&a, sizeof a));
+    return NULL;
+}
+
+static void
+shut_connect(void)
+{
+    pthread_t t;
+    reader = socket(AF_INET, SOCK_STREAM, 0);
+    pthread_create(&t, NULL, wait_in_connect, NULL);
+    pause_ms(100);
+    bool ok = shutdown(reader, SHUT_RDWR) == 0;
+    pthread_join(t, NULL);
+    say("shutdown said %s", ok ? "yes" : "no");
+}
+
+/* Its port is free again, if it was not named, and it can do anything else. */
+static void
+refused(void)
+{
+    int b = bound(SOCK_STREAM), q = bound(SOCK_STREAM), n = bound(SOCK_STREAM);
+    struct sockaddr_in to = host_addr(port_of(b)), own = host_addr(port_of(q)),
+                       any = host_addr(0);
+    said("refused", connect(q, (void *)&to, sizeof to));
+    say("its port is still told: %d", port_of(q) == own.sin_port);
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    said("another binds it", bind(s, (void *)&own, sizeof own));
+    said("bind the first", bind(q, (void *)&any, sizeof any));
+    said("listen", listen(q, 1));
+    own = host_addr(port_of(n));
+    close(n);
+    n = socket(AF_INET, SOCK_STREAM, 0);
+    said("bind to a number", bind(n, (void *)&own, sizeof own));
+    said("refused", connect(n, (void *)&to, sizeof to));
+    close(s);
+    s = socket(AF_INET, SOCK_STREAM, 0);
+    said("another binds it", bind(s, (void *)&own, sizeof own));
+    said("refused without a port", connect(s, (void *)&to, sizeof to));
+    said("bind", bind(s, (void *)&any, sizeof any));
+    said("listen", listen(s, 1));
+    s = socket(AF_INET, SOCK_STREAM, 0);
+    said("refused", connect(s, (void *)&to, sizeof to));
+    said("listen", listen(s, 1));
+    said("and somebody there", listen(b, 1));
+    s = socket(AF_INET, SOCK_STREAM, 0);
+    said("is connected to", connect(s, (void *)&to, sizeof to));
+}
+
 static void
 time_wait(void)
 {
@@ -169,8 +261,9 @@ main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
         {"datagrams-shut", dgram_shut}, {"end-then-reset", end_then_reset},
-        {"backlog", backlog},           {"time-wait", time_wait},
-        {"inherited", inherited},
+        {"backlog", backlog},           {"shut-connecting", shut_connecting},
+        {"shut-connect", shut_connect}, {"refused", refused},
+        {"time-wait", time_wait},       {"inherited", inherited},
     };
     return suite_main(argc, argv, CASES(cases));
 }

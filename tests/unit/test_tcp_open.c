@@ -170,6 +170,25 @@ Test(tcp_open, refused)
     cr_assert_eq(kit_get(&k, c.sess, SOL_SOCKET, SO_ERROR), 0, "an error is told once");
 }
 
+/* shutdown ends an attempt to connect, as on Linux: with an error, and such that the same
+ * session can try again. */
+Test(tcp_open, shut_while_connecting)
+{
+    struct conn c = conn_default();
+    kit_init(&k);
+    cr_assert(conn_connecting(&k, &c));
+    cr_assert_eq(kit_do(&k, c.sess, REQ_SHUTDOWN, SHUT_RD), 0);
+    EXPECT_STATE(&k, &c, TCPS_CLOSED);
+    cr_assert_eq(k.arena[0].d_slot[c.slot].state, SLOT_OPEN);
+    cr_assert_eq(kit_get(&k, c.sess, SOL_SOCKET, SO_ERROR), ECONNRESET);
+    cr_assert_eq(kit_do(&k, c.sess, REQ_SHUTDOWN, SHUT_RD), ENOTCONN);
+    conn_raw(&k, &c, TCP_SYN | TCP_ACK, 0, 1, NULL, 0); /* nobody is there any more */
+    EXPECT_SEG(&k, &c, TCP_RST, 1, 0u - c.iss, 0);
+    cr_assert_eq(kit_connect(&k, c.sess, KIT_PEER, KIT_RPORT), 0);
+    EXPECT_STATE(&k, &c, TCPS_SYN_SENT);
+    cr_assert(tcp_validate(k.t));
+}
+
 /* RFC 9293 3.10.7.3 first: an ACK of something else than our SYN is answered by a RST with its
  * number, and the attempt goes on. */
 Test(tcp_open, half_open_peer)

@@ -51,6 +51,33 @@ Test(tcp_port, bind_after_close)
     (void)c;
 }
 
+/* A port that was chosen for a session is free again when its connection has failed, as on
+ * Linux, and the session can be bound anew, or listen; one that was named stays. */
+Test(tcp_port, after_refusal)
+{
+    kit_init(&k);
+    for (uint16_t named = 0; named <= 5000; named += 5000) {
+        struct conn c = conn_default();
+        uint32_t slot, other = kit_open(&k, 0, &slot);
+        struct sess_evt e;
+        c.sess = kit_open(&k, 0, &c.slot);
+        cr_assert_eq(kit_bind(&k, c.sess, 0, named), 0);
+        cr_assert_eq(kit_connect(&k, c.sess, KIT_PEER, c.rport), 0);
+        kit_step(&k, NULL, 0);
+        const struct out_seg *o = kit_take(&k);
+        c.lport = o->h.sport;
+        c.irs = o->h.seq;
+        conn_raw(&k, &c, TCP_RST | TCP_ACK, 0, 1, NULL, 0);
+        EXPECT_STATE(&k, &c, TCPS_CLOSED);
+        cr_assert_eq(kit_bind(&k, other, 0, c.lport), named ? EADDRINUSE : 0);
+        cr_assert_eq(kit_bind(&k, c.sess, 0, 0), named ? EINVAL : 0);
+        cr_assert_eq(kit_do(&k, c.sess, REQ_LISTEN, 1), 0);
+        (void)kit_request(&k, c.sess, (struct sess_req){.op = REQ_NAME}, &e);
+        cr_assert_eq(e.port == c.lport, named != 0);
+        cr_assert(tcp_validate(k.t));
+    }
+}
+
 /* RFC 6056: ports come from the ephemeral range, differ, and do not take what is bound. */
 Test(tcp_port, ephemeral)
 {
