@@ -62,7 +62,9 @@ addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
           struct sockaddr_in *sin, int *err)
 {
     sa_family_t family;
-    if (is_wild(sa, 1))
+    if (len > sizeof(struct sockaddr_storage))
+        return refuse(err, EINVAL);
+    if (wild_to_read(sa, len))
         return refuse(err, EFAULT);
     if (len < sizeof family)
         return refuse(err, EINVAL);
@@ -81,22 +83,35 @@ addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
     return by_rules(e, sin, local);
 }
 
-void
-addr_give(uint32_t e, const struct sockaddr_in *sin, struct sockaddr *sa, socklen_t *len)
+socklen_t
+addr_make(uint32_t e, const struct sockaddr_in *sin, struct sockaddr_storage *ss)
 {
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = sin->sin_port};
-    const void *from = sin;
-    socklen_t whole = sizeof *sin;
-    if (e & E_V6) {
-        if (sin->sin_addr.s_addr != htonl(INADDR_ANY)) {
-            in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
-            memcpy(&in6.sin6_addr.s6_addr[12], &sin->sin_addr, 4);
-        }
-        from = &in6;
-        whole = sizeof in6;
+    if (!(e & E_V6)) {
+        memcpy(ss, sin, sizeof *sin);
+        return sizeof *sin;
     }
-    if (sa == NULL || len == NULL)
-        return;
-    memcpy(sa, from, *len < whole ? *len : whole);
+    if (sin->sin_addr.s_addr != htonl(INADDR_ANY)) {
+        in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
+        memcpy(&in6.sin6_addr.s6_addr[12], &sin->sin_addr, 4);
+    }
+    memcpy(ss, &in6, sizeof in6);
+    return sizeof in6;
+}
+
+int
+addr_put(const struct sockaddr_storage *ss, socklen_t whole, struct sockaddr *sa,
+         socklen_t *len)
+{
+    if (wild_to_write(len, sizeof *len))
+        return EFAULT;
+    if (*len > INT32_MAX)
+        return EINVAL;
+    socklen_t n = *len < whole ? *len : whole;
+    if (wild_to_write(sa, n))
+        return EFAULT;
+    if (n > 0)
+        memcpy(sa, ss, n);
     *len = whole;
+    return 0;
 }

@@ -102,6 +102,8 @@ ioctl_ours(int fd, uint32_t e, unsigned long what, void *arg)
     case SIOCOUTQ:
     case SIOCOUTQNSD:
     case SIOCATMARK:
+        if (wild_to_write(arg, sizeof(int)))
+            return fails(EFAULT);
         return bh_ioctl(bh_of(e), what, arg);
     case FIOASYNC:
         SAY("FIOASYNC was refused");

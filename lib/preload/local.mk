@@ -7,7 +7,7 @@ PRELOAD_SOURCES = \
 	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
 	lib/preload/recv.c lib/preload/replay.c lib/preload/rights.c \
 	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \
-	lib/preload/splice.c lib/preload/stream.c lib/preload/wait.c
+	lib/preload/splice.c lib/preload/stream.c lib/preload/wait.c lib/preload/wild.c
 
 # The client library's objects are a part of it, with their names hidden. What they call goes to
 # inside.c and not to what is exported here.

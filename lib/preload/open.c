@@ -123,21 +123,36 @@ connect_stack(int fd, uint32_t e, const struct sockaddr_in *sin)
     }
 }
 
+/* A stream that has a peer says so before it looks at the address. */
+static int
+connect_error(uint32_t e, socklen_t len, int err)
+{
+    struct sockaddr_in sin;
+    socklen_t n = sizeof sin;
+    if ((e & E_DGRAM) || len < sizeof(sa_family_t) || len > sizeof(struct sockaddr_storage))
+        return err;
+    return bh_getpeername(bh_of(e), (struct sockaddr *)(void *)&sin, &n) == 0 ? EISCONN : err;
+}
+
 static int
 connect_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
 {
     struct sockaddr_in sin;
     int err;
-    if (sa != NULL && len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)
+    enum where where = addr_take(e, sa, len, false, &sin, &err);
+    if (where == WHERE_REFUSED && err == EFAULT)
+        return fails(err);
+    if (len >= sizeof sa->sa_family && len <= sizeof(struct sockaddr_storage) &&
+        sa->sa_family == AF_UNSPEC)
         return bh_connect(bh_of(e), sa, len);
-    switch (addr_take(e, sa, len, false, &sin, &err)) {
+    switch (where) {
     case WHERE_KERNEL:
         if (e & E_SETTLED)
             break;
         err = become_kernel(fd, e);
         return err != 0 ? fails(err) : REAL(connect)(fd, sa, len);
     case WHERE_REFUSED:
-        return fails(err);
+        return fails(connect_error(e, len, err));
     default:
         break;
     }
@@ -192,6 +207,18 @@ no_number_left(void)
     return false;
 }
 
+/* A connection whose peer cannot be told is lost, as in the kernel. */
+static int
+accepted(int fd, uint32_t e, const struct sockaddr_in *sin, struct sockaddr *sa, socklen_t *len)
+{
+    struct sockaddr_storage ss;
+    int err = addr_put(&ss, addr_make(e, sin, &ss), sa, len);
+    if (err == 0)
+        return fd;
+    own_close(fd);
+    return fails(err);
+}
+
 static int
 accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
 {
@@ -212,11 +239,9 @@ accept_ours(int fd, uint32_t e, struct sockaddr *sa, socklen_t *len, int flags)
             return fails(err);
     }
     int r = stand_in(bh, (e & E_V6) | E_SETTLED, flags);
-    if (r >= 0) {
+    if (r >= 0)
         timeouts_inherit(r, entry(r));
-        addr_give(e, &sin, sa, len);
-    }
-    return r;
+    return r < 0 || sa == NULL ? r : accepted(r, e, &sin, sa, len);
 }
 
 EXPORT int

@@ -5,7 +5,10 @@
  */
 #include "shim.h"
 
+#include <netinet/tcp.h>
 #include <sys/time.h>
+
+#define OPTION_MAX 512u /* bytes of the longest value */
 
 /* The option of IPv4 that does for an AF_INET6 socket what one of IPv6 is for. */
 static bool
@@ -42,7 +45,7 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
     if (!(e & E_V6))
         return fails(ENOPROTOOPT);
     if (name == IPV6_V6ONLY) {
-        if (value == NULL || len < sizeof v)
+        if (len < sizeof v)
             return fails(EINVAL);
         memcpy(&v, value, sizeof v);
         table_mark(e, v ? E_V6ONLY : 0, v ? 0 : E_V6ONLY);
@@ -77,15 +80,54 @@ timeouts_inherit(int fd, uint32_t e)
     }
 }
 
+/* Of IPPROTO_IP: not without a value. */
+static bool
+wants_byte(int name)
+{
+    return name == IP_TTL || name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP;
+}
+
+/* How short a value is looked at; shorter ones are refused unread. */
+static socklen_t
+least(int level, int name)
+{
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return sizeof(struct linger);
+    return level == IPPROTO_IP || (level == IPPROTO_TCP && name == TCP_CONGESTION)
+               ? 1
+               : sizeof(int);
+}
+
+/* What is said to a value that cannot be read, or not be one: 0 or errno. */
+static int
+set_refused(uint32_t e, int level, int name, const void *value, socklen_t len)
+{
+    if (len > INT32_MAX)
+        return EINVAL;
+    if (level == IPPROTO_TCP && (e & E_DGRAM))
+        return ENOPROTOOPT;
+    if (!wild_to_read(value, len))
+        return 0;
+    return len < least(level, name) ? EINVAL : EFAULT;
+}
+
 static int
 set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t len)
 {
+    static const int none;
+    int err = set_refused(e, level, name, value, len);
+    if (err != 0)
+        return fails(err);
     if (e & E_NOWHERE)
         return 0;
+    if (len == 0) { /* at this level that is a zero, to most */
+        value = &none;
+        len = level == IPPROTO_IP && !wants_byte(name) ? sizeof none : 0;
+    }
     int r = is_timeout(level, name) ? set_timeout(fd, e, name, value, len)
             : level == IPPROTO_IPV6 ? set_v6(e, name, value, len)
                                     : bh_setsockopt(bh_of(e), level, name, value, len);
-    if (r == 0 && value != NULL)
+    if (r == 0)
         replay_note(e, level, name, value, len);
     return r;
 }
@@ -101,8 +143,6 @@ setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 static int
 give_int(void *value, socklen_t *len, int v)
 {
-    if (value == NULL || len == NULL)
-        return fails(EFAULT);
     if (*len > sizeof v)
         *len = sizeof v;
     memcpy(value, &v, *len);
@@ -120,7 +160,7 @@ get_nowhere(uint32_t e, int name, void *value, socklen_t *len)
 }
 
 static int
-get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
+get_value(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
 {
     int as;
     if ((e & E_NOWHERE) && level == SOL_SOCKET && name != SO_DOMAIN)
@@ -129,7 +169,7 @@ get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
         return REAL(getsockopt)(fd, level, name, value, len);
     if (level == SOL_SOCKET && name == SO_DOMAIN)
         return give_int(value, len, e & E_V6 ? AF_INET6 : AF_INET);
-    if (level == SOL_SOCKET && name == SO_BINDTODEVICE && len != NULL) {
+    if (level == SOL_SOCKET && name == SO_BINDTODEVICE) {
         *len = 0; /* to none */
         return 0;
     }
@@ -141,6 +181,53 @@ get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
         return bh_getsockopt(bh_of(e), IPPROTO_IP, as, value, len);
     SAY("an option of IPv6 was refused");
     return fails(ENOPROTOOPT);
+}
+
+/* A small number is a single byte at this level, if there is no room for more. */
+static socklen_t
+as_byte(int level, socklen_t room, const void *value, socklen_t len)
+{
+    int v;
+    if (level != IPPROTO_IP || room == 0 || room >= sizeof v || len != sizeof v)
+        return len < room ? len : room;
+    memcpy(&v, value, sizeof v);
+    return v >= 0 && v <= UINT8_MAX ? 1 : room;
+}
+
+/* Without room for it, or where not all of the room is memory: it is got first. */
+static __attribute__((noinline)) int
+get_aside(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
+{
+    union {
+        int v;
+        char bytes[OPTION_MAX];
+    } got;
+    socklen_t room = *len, n = room < sizeof got ? room : sizeof got;
+    if (room > INT32_MAX)
+        return fails(EINVAL);
+    if (level == IPPROTO_IP && n < sizeof got.v)
+        n = sizeof got.v;
+    if (get_value(fd, e, level, name, &got, &n) != 0)
+        return -1;
+    n = as_byte(level, room, &got, n);
+    if (wild_to_write(value, n))
+        return fails(EFAULT);
+    if (n > 0)
+        memcpy(value, &got, n);
+    *len = n;
+    return 0;
+}
+
+static int
+get_ours(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
+{
+    if (level == IPPROTO_TCP && (e & E_DGRAM))
+        return fails(EOPNOTSUPP);
+    if (wild_to_write(len, sizeof *len))
+        return fails(EFAULT);
+    return *len < sizeof(int) || *len > OPTION_MAX || wild_to_write(value, *len)
+               ? get_aside(fd, e, level, name, value, len)
+               : get_value(fd, e, level, name, value, len);
 }
 
 EXPORT int
@@ -157,19 +244,15 @@ static int
 name_ours(uint32_t e, int (*ask)(int, struct sockaddr *, socklen_t *), struct sockaddr *sa,
           socklen_t *len)
 {
-    struct sockaddr_in sin;
+    struct sockaddr_in sin = {.sin_port = htons((uint16_t)e)};
+    struct sockaddr_storage ss;
     socklen_t n = sizeof sin;
-    if (is_wild(sa, 1) || is_wild(len, 1))
-        return fails(EFAULT);
-    if (*len > INT32_MAX)
-        return fails(EINVAL);
     if ((e & E_NOWHERE) && ask == bh_getpeername)
         return fails(ENOTCONN);
-    sin = (struct sockaddr_in){.sin_port = htons((uint16_t)e)};
-    int r = e & E_NOWHERE ? 0 : ask(bh_of(e), (struct sockaddr *)(void *)&sin, &n);
-    if (r == 0)
-        addr_give(e, &sin, sa, len);
-    return r;
+    if (!(e & E_NOWHERE) && ask(bh_of(e), (struct sockaddr *)(void *)&sin, &n) != 0)
+        return -1;
+    int err = addr_put(&ss, addr_make(e, &sin, &ss), sa, len);
+    return err != 0 ? fails(err) : 0;
 }
 
 EXPORT int

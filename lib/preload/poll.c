@@ -34,9 +34,23 @@ correct(struct pollfd *f, nfds_t n)
     return ready;
 }
 
+/* No list that the kernel would take: it is told what the kernel says. */
+static bool
+no_list(const struct pollfd *f, nfds_t n)
+{
+    if (n > SHIM_FDS || wild_to_read(f, n * sizeof *f))
+        return true;
+    for (nfds_t i = 0; i < n; i += WILD_PAGE / sizeof *f)
+        if (wild_to_read(&f[i], sizeof *f))
+            return true;
+    return false;
+}
+
 static bool
 any_ours(const struct pollfd *f, nfds_t n)
 {
+    if (no_list(f, n))
+        return false;
     for (nfds_t i = 0; i < n; i++)
         if (f[i].fd >= 0 && is_ours(entry(f[i].fd)))
             return true;
@@ -62,8 +76,10 @@ shim_ppoll(struct pollfd *f, nfds_t n, const struct timespec *ts, const sigset_t
 {
     struct timespec end = {0}, now = {0};
     may_sleep();
-    if (!any_ours(f, n))
+    if (!any_ours(f, n) || wild_to_write(f, n * sizeof *f))
         return REAL(ppoll)(f, n, ts, mask);
+    if (ts != NULL && wild_to_read(ts, sizeof *ts))
+        return fails(EFAULT);
     if (ts != NULL) {
         clock_gettime(CLOCK_MONOTONIC, &now);
         end.tv_sec = now.tv_sec + ts->tv_sec + (now.tv_nsec + ts->tv_nsec) / 1000000000;
@@ -139,7 +155,9 @@ epoll_ctl(int set, int op, int fd, struct epoll_event *event)
     uint32_t e = entry(fd);
     if (r != 0 || !is_ours_at(fd, e) || (e & E_NOWHERE))
         return r;
-    if (op != EPOLL_CTL_DEL)
+    if (op == EPOLL_CTL_DEL)
+        event = NULL; /* which may point anywhere */
+    else
         standin_watched(bh_of(e), (event->events & EPOLLET) != 0);
     if (e & E_SETTLED)
         return r;

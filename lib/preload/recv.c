@@ -5,8 +5,6 @@
  */
 #include "shim.h"
 
-#include <limits.h>
-
 /* Room for what the stack says beside a datagram. */
 union control {
     struct cmsghdr align;
@@ -55,10 +53,9 @@ once_v6(uint32_t e, struct msghdr *m, int flags)
     if (r < 0)
         return r;
     m->msg_flags = h.msg_flags;
-    if (h.msg_namelen > 0)
-        addr_give(e, &sin, m->msg_name, &m->msg_namelen);
-    else
-        m->msg_namelen = 0;
+    m->msg_namelen = h.msg_namelen > 0 && m->msg_name != NULL
+                         ? addr_make(e, &sin, (struct sockaddr_storage *)m->msg_name)
+                         : 0;
     give_control(m, m->msg_controllen, &h);
     return r;
 }
@@ -102,6 +99,9 @@ static ssize_t
 until_all(int fd, uint32_t e, struct msghdr *m, int flags)
 {
     size_t done = 0;
+    m->msg_namelen = 0;
+    m->msg_controllen = 0;
+    m->msg_flags = 0;
     for (size_t i = 0; i < m->msg_iovlen; i++) {
         struct iovec v = m->msg_iov[i];
         while (v.iov_len > 0) {
@@ -114,9 +114,6 @@ until_all(int fd, uint32_t e, struct msghdr *m, int flags)
             v.iov_len -= (size_t)r;
         }
     }
-    m->msg_namelen = 0;
-    m->msg_controllen = 0;
-    m->msg_flags = 0;
     return (ssize_t)done;
 }
 
@@ -150,12 +147,13 @@ recv_nothing(int fd, uint32_t e, struct msghdr *m, int flags)
     return r < 0 ? r : 0;
 }
 
-ssize_t
-shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags)
+static ssize_t
+recv_any(int fd, uint32_t e, struct msghdr *m, int flags)
 {
-    bool drop = (flags & MSG_TRUNC) && !(e & E_DGRAM); /* what comes: no memory is needed */
-    if (is_wild(m, 1) || (!drop && any_wild(m->msg_iov, m->msg_iovlen)))
-        return fails(EFAULT);
+    if (flags & MSG_ERRQUEUE) /* nothing is ever there; the kernel asks this first */
+        return fails(EAGAIN);
+    if (e & E_DGRAM)
+        flags &= ~MSG_OOB; /* which means nothing to it */
     if (!(e & E_DGRAM) && (m->msg_iovlen == 0 || (m->msg_iovlen == 1 && !m->msg_iov->iov_len)))
         return recv_nothing(fd, e, m, flags);
     if (!(flags & MSG_WAITALL) || (flags & (MSG_DONTWAIT | MSG_OOB)) || (e & E_DGRAM) ||
@@ -164,12 +162,49 @@ shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags)
     return flags & MSG_PEEK ? peek_all(fd, e, m, flags) : until_all(fd, e, m, flags);
 }
 
+/* There is no memory: what is said to that depends on whether something came. A datagram is
+ * lost. */
+static ssize_t
+recv_nowhere(int fd, uint32_t e, int flags)
+{
+    char c;
+    struct iovec v = {.iov_base = &c, .iov_len = 1};
+    struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t r = until_some(fd, e, &h, e & E_DGRAM ? flags : flags | MSG_PEEK);
+    return r > 0 ? fails(EFAULT) : r;
+}
+
+/* Something about its memory is odd: what can be used is. */
+static __attribute__((noinline)) ssize_t
+recv_odd(int fd, uint32_t e, struct msghdr *m, int flags)
+{
+    struct iovec v[IOV_MAX];
+    struct msghdr h = *m;
+    if (wild_cut(m->msg_iov, m->msg_iovlen, true, v, &h.msg_iovlen) == 0)
+        return recv_nowhere(fd, e, flags);
+    h.msg_iov = v;
+    ssize_t r = recv_any(fd, e, &h, flags);
+    h.msg_iov = m->msg_iov;
+    h.msg_iovlen = m->msg_iovlen;
+    *m = h;
+    return r >= 0 && (e & E_DGRAM) && (h.msg_flags & MSG_TRUNC) ? fails(EFAULT) : r;
+}
+
+/* What m has can be used but for the memory of its vector; a name has room for any. */
+static ssize_t
+shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags)
+{
+    bool drop = (flags & MSG_TRUNC) && !(e & E_DGRAM); /* what comes: no memory is needed */
+    return !drop && any_wild(m->msg_iov, m->msg_iovlen, true) ? recv_odd(fd, e, m, flags)
+                                                              : recv_any(fd, e, m, flags);
+}
+
 ssize_t
 shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags)
 {
-    struct iovec v = {.iov_base = buf, .iov_len = len};
+    struct iovec v = {.iov_base = buf, .iov_len = len < WILD_MOST ? len : WILD_MOST};
     struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
-    return shim_recvmsg(fd, e, &h, flags);
+    return is_beyond(buf, v.iov_len) ? fails(EFAULT) : shim_recvmsg(fd, e, &h, flags);
 }
 
 /* ---- the calls ---- */
@@ -178,6 +213,8 @@ shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags)
 static ssize_t
 read_ours(int fd, uint32_t e, void *buf, size_t len)
 {
+    if (is_beyond(buf, len))
+        return fails(EFAULT);
     return len > 0 ? shim_recv(fd, e, buf, len, 0) : 0;
 }
 
@@ -200,12 +237,13 @@ static ssize_t
 readv_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    size_t all = 0;
-    if (n < 0 || n > IOV_MAX)
-        return fails(EINVAL);
+    bool some = false;
+    int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, h.msg_iovlen);
+    if (err != 0)
+        return fails(err);
     for (int i = 0; i < n; i++)
-        all += v[i].iov_len;
-    return all > 0 ? shim_recvmsg(fd, e, &h, flags) : 0;
+        some = some || v[i].iov_len > 0;
+    return some ? shim_recvmsg(fd, e, &h, flags) : 0;
 }
 
 EXPORT ssize_t
@@ -228,15 +266,17 @@ static ssize_t
 recvfrom_ours(int fd, uint32_t e, void *buf, size_t len, int flags, struct sockaddr *sa,
               socklen_t *salen)
 {
-    struct iovec v = {.iov_base = buf, .iov_len = len};
-    struct msghdr h = {.msg_name = salen != NULL ? sa : NULL,
-                       .msg_namelen = sa != NULL && salen != NULL ? *salen : 0,
-                       .msg_iov = &v,
-                       .msg_iovlen = 1};
+    struct sockaddr_storage ss;
+    struct iovec v = {.iov_base = buf, .iov_len = len < WILD_MOST ? len : WILD_MOST};
+    struct msghdr h = {
+        .msg_name = &ss, .msg_namelen = sizeof ss, .msg_iov = &v, .msg_iovlen = 1};
+    if (sa == NULL)
+        return shim_recv(fd, e, buf, len, flags);
+    if (is_beyond(buf, v.iov_len))
+        return fails(EFAULT);
     ssize_t r = shim_recvmsg(fd, e, &h, flags);
-    if (r >= 0 && sa != NULL && salen != NULL)
-        *salen = h.msg_namelen;
-    return r;
+    int err = r >= 0 ? addr_put(&ss, h.msg_namelen, sa, salen) : 0;
+    return err != 0 ? fails(err) : r;
 }
 
 EXPORT ssize_t
@@ -247,33 +287,87 @@ recvfrom(int fd, void *buf, size_t len, int flags, __SOCKADDR_ARG addr, socklen_
                              : REAL(recvfrom)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
 }
 
+static ssize_t
+recvmsg_ours(int fd, uint32_t e, struct msghdr *m, int flags)
+{
+    struct sockaddr_storage ss;
+    struct msghdr h;
+    int err = wild_header(&h, m, false);
+    if (err != 0)
+        return fails(err);
+    if (h.msg_name != NULL) {
+        h.msg_name = &ss;
+        h.msg_namelen = sizeof ss;
+    }
+    if (wild_to_write(h.msg_control, h.msg_controllen))
+        h.msg_control = NULL;
+    ssize_t r = shim_recvmsg(fd, e, &h, flags);
+    if (r < 0)
+        return r;
+    m->msg_flags = h.msg_flags;
+    m->msg_controllen = h.msg_controllen;
+    err = m->msg_name != NULL ? addr_put(&ss, h.msg_namelen, m->msg_name, &m->msg_namelen) : 0;
+    return err != 0 ? fails(err) : r;
+}
+
 EXPORT ssize_t
 recvmsg(int fd, struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e)                              ? shim_recvmsg(fd, e, m, flags)
-           : UNLIKELY(m != NULL && m->msg_controllen > 0) ? rights_recvmsg(fd, m, flags)
-                                                          : REAL(recvmsg)(fd, m, flags);
+    if (is_ours_at(fd, e))
+        return recvmsg_ours(fd, e, m, flags);
+    return !wild_to_write(m, sizeof *m) && UNLIKELY(m->msg_controllen > 0)
+               ? rights_recvmsg(fd, m, flags)
+               : REAL(recvmsg)(fd, m, flags);
+}
+
+/* What is left until then; none if that is over. */
+static struct timespec
+time_left(const struct timespec *end)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    time_t s = end->tv_sec - now.tv_sec;
+    long ns = end->tv_nsec - now.tv_nsec;
+    if (ns < 0) {
+        ns += 1000000000;
+        s--;
+    }
+    return s < 0 ? (struct timespec){0} : (struct timespec){.tv_sec = s, .tv_nsec = ns};
+}
+
+/* 0 or errno; *end: when it is over. */
+static int
+take_timeout(const struct timespec *timeout, struct timespec *end)
+{
+    if (timeout == NULL)
+        return 0;
+    if (wild_to_read(timeout, sizeof *timeout))
+        return EFAULT;
+    if (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= 1000000000)
+        return EINVAL;
+    clock_gettime(CLOCK_MONOTONIC, end);
+    long ns = end->tv_nsec + timeout->tv_nsec;
+    end->tv_sec +=
+        (timeout->tv_sec < INT32_MAX ? timeout->tv_sec : INT32_MAX) + ns / 1000000000;
+    end->tv_nsec = ns % 1000000000;
+    return 0;
 }
 
 /* As in the kernel, the time is looked at only between datagrams. */
 static int
 recvmmsg_ours(int fd, uint32_t e, struct mmsghdr *v, unsigned n, int flags,
-              const struct timespec *timeout)
+              struct timespec *timeout)
 {
-    struct timespec end, now;
+    struct timespec end, left;
     unsigned done = 0;
-    int one = flags & ~MSG_WAITFORONE;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    if (timeout != NULL &&
-        (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= 1000000000))
-        return fails(EINVAL);
-    if (timeout != NULL) {
-        end.tv_sec += timeout->tv_sec + (end.tv_nsec + timeout->tv_nsec) / 1000000000;
-        end.tv_nsec = (end.tv_nsec + timeout->tv_nsec) % 1000000000;
-    }
-    while (done < n && done < 1024) {
-        ssize_t r = shim_recvmsg(fd, e, &v[done].msg_hdr, one);
+    int one = flags & ~MSG_WAITFORONE, err = take_timeout(timeout, &end);
+    if (err != 0)
+        return fails(err);
+    while (done < n && done < IOV_MAX) {
+        ssize_t r = wild_to_write(&v[done], sizeof *v)
+                        ? fails(EFAULT)
+                        : recvmsg_ours(fd, e, &v[done].msg_hdr, one);
         if (r < 0)
             return done > 0 ? (int)done : -1;
         v[done++].msg_len = (unsigned)r;
@@ -281,8 +375,11 @@ recvmmsg_ours(int fd, uint32_t e, struct mmsghdr *v, unsigned n, int flags,
             one |= MSG_DONTWAIT;
         if (timeout == NULL)
             continue;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
+        left = time_left(&end);
+        if (wild_to_write(timeout, sizeof *timeout))
+            return fails(EFAULT);
+        *timeout = left;
+        if (left.tv_sec == 0 && left.tv_nsec == 0)
             break;
     }
     return (int)done;

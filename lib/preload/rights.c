@@ -60,7 +60,7 @@ ssize_t
 rights_sendmsg(int fd, const struct msghdr *m, int flags)
 {
     struct letters t = {.n = 0};
-    if (!is_wild(m->msg_control, 1) && !letters_of(fd, m, &t))
+    if (!wild_to_read(m->msg_control, m->msg_controllen) && !letters_of(fd, m, &t))
         return -1;
     if (t.n == 0 || m->msg_controllen > ROOM_MAX)
         return REAL(sendmsg)(fd, m, flags);
@@ -146,7 +146,7 @@ rights_recvmsg(int fd, struct msghdr *m, int flags)
         char bytes[ROOM_MAX + CMSG_SPACE(LETTERS_MAX * sizeof(int))];
     } more;
     size_t room = m->msg_controllen;
-    if (room > ROOM_MAX || is_wild(m->msg_control, 1))
+    if (room > ROOM_MAX || wild_to_write(m->msg_control, room))
         return REAL(recvmsg)(fd, m, flags);
     struct msghdr h = *m;
     h.msg_control = more.bytes;

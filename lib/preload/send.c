@@ -5,8 +5,6 @@
  */
 #include "shim.h"
 
-#include <limits.h>
-
 /* The connection is over: for the kernel's socket that can be seen at once. The transport shows
  * it, too, a moment later. */
 static void
@@ -146,23 +144,49 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
     }
 }
 
-ssize_t
+static ssize_t
+send_any(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    return e & E_DGRAM ? send_dgram(fd, e, m, flags) : send_stream(fd, e, m, flags);
+}
+
+/* Something about its memory is odd. */
+static __attribute__((noinline)) ssize_t
+send_odd(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    struct iovec v[IOV_MAX];
+    struct msghdr h = *m;
+    wild_cut(m->msg_iov, m->msg_iovlen, false, v, &h.msg_iovlen);
+    h.msg_iov = v;
+    return any_wild(v, h.msg_iovlen, false) ? fails(EFAULT) : send_any(fd, e, &h, flags);
+}
+
+static ssize_t
 shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
-    if (is_wild(m, 1) || any_wild(m->msg_iov, m->msg_iovlen))
-        return fails(EFAULT);
-    return e & E_DGRAM ? send_dgram(fd, e, m, flags) : send_stream(fd, e, m, flags);
+    return any_wild(m->msg_iov, m->msg_iovlen, false) ? send_odd(fd, e, m, flags)
+                                                      : send_any(fd, e, m, flags);
 }
 
 static ssize_t
 sendto_ours(int fd, uint32_t e, const void *buf, size_t len, int flags,
             const struct sockaddr *sa, socklen_t salen)
 {
-    struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    struct iovec v = {.iov_base = (void *)(uintptr_t)buf,
+                      .iov_len = len < WILD_MOST ? len : WILD_MOST};
     struct msghdr h = {.msg_name = (void *)(uintptr_t)sa,
                        .msg_namelen = sa != NULL ? salen : 0,
                        .msg_iov = &v,
                        .msg_iovlen = 1};
+    if (is_beyond(buf, v.iov_len))
+        return fails(EFAULT);
+    if (sa != NULL) {
+        /* An address of no bytes is one, and too short. */
+        if (salen > sizeof(struct sockaddr_storage) || (salen == 0 && (e & E_DGRAM)))
+            return fails(EINVAL);
+        if (wild_to_read(sa, salen))
+            return fails(EFAULT);
+    }
     return shim_sendmsg(fd, e, &h, flags);
 }
 
@@ -174,11 +198,17 @@ shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags)
 
 /* ---- the calls ---- */
 
+static ssize_t
+write_ours(int fd, uint32_t e, const void *buf, size_t len)
+{
+    return is_beyond(buf, len) ? fails(EFAULT) : shim_send(fd, e, buf, len, 0);
+}
+
 EXPORT ssize_t
 write(int fd, const void *buf, size_t len)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e) ? shim_send(fd, e, buf, len, 0) : REAL(write)(fd, buf, len);
+    return is_ours_at(fd, e) ? write_ours(fd, e, buf, len) : REAL(write)(fd, buf, len);
 }
 
 EXPORT ssize_t
@@ -193,7 +223,8 @@ static ssize_t
 writev_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    return n < 0 || n > IOV_MAX ? fails(EINVAL) : shim_sendmsg(fd, e, &h, flags);
+    int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, h.msg_iovlen);
+    return err != 0 ? fails(err) : shim_sendmsg(fd, e, &h, flags);
 }
 
 EXPORT ssize_t
@@ -221,13 +252,23 @@ sendto(int fd, const void *buf, size_t len, int flags, __CONST_SOCKADDR_ARG addr
                              : REAL(sendto)(fd, buf, len, flags, addr.__sockaddr__, addrlen);
 }
 
+static ssize_t
+sendmsg_ours(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    struct msghdr h;
+    int err = wild_header(&h, m, true);
+    return err != 0 ? fails(err) : shim_sendmsg(fd, e, &h, flags);
+}
+
 EXPORT ssize_t
 sendmsg(int fd, const struct msghdr *m, int flags)
 {
     uint32_t e = entry(fd);
-    return is_ours_at(fd, e)                              ? shim_sendmsg(fd, e, m, flags)
-           : UNLIKELY(m != NULL && m->msg_controllen > 0) ? rights_sendmsg(fd, m, flags)
-                                                          : REAL(sendmsg)(fd, m, flags);
+    if (is_ours_at(fd, e))
+        return sendmsg_ours(fd, e, m, flags);
+    return !wild_to_read(m, sizeof *m) && UNLIKELY(m->msg_controllen > 0)
+               ? rights_sendmsg(fd, m, flags)
+               : REAL(sendmsg)(fd, m, flags);
 }
 
 EXPORT int
@@ -239,8 +280,9 @@ sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     unsigned done = 0;
     while (done < n && done < 1024) {
         e = entry(fd); /* it may have become the kernel's */
-        ssize_t r = is_ours_at(fd, e) ? shim_sendmsg(fd, e, &v[done].msg_hdr, flags)
-                                      : REAL(sendmsg)(fd, &v[done].msg_hdr, flags);
+        ssize_t r = wild_to_write(&v[done], sizeof *v) ? fails(EFAULT)
+                    : is_ours_at(fd, e) ? sendmsg_ours(fd, e, &v[done].msg_hdr, flags)
+                                        : REAL(sendmsg)(fd, &v[done].msg_hdr, flags);
         if (r < 0)
             return done > 0 ? (int)done : -1;
         v[done++].msg_len = (unsigned)r;

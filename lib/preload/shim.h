@@ -22,6 +22,7 @@
 #undef _FORTIFY_SOURCE
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -228,20 +229,72 @@ fails(int err)
     return -1;
 }
 
-/* No address of memory: what the kernel would say EFAULT to, as far as a look at it tells. */
+/* ---- pointers that point nowhere (wild.c) ---- */
+
+#define WILD_PAGE 4096u
+#define WILD_PAGES 64u /* so many are remembered of each kind; a thread's buffers and stack */
+#define WILD_MOST ((size_t)INT32_MAX & ~(size_t)(WILD_PAGE - 1)) /* MAX_RW_COUNT */
+#define CONTROL_MOST (128u << 10)                                /* as net.core.optmem_max */
+#if defined(__x86_64__)
+#define WILD_END (((uintptr_t)1 << 47) - WILD_PAGE)
+#else
+#define WILD_END (UINTPTR_MAX / 2)
+#endif
+
+/* Of readable pages and of writable ones, by number. */
+extern __thread uintptr_t wild_good[2][WILD_PAGES];
+/* The kernel is asked; len is not 0. */
+bool wild_ask(const void *p, size_t len, bool write);
+/* No memory can be there: what the kernel refuses before it does anything. */
 static inline bool
-is_wild(const void *p, size_t len)
+is_beyond(const void *p, size_t len)
 {
-    return len > 0 && UNLIKELY((uintptr_t)p < 4096);
+    return (uintptr_t)p > WILD_END || len > WILD_END - (uintptr_t)p;
 }
 static inline bool
-any_wild(const struct iovec *v, size_t n)
+wild_known(uintptr_t page, bool write)
 {
-    for (size_t i = 0; i < n; i++)
-        if (is_wild(v[i].iov_base, v[i].iov_len))
+    return wild_good[write][page % WILD_PAGES] == page && page != 0;
+}
+static inline bool
+is_wild(const void *p, size_t len, bool write)
+{
+    uintptr_t first = (uintptr_t)p / WILD_PAGE, last = ((uintptr_t)p + len - 1) / WILD_PAGE;
+    if (len == 0 || (len < WILD_END && wild_known(first, write) &&
+                     (last == first || wild_known(last, write))))
+        return false;
+    return wild_ask(p, len, write);
+}
+static inline bool
+wild_to_read(const void *p, size_t len)
+{
+    return UNLIKELY(is_wild(p, len, false));
+}
+static inline bool
+wild_to_write(const void *p, size_t len)
+{
+    return UNLIKELY(is_wild(p, len, true));
+}
+/* Is one of them wild, or are they more together than a call ever moves? */
+static inline bool
+any_wild(const struct iovec *v, size_t n, bool write)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].iov_len > WILD_MOST - all ||
+            UNLIKELY(is_wild(v[i].iov_base, v[i].iov_len, write)))
             return true;
+        all += v[i].iov_len;
+    }
     return false;
 }
+/* What the kernel says to such a vector at once, whose n is not above IOV_MAX: 0 or errno. */
+int wild_vector(const struct iovec *v, size_t n);
+/* The same to the header of a message, of which *to becomes a copy. */
+int wild_header(struct msghdr *to, const struct msghdr *m, bool send);
+/* The beginning of a vector that a call moves, and can be written (to: room for n). How long it
+ * is together. */
+size_t wild_cut(const struct iovec *v, size_t n, bool write, struct iovec *to, size_t *to_n);
 
 /* ---- what is not done is said (say.c) ---- */
 
@@ -268,9 +321,12 @@ enum where {
 /* local: to be bound to, otherwise a peer's. *sin: the address, for the stack. */
 enum where addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
                      struct sockaddr_in *sin, int *err);
-/* One of the stack's addresses, as the program of this socket has them; *len in: room, out:
- * the whole length. */
-void addr_give(uint32_t e, const struct sockaddr_in *sin, struct sockaddr *sa, socklen_t *len);
+/* One of the stack's addresses, as the program of this socket has them. Returns its length. */
+socklen_t addr_make(uint32_t e, const struct sockaddr_in *sin, struct sockaddr_storage *ss);
+/* `whole` bytes of an address, to where the program wants them, as the kernel does it. *len in:
+ * room, out: the whole length. 0 or errno. */
+int addr_put(const struct sockaddr_storage *ss, socklen_t whole, struct sockaddr *sa,
+             socklen_t *len);
 
 /* ---- options to be set again (replay.c) ---- */
 
@@ -330,9 +386,7 @@ void nap(unsigned us);
 
 /* ---- data (recv.c, send.c) ---- */
 
-ssize_t shim_recvmsg(int fd, uint32_t e, struct msghdr *m, int flags);
 ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
-ssize_t shim_sendmsg(int fd, uint32_t e, const struct msghdr *m, int flags);
 ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
 /* The end of a call that failed with errno after it sent `done` bytes; may raise SIGPIPE. */
 ssize_t send_failed(uint32_t e, size_t done, int flags);

@@ -12,7 +12,8 @@ endif
 SUITE_COMMON = tests/suites/suite.c tests/suites/suite.h
 check_PROGRAMS += tests/suites/sock_basic tests/suites/sock_data tests/suites/sock_more \
 	tests/suites/poll_conformance tests/suites/poll_wait tests/suites/fork_conformance \
-	tests/suites/exec_conformance tests/suites/options tests/suites/sock_states
+	tests/suites/exec_conformance tests/suites/options tests/suites/sock_states \
+	tests/suites/bad_conformance
 tests_suites_sock_basic_SOURCES = tests/suites/sock_basic.c $(SUITE_COMMON)
 tests_suites_sock_data_SOURCES = tests/suites/sock_data.c $(SUITE_COMMON)
 tests_suites_sock_data_LDADD = -lpthread
@@ -25,3 +26,4 @@ tests_suites_exec_conformance_SOURCES = tests/suites/exec_conformance.c $(SUITE_
 tests_suites_options_SOURCES = tests/suites/options.c $(SUITE_COMMON)
 tests_suites_sock_states_SOURCES = tests/suites/sock_states.c $(SUITE_COMMON)
 tests_suites_sock_states_LDADD = -lpthread
+tests_suites_bad_conformance_SOURCES = tests/suites/bad_conformance.c $(SUITE_COMMON)

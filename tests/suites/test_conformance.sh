@@ -7,7 +7,7 @@
 set -u
 . "${top_srcdir:-.}/tests/suites/suites.sh"
 LIST=$suites/conformance.differences
-PROGRAMS="sock_basic sock_data sock_more poll_conformance poll_wait fork_conformance exec_conformance options sock_states"
+PROGRAMS="sock_basic sock_data sock_more poll_conformance poll_wait fork_conformance exec_conformance options sock_states bad_conformance"
 
 net_need
 net_lock

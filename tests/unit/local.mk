@@ -46,12 +46,15 @@ tests_unit_test_policy_LDADD = libpolicy.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_preload
 tests_unit_test_preload_SOURCES = tests/unit/test_preload.c lib/preload/close.c \
 	lib/preload/control.c lib/preload/exec.c lib/preload/real.c lib/preload/replay.c lib/preload/say.c \
-	lib/preload/shim.c
+	lib/preload/shim.c lib/preload/wild.c
 tests_unit_test_preload_LDADD = librules.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_preload_addr
 tests_unit_test_preload_addr_SOURCES = tests/unit/test_preload_addr.c lib/preload/addr.c \
-	lib/preload/say.c
+	lib/preload/say.c lib/preload/wild.c
 tests_unit_test_preload_addr_LDADD = librules.la $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_preload_wild
+tests_unit_test_preload_wild_SOURCES = tests/unit/test_preload_wild.c lib/preload/wild.c
+tests_unit_test_preload_wild_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_account
 tests_unit_test_account_SOURCES = tests/unit/test_account.c
 tests_unit_test_account_LDADD = $(UNIT_LIBS)

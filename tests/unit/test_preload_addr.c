@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 
+bool share_confined;
+
 bool shim_debug;
 struct real real = {.ready = true};
 _Atomic uint32_t shim_table[SHIM_FDS];
@@ -155,6 +157,9 @@ Test(preload_addr, what_is_no_address_is_refused_as_by_the_kernel)
     cr_assert_eq(err, EINVAL);
     cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, 1, true, &sin, &err), WHERE_REFUSED);
     cr_assert_eq(err, EINVAL);
+    cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, sizeof ss + 1, true, &sin, &err),
+                 WHERE_REFUSED);
+    cr_assert_eq(err, EINVAL);
     ss.ss_family = AF_UNIX;
     cr_assert_eq(addr_take(0, (struct sockaddr *)&ss, len, true, &sin, &err), WHERE_REFUSED);
     cr_assert_eq(err, EAFNOSUPPORT);
@@ -175,23 +180,32 @@ Test(preload_addr, names_are_given_in_the_programs_family)
     struct sockaddr_storage ss;
     struct sockaddr_in6 *six = (void *)&ss;
     char text[INET6_ADDRSTRLEN];
-    socklen_t len = sizeof ss;
-    addr_give(E_V6, &sin, (struct sockaddr *)&ss, &len);
-    cr_assert_eq(len, sizeof *six);
+    cr_assert_eq(addr_make(E_V6, &sin, &ss), sizeof *six);
     cr_assert_eq(six->sin6_family, AF_INET6);
     cr_assert_eq(six->sin6_port, htons(7));
     cr_assert(IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr));
     sin.sin_addr.s_addr = inet_addr("10.1.2.3");
-    len = sizeof ss;
-    addr_give(E_V6, &sin, (struct sockaddr *)&ss, &len);
+    cr_assert_eq(addr_make(E_V6, &sin, &ss), sizeof *six);
     cr_assert_str_eq(inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text),
                      "::ffff:10.1.2.3");
-    /* Too little room: cut, and the whole length told. */
-    memset(&ss, 0x55, sizeof ss);
-    len = 4;
-    addr_give(0, &sin, (struct sockaddr *)&ss, &len);
+}
+
+/* As the kernel's move_addr_to_user. */
+Test(preload_addr, too_little_room_cuts_and_the_whole_length_is_told)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(7)};
+    struct sockaddr_storage ss, to;
+    socklen_t len = 4, whole = addr_make(0, &sin, &ss), minus = (socklen_t)-1;
+    memset(&to, 0x55, sizeof to);
+    cr_assert_eq(whole, sizeof sin);
+    cr_assert_eq(addr_put(&ss, whole, (struct sockaddr *)&to, &len), 0);
     cr_assert_eq(len, sizeof sin);
-    cr_assert_eq(memcmp(&ss, &sin, 4), 0);
-    cr_assert_eq(((unsigned char *)&ss)[4], 0x55);
-    addr_give(0, &sin, NULL, NULL);
+    cr_assert_eq(memcmp(&to, &sin, 4), 0);
+    cr_assert_eq(((unsigned char *)&to)[4], 0x55);
+    cr_assert_eq(addr_put(&ss, whole, NULL, &len), EFAULT);
+    cr_assert_eq(addr_put(&ss, whole, (struct sockaddr *)&to, NULL), EFAULT);
+    cr_assert_eq(addr_put(&ss, whole, (struct sockaddr *)&to, &minus), EINVAL);
+    len = 0;
+    cr_assert_eq(addr_put(&ss, whole, NULL, &len), 0);
+    cr_assert_eq(len, sizeof sin);
 }
