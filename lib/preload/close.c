@@ -140,3 +140,7 @@ dup3(int fd, int to, int flags)
 }
 
 OWN_IS(close);
+OWN_IS(close_range);
+OWN_IS(dup);
+OWN_IS(dup2);
+OWN_IS(dup3);

@@ -146,3 +146,7 @@ sockatmark(int fd)
         return REAL(sockatmark)(fd);
     return bh_ioctl(bh_of(e), SIOCATMARK, &at) < 0 ? -1 : at;
 }
+
+OWN_IS(fcntl);
+OWN_IS(ioctl);
+OWN_IS(prctl);

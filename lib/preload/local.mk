@@ -7,7 +7,7 @@ PRELOAD_SOURCES = \
 	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
 	lib/preload/recv.c lib/preload/replay.c lib/preload/rights.c \
 	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \
-	lib/preload/splice.c lib/preload/stream.c lib/preload/wait.c lib/preload/wild.c
+	lib/preload/splice.c lib/preload/stream.c lib/preload/syscall.c lib/preload/wait.c lib/preload/wild.c
 
 # The client library's objects are a part of it, with their names hidden. What they call goes to
 # inside.c and not to what is exported here.
@@ -20,7 +20,8 @@ libbulkhead_preload_la_LDFLAGS = $(HARDEN_LIB_LDFLAGS) -module -avoid-version -n
 	-Wl,--wrap=close,--wrap=connect,--wrap=dup,--wrap=epoll_create1,--wrap=eventfd,--wrap=fcntl \
 	-Wl,--wrap=getsockopt,--wrap=memfd_create,--wrap=socketpair \
 	-Wl,--wrap=poll,--wrap=ppoll,--wrap=read,--wrap=recv,--wrap=recvmsg,--wrap=send \
-	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=timerfd_create,--wrap=write
+	-Wl,--wrap=sendmsg,--wrap=setsockopt,--wrap=socket,--wrap=syscall,--wrap=timerfd_create \
+	-Wl,--wrap=write
 EXTRA_libbulkhead_preload_la_DEPENDENCIES = lib/preload/preload.map
 EXTRA_DIST += lib/preload/preload.map
 

@@ -279,3 +279,10 @@ shutdown(int fd, int how)
     uint32_t e = entry(fd);
     return is_ours_at(fd, e) ? shutdown_ours(fd, e, how) : REAL(shutdown)(fd, how);
 }
+
+OWN_IS(accept4);
+OWN_IS(bind);
+OWN_IS(connect);
+OWN_IS(listen);
+OWN_IS(shutdown);
+OWN_IS(socket);

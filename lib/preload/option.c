@@ -270,3 +270,8 @@ getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len)
     return is_ours_at(fd, e) ? name_ours(e, bh_getpeername, addr.__sockaddr__, len)
                              : REAL(getpeername)(fd, addr.__sockaddr__, len);
 }
+
+OWN_IS(getpeername);
+OWN_IS(getsockname);
+OWN_IS(getsockopt);
+OWN_IS(setsockopt);

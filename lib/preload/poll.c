@@ -46,7 +46,7 @@ no_list(const struct pollfd *f, nfds_t n)
     return false;
 }
 
-static bool
+bool
 any_ours(const struct pollfd *f, nfds_t n)
 {
     if (no_list(f, n))
@@ -167,3 +167,5 @@ epoll_ctl(int set, int op, int fd, struct epoll_event *event)
     replay_note(e, REPLAY_EPOLL, set, &w, sizeof w);
     return r;
 }
+
+OWN_IS(epoll_ctl);

@@ -396,4 +396,8 @@ recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *time
 OWN_IS(read);
 OWN_IS(recv);
 OWN_IS(recvfrom);
+OWN_IS(preadv2);
+OWN_IS(readv);
+OWN_IS(recvmmsg);
+OWN_IS(recvmsg);
 EXPORT extern __typeof(preadv2) preadv64v2 __attribute__((ALIAS(preadv2)));

@@ -291,4 +291,9 @@ sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 }
 
 OWN_IS(write);
+OWN_IS(pwritev2);
+OWN_IS(sendmmsg);
+OWN_IS(sendmsg);
+OWN_IS(sendto);
+OWN_IS(writev);
 EXPORT extern __typeof(pwritev2) pwritev64v2 __attribute__((ALIAS(pwritev2)));

@@ -119,6 +119,7 @@ OWN(write);
     X(FILE *, fdopen, (int, const char *))                                                     \
     X(int, vdprintf, (int, const char *, va_list))                                             \
     X(int, prctl, (int, ...))                                                                  \
+    X(long, syscall, (long, ...))                                                              \
     X(int, execve, (const char *, char *const[], char *const[]))                               \
     X(int, execvpe, (const char *, char *const[], char *const[]))                              \
     X(int, execveat, (int, const char *, char *const[], char *const[], int))                   \
@@ -390,6 +391,7 @@ ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
 ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
 /* The end of a call that failed with errno after it sent `done` bytes; may raise SIGPIPE. */
 ssize_t send_failed(uint32_t e, size_t done, int flags);
+bool any_ours(const struct pollfd *f, nfds_t n);
 int shim_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask);
 
 #endif

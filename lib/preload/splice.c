@@ -157,3 +157,6 @@ splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned fl
         return splice_ours(in, in_at, out, out_at, len, flags);
     return REAL(splice)(in, in_at, out, out_at, len, flags);
 }
+
+OWN_IS(sendfile);
+OWN_IS(splice);

@@ -13,12 +13,14 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -395,6 +397,58 @@ again(void)
     say("ports that were still taken: %u", held);
 }
 
+/* By libc's syscall: as libuv does with datagrams, and who had no such function in his libc. */
+static void
+by_number(void)
+{
+    struct sockaddr_in a = host_addr(0);
+    socklen_t n = sizeof a;
+    char b[16] = "", c[16] = "";
+    struct iovec v = {b, sizeof b}, w = {c, 3};
+    struct mmsghdr m = {.msg_hdr = {.msg_iov = &w, .msg_iovlen = 1}};
+    int on = 1, pipes[2];
+    long l = syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    said("setsockopt", syscall(SYS_setsockopt, l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+    said("bind", syscall(SYS_bind, l, &a, n));
+    said("listen", syscall(SYS_listen, l, 5));
+    said("getsockname", syscall(SYS_getsockname, l, &a, &n));
+    long t = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    said("connect", syscall(SYS_connect, t, &a, sizeof a));
+    long s = syscall(SYS_accept4, l, NULL, NULL, SOCK_CLOEXEC);
+    said("FD_CLOEXEC", syscall(SYS_fcntl, s, F_GETFD));
+    said("write", syscall(SYS_write, t, "abc", 3));
+    struct pollfd f = {.fd = (int)s, .events = POLLIN};
+    said("ppoll", syscall(SYS_ppoll, &f, 1, NULL, NULL, 8));
+    said("read", syscall(SYS_read, s, b, sizeof b));
+    said("writev", syscall(SYS_writev, s, &w, 1));
+    long d = syscall(SYS_dup, t);
+    said("close", syscall(SYS_close, t));
+    await((int)d, POLLIN);
+    said("readv of a copy", syscall(SYS_readv, d, &v, 1));
+    said("getpeername", syscall(SYS_getpeername, d, &a, &n));
+    said("shutdown", syscall(SYS_shutdown, d, SHUT_WR));
+    await((int)s, POLLIN);
+    said("recvfrom", syscall(SYS_recvfrom, s, b, sizeof b, 0, NULL, NULL));
+    said("FIONREAD", syscall(SYS_ioctl, s, FIONREAD, &on));
+    said("nowhere", syscall(SYS_read, s, (void *)(uintptr_t)64, 3));
+    syscall(SYS_close_range, (unsigned)s, (unsigned)s, 0);
+    said("closed", recv((int)s, b, sizeof b, 0));
+    udp_pair(pipes);
+    said("sendmmsg", syscall(SYS_sendmmsg, pipes[0], &m, 1, 0));
+    await(pipes[1], POLLIN);
+    w.iov_len = sizeof c;
+    said("recvmmsg", syscall(SYS_recvmmsg, pipes[1], &m, 1, 0, NULL));
+    say("bytes %u", m.msg_len);
+    m.msg_hdr.msg_controllen = 0;
+    said("sendmsg", syscall(SYS_sendmsg, pipes[0], &m.msg_hdr, MSG_NOSIGNAL));
+    await(pipes[1], POLLIN);
+    said("recvmsg", syscall(SYS_recvmsg, pipes[1], &m.msg_hdr, MSG_DONTWAIT));
+    said("of the kernel", syscall(SYS_pipe2, pipes, O_NONBLOCK));
+    said("read", syscall(SYS_read, pipes[0], b, 1));
+    said("gettid", syscall(SYS_gettid) == getpid());
+    said("no such call", syscall(100000));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -411,6 +465,7 @@ main(int argc, char **argv)
         {"sendfile", from_files},
         {"bad-addresses", bad_addresses},
         {"again", again},
+        {"by-number", by_number},
     };
     return suite_main(argc, argv, CASES(cases));
 }
