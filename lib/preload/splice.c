@@ -7,12 +7,13 @@
 #include "shim.h"
 
 #include <fcntl.h>
-#include <limits.h>
+#include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #define PIECES 64
 #define CHUNK (256u << 10)
+#define DGRAM_ROOM 65536u /* more than a datagram has */
 
 /* One piece into the session. Bytes, 0: the end of the file, -1. */
 static ssize_t
@@ -31,13 +32,56 @@ piece_in(uint32_t e, int in, const off_t *at, size_t len)
     return r;
 }
 
+/* What can be no file that is sent: 0 or errno. The rest is said by who reads it. */
+static int
+no_file(int in, const off_t *at, size_t len)
+{
+    if (entry(in) & E_PRIVATE)
+        return EBADF;
+    if (wild_to_write(at, at != NULL ? sizeof *at : 0))
+        return EFAULT;
+    if (is_ours(entry(in)))
+        return at != NULL ? ESPIPE : EINVAL;
+    /* To read at a place where there are none says so itself. */
+    if ((at == NULL || len == 0) && lseek(in, 0, SEEK_CUR) < 0)
+        return errno == ESPIPE && at == NULL ? EINVAL : errno;
+    return len > SSIZE_MAX || (at != NULL && *at < 0) ? EINVAL : 0;
+}
+
+/* All in one datagram, or none. */
+static ssize_t
+sendfile_dgram(int fd, uint32_t e, int in, off_t *at, size_t len)
+{
+    size_t most = len < DGRAM_ROOM ? len : DGRAM_ROOM;
+    char *text = malloc(most);
+    if (text == NULL)
+        return fails(ENOMEM);
+    off_t from = at != NULL ? *at : lseek(in, 0, SEEK_CUR);
+    ssize_t r = pread(in, text, most, from);
+    if (r > 0)
+        r = shim_send(fd, e, text, (size_t)r, 0);
+    int err = errno == EISDIR ? EINVAL : errno;
+    free(text);
+    if (r > 0 && at != NULL)
+        *at += r;
+    else if (r > 0)
+        (void)lseek(in, from + r, SEEK_SET);
+    errno = err;
+    return r;
+}
+
 static ssize_t
 sendfile_ours(int fd, uint32_t e, int in, off_t *at, size_t len)
 {
     size_t done = 0;
     unsigned tries = 0;
-    if ((e & E_DGRAM) || entry(in) != 0)
-        return fails(EINVAL);
+    int refused = no_file(in, at, len);
+    if (refused != 0)
+        return fails(refused);
+    if (len > WILD_MOST)
+        len = WILD_MOST;
+    if ((e & E_DGRAM) && len > 0)
+        return sendfile_dgram(fd, e, in, at, len);
     while (done < len) {
         ssize_t r = piece_in(e, in, at, len - done);
         if (r == 0)
@@ -50,6 +94,8 @@ sendfile_ours(int fd, uint32_t e, int in, off_t *at, size_t len)
         }
         if (errno == EAGAIN && (errno = wait_write(fd, &tries)) == 0)
             continue;
+        if (errno == EISDIR)
+            errno = EINVAL;
         return send_failed(e, done, 0);
     }
     return (ssize_t)done;
@@ -61,7 +107,9 @@ sendfile(int out, int in, off_t *at, size_t len)
     uint32_t e = entry(out);
     if (is_ours_at(out, e))
         return sendfile_ours(out, e, in, at, len);
-    return is_ours(entry(in)) ? fails(EINVAL) : REAL(sendfile)(out, in, at, len);
+    if (is_ours(entry(in)) && !wild_to_read(at, at != NULL ? sizeof *at : 0))
+        return fails(at != NULL ? ESPIPE : EINVAL);
+    return REAL(sendfile)(out, in, at, len);
 }
 EXPORT ssize_t
 sendfile64(int out, int in, off64_t *at, size_t len)
@@ -70,6 +118,17 @@ sendfile64(int out, int in, off64_t *at, size_t len)
 }
 
 /* ---- splice ---- */
+
+#define SPLICE_ALL (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
+
+/* Is the descriptor open for that (O_RDONLY, O_WRONLY)? */
+static bool
+open_for(int fd, int what)
+{
+    int flags = entry(fd) & E_PRIVATE ? -1 : REAL(fcntl)(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_PATH) &&
+           ((flags & O_ACCMODE) == O_RDWR || (flags & O_ACCMODE) == what);
+}
 
 static bool
 is_pipe(int fd)
@@ -131,21 +190,40 @@ to_pipe(int fd, uint32_t e, int pipe, size_t len, unsigned flags)
     }
 }
 
+/* What the kernel says at once to a splice of one session at least: 0 or errno. */
+static int
+no_splice(int in, const off64_t *in_at, int out, const off64_t *out_at, size_t len,
+          unsigned flags)
+{
+    bool from = is_pipe(in), to = is_pipe(out);
+    if (flags & ~SPLICE_ALL)
+        return EINVAL;
+    if (REAL(fcntl)(in, F_GETFD) < 0 || REAL(fcntl)(out, F_GETFD) < 0)
+        return EBADF;
+    if ((from && in_at != NULL) || (to && out_at != NULL))
+        return ESPIPE;
+    if (wild_to_read(in_at, in_at != NULL ? sizeof *in_at : 0) ||
+        wild_to_read(out_at, out_at != NULL ? sizeof *out_at : 0))
+        return EFAULT;
+    if (!open_for(in, O_RDONLY) || !open_for(out, O_WRONLY))
+        return EBADF;
+    return (!from && !to) || in_at != NULL || out_at != NULL || len > SSIZE_MAX ? EINVAL : 0;
+}
+
 static ssize_t
 splice_ours(int in, const off64_t *in_at, int out, const off64_t *out_at, size_t len,
             unsigned flags)
 {
     uint32_t from = entry(in), to = entry(out);
+    if (len == 0)
+        return 0;
+    int err = no_splice(in, in_at, out, out_at, len, flags);
+    if (err != 0)
+        return fails(err);
     if ((is_ours(from) ? from : to) & E_DGRAM) {
         SAY("splice was refused: it is not for datagrams");
         return fails(EINVAL);
     }
-    if (!is_pipe(is_ours(from) ? out : in))
-        return fails(EINVAL);
-    if (in_at != NULL || out_at != NULL)
-        return fails(ESPIPE);
-    if (len == 0)
-        return 0;
     return is_ours(from) ? to_pipe(in, from, out, len, flags)
                          : from_pipe(in, out, to, len, flags);
 }

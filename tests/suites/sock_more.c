@@ -397,6 +397,63 @@ again(void)
     say("ports that were still taken: %u", held);
 }
 
+/* What is no file and no pipe, the wrong end of one, and places where there are none. */
+static void
+splicing(void)
+{
+    int t[2], u[2], w[2], file, dir = open("/", O_RDONLY), odd = open("/dev/null", O_WRONLY);
+    off_t at = 0, before = -1;
+    char b[32];
+    FILE *f = tmpfile();
+    if (f == NULL || fwrite("0123456789", 1, 10, f) != 10 || fflush(f) != 0 || pipe(w) != 0)
+        give_up("a file");
+    file = fileno(f);
+    rewind(f);
+    tcp_pair(t);
+    udp_pair(u);
+    said("sendfile from none", sendfile(t[0], -1, NULL, 5));
+    said("of nothing", sendfile(t[0], -1, NULL, 0));
+    said("from a directory", sendfile(t[0], dir, NULL, 5));
+    said("from where is only written", sendfile(t[0], odd, NULL, 5));
+    said("from a pipe", sendfile(t[0], w[0], NULL, 5));
+    said("at a place", sendfile(t[0], w[0], &at, 5));
+    said("from a session", sendfile(t[0], t[1], NULL, 5));
+    said("at a place", sendfile(t[0], t[1], &at, 5));
+    said("from a session to a file", sendfile(file, t[1], &at, 5));
+    said("before the beginning", sendfile(t[0], file, &before, 5));
+    said("of -1", sendfile(t[0], file, NULL, (size_t)-1));
+    said("place nowhere", sendfile(t[0], file, (off_t *)(uintptr_t)64, 5));
+    said("datagram", sendfile(u[0], file, NULL, 4));
+    say_read("datagram", u[1]);
+    said("datagram", sendfile(u[0], file, NULL, 400));
+    say_read("datagram", u[1]);
+    said("datagram at its end", sendfile(u[0], file, NULL, 400));
+    at = 7;
+    said("datagram", sendfile(u[0], file, &at, 2));
+    say_read("datagram", u[1]);
+    say("place %d", (int)at);
+    send_text(t[1], "some");
+    said("pipe", write(w[1], "text", 4));
+    await(t[0], POLLIN);
+    said("splice from none", splice(-1, NULL, t[0], NULL, 1, 0));
+    said("to none", splice(t[0], NULL, -1, NULL, 1, 0));
+    said("from the end for writing", splice(w[1], NULL, t[0], NULL, 1, 0));
+    said("to the end for reading", splice(t[0], NULL, w[0], NULL, 1, 0));
+    said("from a file", splice(file, NULL, t[0], NULL, 1, 0));
+    said("to a session", splice(t[0], NULL, t[1], NULL, 1, 0));
+    said("place in a session", splice(t[0], &at, w[1], NULL, 1, 0));
+    said("place in a session", splice(w[0], NULL, t[0], &at, 1, 0));
+    said("place in a pipe", splice(w[0], &at, t[0], NULL, 1, 0));
+    said("place nowhere", splice(t[0], (off_t *)(uintptr_t)64, w[1], NULL, 1, 0));
+    said("flags", splice(t[0], NULL, w[1], NULL, 1, 0x100));
+    said("flags of nothing", splice(-1, NULL, t[0], NULL, 0, 0x100));
+    said("of -1", splice(w[0], NULL, t[0], NULL, (size_t)-1, 0));
+    said("in", splice(t[0], NULL, w[1], NULL, 2, 0));
+    said("out", splice(w[0], NULL, t[0], NULL, 10, 0));
+    await(t[1], POLLIN);
+    said("read", read(t[1], b, sizeof b));
+}
+
 /* By libc's syscall: as libuv does with datagrams, and who had no such function in his libc. */
 static void
 by_number(void)
@@ -466,6 +523,7 @@ main(int argc, char **argv)
         {"bad-addresses", bad_addresses},
         {"again", again},
         {"by-number", by_number},
+        {"splice", splicing},
     };
     return suite_main(argc, argv, CASES(cases));
 }
