@@ -41,14 +41,16 @@ addr_copy(struct sockaddr *to, socklen_t *len, const struct sockaddr_in *from)
 void
 name_heard(struct sock *s, const struct sess_evt *reply)
 {
-    s->any_port = ipaddr_is_any(&reply->addr) ? reply->port : 0;
+    bool reached = ipaddr_is_any(&reply->addr) || ipaddr_is_loopback(&reply->addr);
+    s->named = reply->port != 0;
+    s->loop_port = reached ? reply->port : 0;
 }
 
 static bool
 takes(const struct sock *s, uint16_t port)
 {
-    return s->life == SOCK_OPEN && s->any_port == port && !s->gone && !s->given &&
-           !s->revoked && (sock_is_stream(s) ? s->listening : !s->connected);
+    return s->life == SOCK_OPEN && s->loop_port == port && !s->gone && !s->given &&
+           !s->revoked && (s->listening || !sock_is_stream(s));
 }
 
 bool
@@ -67,6 +69,28 @@ share_takes(int proto, uint16_t port)
     }
     lib_unlock(l);
     return found;
+}
+
+/* It may have got a port without having asked for one. */
+static int
+be_found(struct lib *l, struct sock *s)
+{
+    struct sess_req bind = {.op = REQ_BIND}, name = {.op = REQ_NAME};
+    struct sess_evt e;
+    if (s->named)
+        return 0;
+    int err = sock_request(l, s, &bind, &e);
+    if (err == EINVAL)
+        err = sock_request(l, s, &name, &e);
+    if (err == 0)
+        name_heard(s, &e);
+    return -err;
+}
+
+int
+share_be_found(int fd)
+{
+    WITH_SOCK(int, fd, 0u, be_found(l, s));
 }
 
 static int

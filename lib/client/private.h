@@ -121,6 +121,7 @@ struct sock {
     bool corked;           /* TCP_CORK */
     bool starved;          /* found no transmit page */
     bool pktinfo;
+    bool named; /* it has a port, as we last heard */
     uint32_t users;    /* calls that hold it */
     uint32_t listener; /* SOCK_QUEUED: slot of whom it is to be accepted from */
     uint32_t epoch;    /* counts the sessions in this slot */
@@ -141,7 +142,7 @@ struct sock {
     ns_t rcvtimeo, sndtimeo; /* 0: none */
     bool linger_on;
     uint16_t peer_port;
-    uint16_t any_port; /* it has this port of any address, as we last heard; 0: none */
+    uint16_t loop_port; /* over loopback it can be reached here, as we last heard; 0: nowhere */
     struct ipaddr peer;
 
     /* The kernel's descriptor that stands for it (standin.c). */

@@ -56,9 +56,13 @@ void standin_drop_spares(struct own *o);
 void standin_forget(int fd);
 
 /* name.c */
-/* Does a session of ours, or of who shares our attachments, take what comes to this port of any
- * address: does it listen there (IPPROTO_TCP), or is it bound there (IPPROTO_UDP)? */
+/* Does a session of ours, or of who shares our attachments, take what comes to this port over
+ * loopback: does it listen there, on any address or on one of loopback's (IPPROTO_TCP), or is
+ * it bound so (IPPROTO_UDP)? */
 bool share_takes(int proto, uint16_t port);
+/* A datagram socket is about to send over loopback: give it a port, if it has none, so that it
+ * is known as one that takes what is answered. 0, or -1 and errno. */
+int share_be_found(int fd);
 
 /* share.c */
 extern bool share_wanted; /* attachments made from now on are shared with children */

@@ -147,6 +147,8 @@ connect_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
         return bh_connect(bh_of(e), sa, len);
     switch (where) {
     case WHERE_KERNEL:
+        if ((e & E_SETTLED) && addr_is_loopback(&sin))
+            return fails(ENETUNREACH); /* on the stack somebody else is there */
         if (e & E_SETTLED)
             break;
         err = become_kernel(fd, e);

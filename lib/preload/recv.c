@@ -80,6 +80,8 @@ until_some(int fd, uint32_t e, struct msghdr *m, int flags)
     unsigned tries = 0;
     for (;;) {
         ssize_t r = once(e, m, flags | MSG_DONTWAIT);
+        if (r >= 0 && (e & E_DGRAM))
+            settle(e); /* it is known by its port here: what it answers is of the stack, too */
         if (r >= 0 || errno != EAGAIN || (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
             return r;
         if (tries > 0 && shut_dgram(e)) {

@@ -115,6 +115,8 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
     if (m->msg_name != NULL && m->msg_namelen > 0) {
         switch (addr_take(e, m->msg_name, m->msg_namelen, false, &sin, &err)) {
         case WHERE_KERNEL:
+            if ((e & E_SETTLED) && addr_is_loopback(&sin))
+                return fails(ENETUNREACH); /* on the stack somebody else is there */
             if (e & E_SETTLED)
                 break;
             err = become_kernel(fd, e);
@@ -122,6 +124,8 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
         case WHERE_REFUSED:
             return fails(err);
         default:
+            if (addr_is_loopback(&sin))
+                (void)share_be_found(bh_of(e));
             break;
         }
         h.msg_name = &sin;

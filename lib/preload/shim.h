@@ -194,6 +194,7 @@ int share_hand_on(int bh, uint32_t mark);
 int share_open_letter(int fd, bool first);
 bool share_peer_is_us(int fd);
 bool share_takes(int proto, uint16_t port);
+int share_be_found(int fd);
 int share_adopt(int fd, uint32_t *mark);
 static inline bool
 is_ours_at(int fd, uint32_t e)
@@ -322,6 +323,13 @@ enum where {
 /* local: to be bound to, otherwise a peer's. *sin: the address, for the stack. */
 enum where addr_take(uint32_t e, const struct sockaddr *sa, socklen_t len, bool local,
                      struct sockaddr_in *sin, int *err);
+/* Is it loopback, of whatever stack? 0.0.0.0 is, as a peer. */
+static inline bool
+addr_is_loopback(const struct sockaddr_in *sin)
+{
+    uint32_t a = ntohl(sin->sin_addr.s_addr);
+    return a >> 24 == IN_LOOPBACKNET || a == INADDR_ANY;
+}
 /* One of the stack's addresses, as the program of this socket has them. Returns its length. */
 socklen_t addr_make(uint32_t e, const struct sockaddr_in *sin, struct sockaddr_storage *ss);
 /* `whole` bytes of an address, to where the program wants them, as the kernel does it. *len in:

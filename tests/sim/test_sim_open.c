@@ -362,16 +362,24 @@ Test(sim_open, loopback_addresses)
         s = pair_socket(&w, 0, SOCK_DGRAM);
         socklen_t len = sizeof sin;
         sin = at(addr[i], port);
+        if (i > 0)
+            cr_assert_eq(share_be_found(s), 0);
         cr_assert_eq(bh_sendto(s, "hello", 5, 0, (struct sockaddr *)&sin, len), 5);
+        cr_assert_eq(share_be_found(s), 0);
         cr_assert_eq(bh_recvfrom(a, b, sizeof b, 0, (struct sockaddr *)&sin, &len), 5);
         cr_assert_eq(ntohl(sin.sin_addr.s_addr), INADDR_LOOPBACK);
+        cr_assert(share_takes(IPPROTO_UDP, ntohs(sin.sin_port)), "where the answer goes");
         pair_close(&w, 0, s);
     }
     cr_assert_eq(to(a, INADDR_LOOPBACK, 9), 0);
-    cr_assert_not(share_takes(IPPROTO_UDP, port), "it has a peer now");
+    cr_assert(share_takes(IPPROTO_UDP, port), "what its peer sends");
     cr_assert_eq(bh_send(a, "hello", 5, 0), 5);
     FAILS(bh_recv(a, b, sizeof b, 0), ECONNREFUSED);
+    sin = world_sin(1, 9);
+    cr_assert_eq(bh_connect(a, (struct sockaddr *)&sin, sizeof sin), -1);
+    cr_assert_eq(errno, EINVAL, "loopback's address reaches this host alone");
     pair_close(&w, 0, a);
+    cr_assert_not(share_takes(IPPROTO_UDP, port));
     cr_assert_eq(leaked, 0);
     cr_assert_eq(world_stat(&w, 1, STAT_seg_rx), 0u);
     pair_end(&w);

@@ -54,7 +54,7 @@ Test(share, who_listens_is_known_after_a_fork, .init = begin, .timeout = 10)
     lib_lock();
     struct sock *s = sock_adopt(a, 1, 1);
     s->life = SOCK_OPEN;
-    s->any_port = 80;
+    s->loop_port = 80;
     lib_unlock(l);
     cr_assert_not(share_takes(IPPROTO_TCP, 80));
     pid_t child = fork();
