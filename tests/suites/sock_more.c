@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void
@@ -360,6 +361,146 @@ bad_addresses(void)
     said("bind to a bad address", bind(p[0], (void *)8, 16));
 }
 
+/* ---- loopback ---- */
+
+static void
+say_names(const char *what, int fd)
+{
+    struct sockaddr_in own, peer;
+    socklen_t a = sizeof own, b = sizeof peer;
+    char text[2][INET_ADDRSTRLEN] = {"none", "none"};
+    if (getsockname(fd, (void *)&own, &a) == 0)
+        inet_ntop(AF_INET, &own.sin_addr, text[0], sizeof text[0]);
+    if (getpeername(fd, (void *)&peer, &b) == 0)
+        inet_ntop(AF_INET, &peer.sin_addr, text[1], sizeof text[1]);
+    say("%s: at %s, its peer at %s", what, text[0], text[1]);
+}
+
+static struct sockaddr_in
+at(const char *text, in_port_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = port};
+    inet_pton(AF_INET, text, &a.sin_addr);
+    return a;
+}
+
+static const char *const loopback[] = {"127.0.0.1", "127.0.0.5", "0.0.0.0"};
+
+static void
+one_stream(const char *to, int l)
+{
+    struct sockaddr_in a = at(to, port_of(l));
+    int s = socket(AF_INET, SOCK_STREAM, 0), c;
+    say("to %s", to);
+    if (said("connect", connect(s, (void *)&a, sizeof a)) != 0)
+        return;
+    c = accept(l, NULL, NULL);
+    say_names("who connected", s);
+    say_names("whom it was accepted as", c);
+    send_text(s, "there");
+    say_read("arrives", c);
+    send_text(c, "and back");
+    say_read("arrives", s);
+    close(s);
+    say_read("then", c);
+    close(c);
+}
+
+/* A program listens on all addresses and finds itself over loopback: also its child does, and
+ * nobody when it listens no more. */
+static void
+to_itself(void)
+{
+    struct sockaddr_in any = at("0.0.0.0", 0);
+    int l = socket(AF_INET, SOCK_STREAM, 0), six = socket(AF_INET6, SOCK_STREAM, 0);
+    bind(l, (void *)&any, sizeof any);
+    said("listen", listen(l, 5));
+    for (unsigned i = 0; i < sizeof loopback / sizeof loopback[0]; i++)
+        one_stream(loopback[i], l);
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_port = port_of(l)};
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+    said("connect to the mapped address", connect(six, (void *)&mapped, sizeof mapped));
+    close(six);
+    close(accept(l, NULL, NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        one_stream("127.0.0.1", l);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    struct sockaddr_in a = at("127.0.0.1", port_of(l));
+    close(l);
+    pause_ms(100);
+    l = socket(AF_INET, SOCK_STREAM, 0);
+    said("when it listens no more", connect(l, (void *)&a, sizeof a));
+}
+
+static void
+datagrams_to_itself(void)
+{
+    struct sockaddr_in any = at("0.0.0.0", 0), from;
+    int u = socket(AF_INET, SOCK_DGRAM, 0);
+    char b[16], text[INET_ADDRSTRLEN];
+    bind(u, (void *)&any, sizeof any);
+    for (unsigned i = 0; i < sizeof loopback / sizeof loopback[0]; i++) {
+        struct sockaddr_in a = at(loopback[i], port_of(u));
+        socklen_t len = sizeof from;
+        int s = socket(AF_INET, SOCK_DGRAM, 0), c = socket(AF_INET, SOCK_DGRAM, 0);
+        say("to %s", loopback[i]);
+        said("sendto", sendto(s, "hello", 5, 0, (void *)&a, sizeof a));
+        await(u, POLLIN);
+        said("recvfrom", recvfrom(u, b, sizeof b, 0, (void *)&from, &len));
+        say("from %s", inet_ntop(AF_INET, &from.sin_addr, text, sizeof text));
+        said("answer", sendto(u, "back", 4, 0, (void *)&from, sizeof from));
+        await(s, POLLIN);
+        said("recv", recv(s, b, sizeof b, 0));
+        said("connect", connect(c, (void *)&a, sizeof a));
+        say_names("who connected", c);
+        send_text(c, "again");
+        say_read("arrives", u);
+        close(s);
+        close(c);
+    }
+}
+
+/* What is bound to loopback, or connected over it, does not leave the host. */
+static void
+loopback_only(int type)
+{
+    struct sockaddr_in lo = at("127.0.0.5", 0), away = at("192.0.2.1", htons(9));
+    int s = socket(AF_INET, type, 0), l = socket(AF_INET, type, 0);
+    said("bind to 127.0.0.5", bind(l, (void *)&lo, sizeof lo));
+    say_names("it is", l);
+    if (type == SOCK_STREAM)
+        said("listen", listen(l, 5));
+    struct sockaddr_in other = at("127.0.0.1", port_of(l)), own = at("127.0.0.5", port_of(l));
+    if (type == SOCK_STREAM) {
+        said("connect to another address", connect(s, (void *)&other, sizeof other));
+        close(s);
+        s = socket(AF_INET, type, 0);
+    } else {
+        said("sendto another address", sendto(s, "lost", 4, 0, (void *)&other, sizeof other));
+        said("nothing comes", recv(l, (char[4]){0}, 4, MSG_DONTWAIT));
+    }
+    said("connect to it", connect(s, (void *)&own, sizeof own));
+    say_names("who connected", s);
+    close(s);
+    s = socket(AF_INET, type, 0);
+    said("bind to 127.0.0.5", bind(s, (void *)&lo, sizeof lo));
+    said("connect to the network's", connect(s, (void *)&away, sizeof away) < 0 &&
+                                         (errno == EINVAL || errno == ENETUNREACH));
+    own.sin_port = port_of(l);
+    said("connect to itself", connect(s, (void *)&own, sizeof own));
+    say_names("who connected", s);
+}
+
+static void
+only_loopback(void)
+{
+    loopback_only(SOCK_STREAM);
+    loopback_only(SOCK_DGRAM);
+}
+
 /* ---- a port again ---- */
 
 static int
@@ -524,6 +665,9 @@ main(int argc, char **argv)
         {"again", again},
         {"by-number", by_number},
         {"splice", splicing},
+        {"to-itself", to_itself},
+        {"datagrams-to-itself", datagrams_to_itself},
+        {"only-loopback", only_loopback},
     };
     return suite_main(argc, argv, CASES(cases));
 }

@@ -3,19 +3,24 @@
 # Protects: every socket call, and poll, select and epoll, answer on the stack what they answer on
 # the kernel, also in forked and executed programs: the programs here print transcripts, which
 # have to be equal but for those in conformance.differences. CASE=REGEX runs only "PROGRAM/CASE"
-# that matches; STACK=factored|monolithic only one composition beside the kernel.
+# that matches; STACK=factored|monolithic only one composition beside the kernel. PROGRAM@loopback
+# is PROGRAM at 127.0.0.1, where the rules give that to Bulkhead.
 set -u
 . "${top_srcdir:-.}/tests/suites/suites.sh"
 LIST=$suites/conformance.differences
-PROGRAMS="sock_basic sock_data sock_more poll_conformance poll_wait fork_conformance exec_conformance options sock_states bad_conformance"
+PROGRAMS="sock_basic sock_data sock_more poll_conformance poll_wait fork_conformance exec_conformance options
+    sock_states bad_conformance sock_basic@loopback sock_more@loopback"
 
 net_need
 net_lock
 suite_up
+echo "bulkhead 127.0.0.0/8" >"$WORK/rules"
 
-transcript() { # program, case, file
-    local rc=0
-    timeout -k 2 30 "${inside[@]}" "$WORK/hosts" "${run[@]}" "$build/tests/suites/$1" $STACK "$2" \
+transcript() { # program (PROGRAM@loopback: at 127.0.0.1 of the stack), case, file
+    local rc=0 host=$STACK rules=
+    [ "$1" = "${1%@loopback}" ] || { host=127.0.0.1 rules=$WORK/rules; }
+    BULKHEAD_RULES=$rules timeout -k 2 30 "${inside[@]}" "$WORK/hosts" "${run[@]}" \
+        "$build/tests/suites/${1%@loopback}" $host "$2" \
         >"$3" 2>"$3.err" </dev/null 9>&- || rc=$?
     [ $rc -eq 0 ] || echo "exit status $rc" >>"$3"
     return 0
@@ -60,8 +65,8 @@ judge() {
         if same "$file.kernel" "$file.$stack" ||
             { transcript "${id%/*}" "${id#*/}" "$file.$stack" && same "$file.kernel" "$file.$stack"; }; then
             ok 0 "$stack: $id"
-            ! reason "$LIST" "$id" >/dev/null || note "conformance.differences: $id does not differ"
-        elif why=$(reason "$LIST" "$id"); then
+            ! reason "$LIST" "${id/@loopback/}" >/dev/null || note "conformance.differences: $id does not differ"
+        elif why=$(reason "$LIST" "${id/@loopback/}"); then
             skip "$stack: $id" "differs: $why"
         else
             ok 1 "$stack: $id"
@@ -83,7 +88,7 @@ all_cases() {
 
 cases=() # PROGRAM/CASE
 for p in $PROGRAMS; do
-    names=$("$build/tests/suites/$p" list) || ok 1 "$p is built"
+    names=$("$build/tests/suites/${p%@loopback}" list) || ok 1 "$p is built"
     for n in $names; do
         [[ "$p/$n" =~ ${CASE:-} ]] && cases+=("$p/$n")
     done
