@@ -95,6 +95,15 @@ struct path_table {
     } pmtu[PATH_PMTU_ENTRIES];
 };
 
+/* Is d the broadcast address of the network, or of all? One of 31 or 32 bits has none (RFC
+ * 3021). */
+static inline bool
+net_broadcast(uint32_t own, uint32_t prefix, uint32_t d)
+{
+    uint32_t host = prefix == 0 ? UINT32_MAX : prefix >= 31 ? 0 : UINT32_MAX >> prefix;
+    return d == UINT32_MAX || (host != 0 && (d & host) == host && ((d ^ own) & ~host) == 0);
+}
+
 /* Is there a way to dst at all? (connected, own, loopback, or by the gateway) */
 bool path_reachable(const struct path_table *t, const struct ipaddr *dst);
 

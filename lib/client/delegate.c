@@ -40,6 +40,7 @@ sock_redeemed(struct att *a, const struct sess_evt *e)
         return NULL;
     uint32_t state = atomic_load_explicit(&slot_theirs(s)->state, memory_order_acquire);
     s->rights = e->peer_v4 & RIGHT_ALL;
+    s->broadcast = true;
     s->listening = (state & SLOT_LISTEN) != 0;
     s->connecting = (state & SLOT_CONNECTING) != 0;
     s->connected = sock_is_stream(s) && (state & SLOT_CONNECTED) != 0;

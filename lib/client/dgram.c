@@ -7,9 +7,34 @@
 
 #include <stdatomic.h>
 
+#include "base/pkt.h"
+
 /* An account's rate may hold what was sent for long: a change does not wait longer than this.
  */
 #define OVERTAKE_AFTER (NS_S / 5)
+#define HEADERS 28u /* of IPv4 and UDP */
+
+/* What udp would find out when it comes to it, and tell a later call. In the kernel's order. */
+static int
+known_to_fail(const struct sock *s, const struct dgram_head *h, bool named)
+{
+    const struct half_head *d = s->att->v.d_head;
+    uint32_t mtu = atomic_load_explicit(&d->net_mtu, memory_order_acquire);
+    uint32_t own = atomic_load_explicit(&d->net_own, memory_order_relaxed);
+    uint32_t prefix = atomic_load_explicit(&d->net_prefix, memory_order_relaxed);
+    bool gateway = atomic_load_explicit(&d->net_gateway, memory_order_relaxed) != 0;
+    uint32_t to = ipaddr_to_u32(&h->addr), top = to >> 24;
+    if (mtu == 0)
+        return 0;
+    if (named && net_broadcast(own, prefix, to)) {
+        if (!s->broadcast)
+            return EACCES;
+    } else if (named && !gateway && top != 0 && top != 127 && top < 224 && prefix > 0 &&
+               prefix <= 32 && (to ^ own) >> (32 - prefix) != 0) {
+        return ENETUNREACH;
+    }
+    return s->mtu_disc >= IP_PMTUDISC_DO && h->len + HEADERS > mtu ? EMSGSIZE : 0;
+}
 
 static int
 destination(struct sock *s, const struct meta *m, struct dgram_head *h)
@@ -17,12 +42,12 @@ destination(struct sock *s, const struct meta *m, struct dgram_head *h)
     if (!m->has_name) { /* said here: another peer may be the session's when it is sent */
         h->addr = s->peer;
         h->port = s->peer_port;
-        return s->connected ? 0 : EDESTADDRREQ;
+        return s->connected ? known_to_fail(s, h, false) : EDESTADDRREQ;
     }
     int err = addr_in((const struct sockaddr *)m->name, sizeof *m->name, &h->addr, &h->port);
     if (err == 0 && h->port == 0)
         err = EINVAL;
-    return err;
+    return err != 0 ? err : known_to_fail(s, h, true);
 }
 
 /* One try. 0 or errno. */

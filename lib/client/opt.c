@@ -51,13 +51,24 @@ changes_sending(const struct sock *s, int level, int name)
            (level == IPPROTO_IP || (level == SOL_SOCKET && name == SO_BROADCAST));
 }
 
+/* What send itself looks at. */
+static int
+note_sending(struct sock *s, const struct sess_req *r, int err)
+{
+    if (err == 0 && r->level == SOL_SOCKET)
+        s->broadcast = (uint32_t)r->value != 0;
+    if (err == 0 && r->level == IPPROTO_IP && r->name == IP_MTU_DISCOVER)
+        s->mtu_disc = (uint8_t)r->value;
+    return err;
+}
+
 static int
 set_domain(struct lib *l, struct sock *s, int level, int name, uint64_t value)
 {
     struct sess_req r = {.op = REQ_SETOPT, .level = level, .name = name, .value = value};
     struct sess_evt e;
     if (changes_sending(s, level, name))
-        return dgram_request(l, s, &r, &e);
+        return note_sending(s, &r, dgram_request(l, s, &r, &e));
     if (!cannot_fail(s, level, name))
         return sock_request(l, s, &r, &e);
     if (name == TCP_CORK) {

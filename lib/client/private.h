@@ -121,7 +121,9 @@ struct sock {
     bool corked;           /* TCP_CORK */
     bool starved;          /* found no transmit page */
     bool pktinfo;
-    bool named; /* it has a port, as we last heard */
+    bool named;        /* it has a port, as we last heard */
+    bool broadcast;    /* SO_BROADCAST, or perhaps: it was another process's */
+    uint8_t mtu_disc;  /* IP_PMTUDISC_*, if it was set here */
     uint32_t users;    /* calls that hold it */
     uint32_t listener; /* SOCK_QUEUED: slot of whom it is to be accepted from */
     uint32_t epoch;    /* counts the sessions in this slot */

@@ -48,7 +48,7 @@
 
 #include "base/base.h"
 
-#define SESSION_LAYOUT_VERSION 5u
+#define SESSION_LAYOUT_VERSION 6u
 
 #define FIFO_PAGE 4096u
 #define FIFO_DIR 64u                     /* pages that are named in the slot itself */
@@ -86,6 +86,10 @@ struct half_head {
     _Atomic uint32_t begun;
     /* Likewise: slots from this number on were never used, and are zero. */
     _Atomic uint32_t slots_high;
+    /* udp's word on the interface, so that a call can say what it would find out later: the
+     * address (host order), bits of the network, bytes of a packet, is there a gateway.
+     * net_mtu 0: it said nothing. */
+    _Atomic uint32_t net_own, net_prefix, net_mtu, net_gateway;
 };
 _Static_assert(sizeof(struct half_head) == 3 * CACHE_LINE, "shared layout");
 

@@ -57,6 +57,16 @@ resume(struct udp *u, uint32_t sess, struct client *c)
     return true;
 }
 
+static void
+tell_net(const struct udp *u, struct half_head *h)
+{
+    struct ipaddr gateway = u->path->gateway;
+    atomic_store_explicit(&h->net_own, ipaddr_to_u32(&u->path->addr), memory_order_relaxed);
+    atomic_store_explicit(&h->net_prefix, u->path->prefix, memory_order_relaxed);
+    atomic_store_explicit(&h->net_gateway, !ipaddr_is_any(&gateway), memory_order_relaxed);
+    atomic_store_explicit(&h->net_mtu, u->path->mtu, memory_order_release);
+}
+
 static int
 client_add(struct transport *t, uint32_t id, const struct arena_view *v,
            const struct sess_limits *limits)
@@ -67,6 +77,7 @@ client_add(struct transport *t, uint32_t id, const struct arena_view *v,
     if (err)
         return err;
     struct client *c = clients_get(&u->clients, id);
+    tell_net(u, c->v.d_head);
     for (uint32_t i = 0; i < u->high; i++)
         if (state_of(&u->sess[i]) != US_FREE && u->sess[i].client == id && !resume(u, i, c))
             sess_release(u, i); /* its link names no client yet: the arena is not touched */

@@ -229,10 +229,7 @@ sess_admits(struct udp *u, uint32_t sess, const struct ipaddr *src, uint16_t por
 static bool
 is_broadcast(const struct udp *u, const struct ipaddr *a)
 {
-    uint32_t d = ipaddr_to_u32(a), own = ipaddr_to_u32(&u->path->addr);
-    uint32_t bits = min_u32(u->path->prefix, 32);
-    uint32_t host = bits == 0 ? UINT32_MAX : bits >= 31 ? 0 : UINT32_MAX >> bits;
-    return d == UINT32_MAX || (host != 0 && (d & host) == host && ((d ^ own) & ~host) == 0);
+    return net_broadcast(ipaddr_to_u32(&u->path->addr), u->path->prefix, ipaddr_to_u32(a));
 }
 
 int

@@ -124,6 +124,36 @@ datagrams_reconnected(void)
     say("and none: %d and %d, %d wrong", arrived(p[0]), arrived(p[1]), wrong);
 }
 
+/* What is wrong with a datagram is said by the call that sends it, and not by a later one. */
+static void
+datagrams_refused(void)
+{
+    char b[2000] = "";
+    int u = bound(SOCK_DGRAM), on = 1, strict = IP_PMTUDISC_DO;
+    struct sockaddr_in good = host_addr(port_of(u)), all = good, far = good, near = good;
+    all.sin_addr.s_addr |= htonl(255);
+    near.sin_addr.s_addr ^= htonl(99);
+    inet_pton(AF_INET, "198.18.0.1", &far.sin_addr);
+    struct sockaddr_in *to[] = {&all, &good, &all, &all, &good, &far, &good, &far, &far};
+    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++)
+        said("sendto", sendto(u, "x", 1, 0, (void *)to[i], sizeof good));
+    all.sin_addr.s_addr = INADDR_BROADCAST;
+    said("to everybody", sendto(u, "x", 1, 0, (void *)&all, sizeof good));
+    pause_ms(100);
+    said("the good ones came", recv(u, b, 1, MSG_DONTWAIT));
+    said("SO_BROADCAST", setsockopt(u, SOL_SOCKET, SO_BROADCAST, &on, sizeof on));
+    all.sin_addr.s_addr = good.sin_addr.s_addr | htonl(255);
+    said("with leave", sendto(u, "x", 1, 0, (void *)&all, sizeof good));
+    said("in pieces", sendto(u, b, sizeof b, 0, (void *)&near, sizeof near));
+    said("IP_MTU_DISCOVER", setsockopt(u, IPPROTO_IP, IP_MTU_DISCOVER, &strict, sizeof strict));
+    said("in one", sendto(u, b, sizeof b, 0, (void *)&near, sizeof near));
+    said("1472 bytes", sendto(u, b, 1472, 0, (void *)&near, sizeof near));
+    said("1473 bytes", sendto(u, b, 1473, 0, (void *)&near, sizeof near));
+    said("connect", connect(u, (void *)&near, sizeof near));
+    said("1473 bytes", send(u, b, 1473, 0));
+    said("1472 bytes", send(u, b, 1472, 0));
+}
+
 static void
 many_at_once(void)
 {
@@ -654,6 +684,7 @@ main(int argc, char **argv)
         {"datagrams", datagrams},
         {"datagrams-connected", datagrams_connected},
         {"datagrams-reconnected", datagrams_reconnected},
+        {"datagrams-refused", datagrams_refused},
         {"mmsg", many_at_once},
         {"control", control},
         {"mapped", mapped},

@@ -163,6 +163,41 @@ Test(client_dgram, sent_before_a_change)
     kit_end(&k);
 }
 
+/* What the domain says of the interface is enough to refuse at once what it would refuse later,
+ * in the kernel's order; what it says nothing of, or nonsense, is left to it. */
+Test(client_dgram, refused_at_once)
+{
+    static uint8_t data[2000];
+    int on = 1, whole = IP_PMTUDISC_DO;
+    kit_init(&k, IPPROTO_UDP, NULL);
+    struct half_head *h = k.v.d_head;
+    int fd = opened(0);
+    struct sockaddr_in all = kit_sin(9), far = kit_sin(9);
+    const struct sockaddr *to_all = (struct sockaddr *)&all, *to_far = (struct sockaddr *)&far;
+    all.sin_addr.s_addr = htonl(KIT_OWN | 255);
+    far.sin_addr.s_addr = htonl(0xc6120001);
+    cr_assert_eq(bh_sendto(fd, "x", 1, 0, to_all, sizeof all), 1, "it said nothing yet");
+    atomic_store(&h->net_own, KIT_OWN);
+    atomic_store(&h->net_prefix, 24);
+    atomic_store(&h->net_mtu, 1500);
+    FAILS(bh_sendto(fd, "x", 1, 0, to_all, sizeof all), EACCES);
+    FAILS(bh_sendto(fd, "x", 1, 0, to_far, sizeof far), ENETUNREACH);
+    cr_assert_eq(to(fd, data, sizeof data, 9), (ssize_t)sizeof data);
+    cr_assert_eq(bh_setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof whole), 0);
+    FAILS(to(fd, data, 1473, 9), EMSGSIZE);
+    cr_assert_eq(to(fd, data, 1472, 9), 1472);
+    cr_assert_eq(bh_setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on), 0);
+    cr_assert_eq(bh_sendto(fd, "x", 1, 0, to_all, sizeof all), 1);
+    atomic_store(&h->net_gateway, 1);
+    cr_assert_eq(bh_sendto(fd, "x", 1, 0, to_far, sizeof far), 1);
+    atomic_store(&h->net_gateway, 0);
+    for (uint32_t bits = 0; bits < 200; bits++) {
+        atomic_store(&h->net_prefix, bits * bits * bits);
+        (void)!bh_sendto(fd, "x", 1, MSG_DONTWAIT, to_far, sizeof far);
+    }
+    kit_end(&k);
+}
+
 /* IP_PKTINFO tells the address that a datagram was sent to. */
 Test(client_dgram, pktinfo)
 {

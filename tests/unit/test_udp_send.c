@@ -117,6 +117,14 @@ Test(udp_send, path_mtu)
     }
 }
 
+/* Protects what the client's library refuses at once by what it is told of the interface. */
+Test(udp_send, interface_is_told)
+{
+    const struct half_head *h = k.arena[0].d_head;
+    cr_assert_eq(h->net_own, KIT_OWN);
+    cr_assert(h->net_prefix == 24 && h->net_mtu == 1500 && h->net_gateway == 0);
+}
+
 /* Protects the errors of a record: each becomes SO_ERROR, and the next record is sent. */
 Test(udp_send, send_errors)
 {
