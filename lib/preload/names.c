@@ -163,6 +163,25 @@ names_options_parse(struct names_options *o, const char *text, size_t len)
     }
 }
 
+/* ---- what is a name ---- */
+
+static bool
+is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '-' || c == '_' || c == '.' || c == '\\';
+}
+
+bool
+names_is_host(const char *name)
+{
+    if (name[0] == '\0' || name[0] == '-')
+        return false;
+    while (is_name_char(*name))
+        name++;
+    return *name == '\0';
+}
+
 /* ---- what went wrong ---- */
 
 int

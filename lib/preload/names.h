@@ -53,6 +53,9 @@ void names_options_parse(struct names_options *o, const char *text, size_t len);
 /* The words themselves (RES_OPTIONS). */
 void names_options_words(struct names_options *o, const char *text, size_t len);
 
+/* Can a host be called so? As libc has it, which asks for nothing else. */
+bool names_is_host(const char *name);
+
 /* An ARES_ status as getaddrinfo and as gethostbyname say it. */
 int names_eai(int status);
 int names_h_errno(int status);

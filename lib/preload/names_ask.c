@@ -313,7 +313,7 @@ names_ask(const char *name, int family, struct names_answer *a)
     struct ares_addrinfo_hints hints = {.ai_family = family, .ai_flags = ARES_AI_NOSORT};
     ares_channel channel;
     memset(a, 0, offsetof(struct names_answer, alias));
-    int status = open_channel(&channel, &io);
+    int status = names_is_host(name) ? open_channel(&channel, &io) : ARES_EBADNAME;
     if (status != ARES_SUCCESS)
         return status;
     cares.getaddrinfo(channel, name, NULL, &hints, on_addresses, &q);

@@ -144,3 +144,14 @@ Test(names, packing)
     cr_assert_eq(h.h_length, 16);
     cr_assert_null(h.h_addr_list[1]);
 }
+
+/* As libc's res_hnok: nobody is asked for anything else. */
+Test(names, what_no_host_is_called_is_not_asked_for)
+{
+    static const char *const good[] = {"a", "a.", "a-b.c", "_x._tcp.a", "0", ".", "a.-b"};
+    static const char *const not [] = {"", "-", " ", "-a", "a b", "*", "a ", "\xc3\xa9", "a/b"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_assert(names_is_host(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof not / sizeof *not ; i++)
+        cr_assert(!names_is_host(not [i]), "%s", not [i]);
+}
