@@ -144,7 +144,7 @@ struct sock {
     ns_t rcvtimeo, sndtimeo; /* 0: none */
     bool linger_on;
     uint16_t peer_port;
-    uint16_t loop_port; /* over loopback it can be reached here, as we last heard; 0: nowhere */
+    uint16_t loop_port; /* where it is reached over loopback, as we last heard; 0: nowhere */
     struct ipaddr peer;
 
     /* The kernel's descriptor that stands for it (standin.c). */

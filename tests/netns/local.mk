@@ -50,7 +50,7 @@ NETNS_TESTS += tests/netns/test_tools_kernel.sh
 
 # Many connections with the stack as the client.
 NETNS_TESTS += tests/netns/test_many.sh
-NETNS_TESTS += tests/netns/test_standin.sh
+NETNS_TESTS += tests/netns/test_standin.sh tests/netns/test_loopback.sh
 check_PROGRAMS += tests/netns/hand_over
 tests_netns_hand_over_SOURCES = tests/netns/hand_over.c
 tests_netns_hand_over_LDADD = libbulkhead.la
