@@ -152,13 +152,16 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
     struct sess_req r = {.op = REQ_CONNECT};
     struct sess_evt e;
     struct turn t = {0};
-    int err = addr_in(sa, len, &r.addr, &r.port), wait_err = EALREADY;
-    if (err != 0)
-        return -err;
-    if (s->connected || s->listening)
+    int err, wait_err = EALREADY;
+    if (sa == NULL || len < sizeof sa->sa_family || len > sizeof(struct sockaddr_storage))
+        return sa == NULL ? -EFAULT : -EINVAL;
+    if (s->connected || s->listening) /* whatever the address is */
         return -EISCONN;
     forget_cut(s);
     if (!s->connecting) {
+        err = addr_in(sa, len, &r.addr, &r.port);
+        if (err != 0)
+            return -err;
         standin_connects(s, true);
         err = sock_request(l, s, &r, &e);
         if (err != 0) {
