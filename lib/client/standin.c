@@ -411,6 +411,77 @@ standin_watched(int bh, bool edges)
     errno = err;
 }
 
+/* ---- SO_LINGER ---- */
+
+#define LINGER_LOOK (2 * NS_MS)
+#define LINGER_HEARD (50 * NS_MS) /* so soon the domain knows that the last copy was closed */
+
+/* Is something not acknowledged? Of who has shut it down it cannot be told later whether it was
+ * closed. */
+static bool
+lingers(struct sock *s)
+{
+    struct look k;
+    if (!s->linger_on || s->linger == 0 || !sock_is_stream(s) || s->att->down || s->gone)
+        return false;
+    sock_look(s, &k);
+    return !(k.state & (SLOT_NOSEND | SLOT_DEAD)) && s->tx_head != s->tx_tail;
+}
+
+/* Not a call on the socket: it is not made to show what it is. */
+bool
+standin_lingers(int fd, struct standin_last *w)
+{
+    struct lib *l = lib_lock();
+    struct desc *d = lib_desc(l, fd);
+    struct sock *s = d != NULL && d->s != NULL && d->epoch == d->s->epoch ? d->s : NULL;
+    bool r = s != NULL && lingers(s);
+    if (r && w != NULL) {
+        *w = (struct standin_last){.s = s, .epoch = s->epoch, .secs = s->linger};
+        own_of(s->att)->users++;
+    }
+    lib_unlock(l);
+    return r;
+}
+
+/* Is everything acknowledged, or is somebody else there who has a copy? The domain closes the
+ * session when it hears that the last one is closed, which shows as SLOT_NOSEND. */
+static bool
+linger_over(struct standin_last *w, ns_t since, bool *heard)
+{
+    struct sock *s = w->s;
+    struct look k;
+    if (s->epoch != w->epoch || s->att->down)
+        return true;
+    sock_look(s, &k);
+    *heard = *heard || (k.state & (SLOT_NOSEND | SLOT_DEAD)) != 0;
+    return *heard ? s->gone || s->tx_head == s->tx_tail : since > LINGER_HEARD;
+}
+
+void
+standin_last(struct standin_last *w)
+{
+    const struct timespec nap = {.tv_nsec = (long)LINGER_LOOK};
+    struct lib *l = lib_lock();
+    struct att *a = w->s->att;
+    ns_t begin = lib_now(l), most = w->secs * NS_S;
+    bool heard = false;
+    int err = errno;
+    while (lib_drain(l), !linger_over(w, lib_now(l) - begin, &heard)) {
+        if (lib_now(l) - begin >= most)
+            break;
+        lib_unlock(l);
+        int r = nanosleep(&nap, NULL);
+        l = lib_lock();
+        if (r != 0) /* a signal ends it, as on Linux */
+            break;
+    }
+    own_of(a)->users--;
+    share_let_go(l);
+    lib_unlock(l);
+    errno = err;
+}
+
 _Atomic bool standin_withheld;
 
 void

@@ -54,6 +54,14 @@ bool standin_take_late(struct att *a);
 void standin_drop_spares(struct own *o);
 /* The process has no descriptor for the socket any more; others may. */
 void standin_forget(int fd);
+/* SO_LINGER: this process is about to close its last number for the socket. False: there is
+ * nothing to wait for. Else, unless w is NULL, standin_last is called when it has closed it. */
+struct standin_last {
+    struct sock *s;
+    uint32_t epoch, secs;
+};
+bool standin_lingers(int fd, struct standin_last *w);
+void standin_last(struct standin_last *w);
 
 /* name.c */
 /* Does a session of ours, or of who shares our attachments, take what comes to this port over

@@ -28,10 +28,25 @@ closed_lately(void)
     return was != 0 && now_ms() - was < 100;
 }
 
+/* SO_LINGER makes it wait until what was sent is acknowledged. */
+static int
+close_last(int fd, struct standin_last *w)
+{
+    table_set(fd, 0);
+    atomic_store_explicit(&last_close, now_ms(), memory_order_relaxed);
+    int r = REAL(close)(fd);
+    standin_last(w);
+    return r;
+}
+
 EXPORT int
 close(int fd)
 {
     uint32_t e = entry(fd);
+    struct standin_last w;
+    if (is_ours(e) && !(e & (E_DGRAM | E_NOWHERE)) && !share_confined &&
+        standin_lingers(bh_of(e), NULL) && table_only(fd, e) && standin_lingers(bh_of(e), &w))
+        return close_last(fd, &w);
     if (UNLIKELY(e != 0)) {
         if (e & E_PRIVATE)
             return fails(EBADF);

@@ -34,6 +34,15 @@ borrowed(void)
     return was != 0 && was != self;
 }
 
+bool
+table_only(int fd, uint32_t e)
+{
+    for (unsigned i = 0; i < table_top(); i++)
+        if (i != (unsigned)fd && (entry((int)i) & E_SAME) == (e & E_SAME))
+            return false;
+    return true;
+}
+
 /* A number of this process stood for it: perhaps the last one. */
 static void
 forget(uint32_t was)

@@ -181,6 +181,15 @@ extern __thread int standin_via;
 extern bool share_wanted, share_confined;
 void standin_forget(int fd);
 void standin_watched(int bh, bool edges);
+/* As in client/standin.h. */
+struct standin_last {
+    struct sock *s;
+    uint32_t epoch, secs;
+};
+bool standin_lingers(int bh, struct standin_last *w);
+void standin_last(struct standin_last *w);
+/* This number is the only one for what it stands for in this process. */
+bool table_only(int fd, uint32_t e);
 /* Corked bytes that the stack was not told of: who may sleep tells first. */
 extern _Atomic bool standin_withheld;
 void standin_flush(void);

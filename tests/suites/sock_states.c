@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void
@@ -230,6 +231,82 @@ time_wait(void)
     }
 }
 
+static double
+close_takes(int fd)
+{
+    double from = now_s();
+    said("close", close(fd));
+    return now_s() - from;
+}
+
+/* A pair whose first end has more to send than the other takes, and lingers so long. */
+static void
+lingering(int p[2], int seconds)
+{
+    struct linger l = {.l_onoff = 1, .l_linger = seconds};
+    tcp_pair(p);
+    setsockopt(p[0], SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    (void)fill(p[0]);
+}
+
+static void *
+drain_late(void *arg)
+{
+    pause_ms(300);
+    (void)drain(*(int *)arg);
+    return NULL;
+}
+
+/* close waits for what was not acknowledged, up to that time; but not if others have it. */
+static void
+linger(void)
+{
+    int p[2];
+    pthread_t t;
+    struct linger l = {.l_onoff = 1, .l_linger = 5};
+    tcp_pair(p);
+    setsockopt(p[0], SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    say("at once: %d", close_takes(p[0]) < 0.8);
+    lingering(p, 1);
+    int other = dup(p[0]);
+    say("not the last, at once: %d", close_takes(p[0]) < 0.8);
+    double took = close_takes(other);
+    say("the last after a second: %d", took > 0.9 && took < 3);
+    lingering(p, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        pause_ms(1000);
+        _exit(0);
+    }
+    say("a child has it, at once: %d", close_takes(p[0]) < 0.8);
+    waitpid(child, NULL, 0);
+    lingering(p, 20);
+    pthread_create(&t, NULL, drain_late, &p[1]);
+    took = close_takes(p[0]);
+    say("when it is read: %d", took > 0.2 && took < 10);
+    pthread_join(t, NULL);
+}
+
+/* What connect says of a connected socket, whatever it is asked for. */
+static void
+connect_bad(void)
+{
+    int p[2], l = listening(), n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_in a = host_addr(port_of(l));
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    tcp_pair(p);
+    said("another family", connect(p[0], (void *)&six, sizeof six));
+    said("too short", connect(p[0], (void *)&a, 8));
+    said("far too short", connect(p[0], (void *)&a, 1));
+    said("a listener, another family", connect(l, (void *)&six, sizeof six));
+    said("too short", connect(l, (void *)&a, 8));
+    said("a new one, another family", connect(n, (void *)&six, sizeof six));
+    said("too short", connect(n, (void *)&a, 8));
+    n = connecting();
+    said("a connecting one, another family", connect(n, (void *)&six, sizeof six));
+    said("too short", connect(n, (void *)&a, 8));
+}
+
 static void
 inherited(void)
 {
@@ -260,10 +337,16 @@ int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"datagrams-shut", dgram_shut}, {"end-then-reset", end_then_reset},
-        {"backlog", backlog},           {"shut-connecting", shut_connecting},
-        {"shut-connect", shut_connect}, {"refused", refused},
-        {"time-wait", time_wait},       {"inherited", inherited},
+        {"datagrams-shut", dgram_shut},
+        {"end-then-reset", end_then_reset},
+        {"backlog", backlog},
+        {"shut-connecting", shut_connecting},
+        {"shut-connect", shut_connect},
+        {"refused", refused},
+        {"time-wait", time_wait},
+        {"inherited", inherited},
+        {"linger", linger},
+        {"connect-bad", connect_bad},
     };
     return suite_main(argc, argv, CASES(cases));
 }
