@@ -14,6 +14,20 @@ tuple_bucket(const struct tcp *t, const struct ipaddr *laddr, uint16_t lport,
     return (uint32_t)siphash_words(t->cfg.key + 16, w, ARRAY_LEN(w)) & t->hash_mask;
 }
 
+static bool
+keeps_port(const struct tcb *c)
+{
+    return !c->opt.reuseaddr && !c->opt.reuseport;
+}
+
+void
+port_reuse(struct tcp *t, struct tcb *c, bool *option, bool on)
+{
+    t->port_kept[c->lport] -= c->hashed && keeps_port(c);
+    *option = on;
+    t->port_kept[c->lport] += c->hashed && keeps_port(c);
+}
+
 void
 demux_insert(struct tcp *t, struct tcb *c)
 {
@@ -24,6 +38,7 @@ demux_insert(struct tcp *t, struct tcb *c)
     t->hash[b] = tcb_number(t, c);
     c->hashed = true;
     t->port_use[c->lport]++;
+    t->port_kept[c->lport] += keeps_port(c);
     portset_put(&t->taken, c->lport, true);
 }
 
@@ -45,6 +60,7 @@ demux_remove(struct tcp *t, struct tcb *c)
     *at = c->hash_next;
     c->hashed = false;
     t->port_use[c->lport]--;
+    t->port_kept[c->lport] -= keeps_port(c);
     port_left(t, c->lport);
 }
 
@@ -182,7 +198,8 @@ port_conflict(struct tcp *t, const struct tcb *c, const struct ipaddr *addr, uin
             continue;
         return true;
     }
-    return !c->opt.reuseaddr && !c->opt.reuseport && t->port_use[port] != 0;
+    /* Of a connection, also one in TIME-WAIT, both must say so. */
+    return t->port_kept[port] != 0 || (keeps_port(c) && t->port_use[port] != 0);
 }
 
 /* The ports that are chosen from for a session. */

@@ -31,10 +31,10 @@ set_socket(struct tcp *t, struct tcb *c, int name, uint64_t v)
 {
     switch (name) {
     case SO_REUSEADDR:
-        c->opt.reuseaddr = v != 0;
+        port_reuse(t, c, &c->opt.reuseaddr, v != 0);
         return 0;
     case SO_REUSEPORT:
-        c->opt.reuseport = v != 0;
+        port_reuse(t, c, &c->opt.reuseport, v != 0);
         return 0;
     case SO_KEEPALIVE:
         c->opt.keepalive = v != 0;

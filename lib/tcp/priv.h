@@ -78,6 +78,8 @@ struct tcb *demux_listener(struct tcp *t, const struct ipaddr *laddr, uint16_t l
 struct tcb *demux_listener_of(struct tcp *t, const struct tcb *c);
 /* Two sockets may have one port by SO_REUSEPORT. */
 bool port_shared(struct tcp *t, const struct tcb *a, const struct tcb *b);
+/* SO_REUSEADDR or SO_REUSEPORT, which is *option, is set. */
+void port_reuse(struct tcp *t, struct tcb *c, bool *option, bool on);
 int port_bind(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 int port_connect(struct tcp *t, struct tcb *c, const struct ipaddr *addr, uint16_t port);
 void port_release(struct tcp *t, struct tcb *c);

@@ -324,6 +324,7 @@ struct tcp {
     uint32_t hash_mask;
     uint32_t bound[65536];     /* by local port: the first session that is bound to it */
     uint32_t *port_use;        /* connections per local port, 65536 */
+    uint32_t *port_kept;       /* those of them that keep who reuses addresses off it */
     struct portset taken;      /* ports that are bound, or of connections */
     uint32_t steps;            /* the request in work took so far (PACE_STEP) */
     struct turns work;         /* sessions with something to send */

@@ -20,7 +20,7 @@ take(size_t *at, size_t bytes)
 struct layout {
     size_t header, tcb, holder, store_size;
     size_t runs;
-    size_t self, clients, free, hash, port_use, dirty, stack, soft_size;
+    size_t self, clients, free, hash, port_use, port_kept, dirty, stack, soft_size;
     uint32_t n_hash;
 };
 
@@ -48,6 +48,7 @@ layout_of(const struct tcp_config *c, const struct frames *f)
     l.free = take(&at, n * sizeof(uint32_t));
     l.hash = take(&at, l.n_hash * sizeof(uint32_t));
     l.port_use = take(&at, 65536 * sizeof(uint32_t));
+    l.port_kept = take(&at, 65536 * sizeof(uint32_t));
     l.dirty = take(&at, n * sizeof(uint32_t));
     l.runs = take(&at, runs_of(n, runs_extra(c)) * sizeof(struct run));
     l.stack = take(&at, pool_stack_bytes(n_frames));
@@ -209,8 +210,10 @@ tcp_init(void *store, void *soft, const struct tcp_config *cfg, const struct fra
     t->hash = (uint32_t *)(void *)(m + l.hash);
     t->hash_mask = l.n_hash - 1;
     t->port_use = (uint32_t *)(void *)(m + l.port_use);
+    t->port_kept = (uint32_t *)(void *)(m + l.port_kept);
     t->dirty = (uint32_t *)(void *)(m + l.dirty);
     memset(t->port_use, 0, 65536 * sizeof *t->port_use);
+    memset(t->port_kept, 0, 65536 * sizeof *t->port_kept);
     for (uint32_t i = 0; i < l.n_hash; i++)
         t->hash[i] = SESS_NONE;
     for (unsigned i = 0; i < ARRAY_LEN(t->bound); i++)

@@ -310,7 +310,7 @@ end(void)
         expect(c->n_slots_free == KIT_SLOTS && c->pages.n_free == KIT_RX_PAGES);
     }
     for (uint32_t i = 0; i < 65536; i++)
-        expect(k.t->port_use[i] == 0);
+        expect(k.t->port_use[i] == 0 && k.t->port_kept[i] == 0);
 }
 
 int

@@ -231,6 +231,42 @@ time_wait(void)
     }
 }
 
+static void
+bind_beside(const char *what, in_port_t port)
+{
+    struct sockaddr_in a = host_addr(port);
+    for (int on = 0; on < 2; on++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        int r = bind(fd, (void *)&a, sizeof a);
+        say("%s, %s: %s", what, on ? "reused" : "plain", r == 0 ? "0" : strerrorname_np(errno));
+        close(fd);
+    }
+}
+
+/* Who may bind the port of connections whose listener is closed, or of those in TIME-WAIT. */
+static void
+ports(void)
+{
+    for (int on = 0; on < 2; on++) {
+        int l = bound(SOCK_STREAM);
+        setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        listen(l, 1);
+        in_port_t port = port_of(l);
+        int c = connected_to(l), a = accept(l, NULL, NULL);
+        say("a listener %s", on ? "that reuses" : "that does not");
+        close(l);
+        pause_ms(100);
+        bind_beside("established", port);
+        bind_beside("the other end", port_of(c));
+        close(a);
+        await(c, POLLRDHUP);
+        close(c);
+        pause_ms(100);
+        bind_beside("TIME-WAIT", port);
+    }
+}
+
 static double
 close_takes(int fd)
 {
@@ -347,6 +383,7 @@ main(int argc, char **argv)
         {"inherited", inherited},
         {"linger", linger},
         {"connect-bad", connect_bad},
+        {"ports", ports},
     };
     return suite_main(argc, argv, CASES(cases));
 }
