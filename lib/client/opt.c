@@ -298,6 +298,46 @@ take_ip_int(const void *value, socklen_t len, int *v)
     return 0;
 }
 
+static bool
+is_group_option(int level, int name)
+{
+    return level == IPPROTO_IP &&
+           (name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP || name == IP_MULTICAST_IF);
+}
+
+/* The address of an interface, as the number that it is in memory, out of what may be a struct
+ * in_addr, ip_mreq or ip_mreqn. An interface that is named by its number alone is the kernel's.
+ */
+static int
+take_group_if(const void *value, socklen_t len, int *v)
+{
+    struct ip_mreqn r = {0};
+    if (len < sizeof r.imr_address)
+        return EINVAL;
+    if (len >= sizeof(struct ip_mreq))
+        memcpy(&r, value, len < sizeof r ? sizeof(struct ip_mreq) : sizeof r);
+    else
+        memcpy(&r.imr_address, value, sizeof r.imr_address);
+    memcpy(v, &r.imr_address, sizeof *v);
+    return r.imr_ifindex != 0 && *v == 0 ? EADDRNOTAVAIL : 0;
+}
+
+/* Of a stream, which has no use for them. */
+static int
+set_group_option(struct sock *s, int name, int v)
+{
+    if (name != IP_MULTICAST_LOOP)
+        return EINVAL;
+    s->no_loop = v == 0;
+    return 0;
+}
+
+static int
+get_group_option(const struct sock *s, int name)
+{
+    return name == IP_MULTICAST_TTL ? 1 : name == IP_MULTICAST_LOOP ? !s->no_loop : 0;
+}
+
 static int
 do_set(struct lib *l, struct sock *s, int level, int name, const void *value, socklen_t len)
 {
@@ -310,9 +350,13 @@ do_set(struct lib *l, struct sock *s, int level, int name, const void *value, so
         return -set_congestion(l, s, value, len);
     if (not_a_number(level, name))
         return -ENOPROTOOPT;
-    int err = level == IPPROTO_IP ? take_ip_int(value, len, &v) : take_int(value, len, &v);
+    int err = level == IPPROTO_IP && name == IP_MULTICAST_IF ? take_group_if(value, len, &v)
+              : level == IPPROTO_IP                          ? take_ip_int(value, len, &v)
+                                                             : take_int(value, len, &v);
     if (err != 0)
         return -err;
+    if (is_group_option(level, name) && sock_is_stream(s))
+        return -set_group_option(s, name, v);
     if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s)) {
         s->pktinfo = v != 0;
         return 0;
@@ -338,6 +382,8 @@ do_get(struct lib *l, struct sock *s, int level, int name, void *value, socklen_
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s))
         return put_int(value, len, s->pktinfo);
+    if (is_group_option(level, name) && sock_is_stream(s))
+        return put_int(value, len, get_group_option(s, name));
     int err = get_domain(l, s, level, name, &v);
     return err != 0 ? -err : put_int(value, len, (int)v);
 }

@@ -122,6 +122,7 @@ struct sock {
     bool starved;          /* found no transmit page */
     bool pktinfo;
     bool named;        /* it has a port, as we last heard */
+    bool no_loop;      /* IP_MULTICAST_LOOP of a stream */
     bool broadcast;    /* SO_BROADCAST, or perhaps: it was another process's */
     uint8_t mtu_disc;  /* IP_PMTUDISC_*, if it was set here */
     uint32_t users;    /* calls that hold it */

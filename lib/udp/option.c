@@ -77,8 +77,28 @@ set_socket(struct udp *u, uint32_t sess, int name, uint64_t value)
     }
 }
 
+/* The number is the address as it stands in memory. */
 static int
-set_ip(struct udp_sess *s, int name, uint64_t value)
+set_group_if(const struct udp *u, struct udp_sess *s, uint32_t number)
+{
+    uint8_t b[4];
+    memcpy(b, &number, sizeof b);
+    struct ipaddr a = ipaddr_v4(b), own = u->path->addr;
+    if (!ipaddr_is_any(&a) && !ipaddr_eq(&a, &own))
+        return EADDRNOTAVAIL;
+    s->group_from_own = !ipaddr_is_any(&a);
+    return 0;
+}
+
+static uint32_t
+get_group_if(const struct udp *u, const struct udp_sess *s)
+{
+    struct ipaddr own = u->path->addr;
+    return s->group_from_own ? htonl(ipaddr_to_u32(&own)) : 0;
+}
+
+static int
+set_ip(const struct udp *u, struct udp_sess *s, int name, uint64_t value)
 {
     int v = (int)(int32_t)(uint32_t)value;
     switch (name) {
@@ -97,6 +117,16 @@ set_ip(struct udp_sess *s, int name, uint64_t value)
             return EINVAL;
         s->mtu_disc = (uint8_t)v;
         return 0;
+    case IP_MULTICAST_TTL:
+        if (v < -1 || v > 255)
+            return EINVAL;
+        s->group_ttl = v == -1 ? 1 : (uint8_t)v;
+        return 0;
+    case IP_MULTICAST_LOOP:
+        s->group_loop = v != 0;
+        return 0;
+    case IP_MULTICAST_IF:
+        return set_group_if(u, s, (uint32_t)v);
     default:
         return ENOPROTOOPT;
     }
@@ -107,7 +137,7 @@ option_set(struct udp *u, uint32_t sess, int level, int name, uint64_t value)
 {
     if (level == SOL_SOCKET)
         return set_socket(u, sess, name, value);
-    return level == IPPROTO_IP ? set_ip(&u->sess[sess], name, value) : ENOPROTOOPT;
+    return level == IPPROTO_IP ? set_ip(u, &u->sess[sess], name, value) : ENOPROTOOPT;
 }
 
 /* Taking the error clears it. */
@@ -186,6 +216,15 @@ get_ip(struct udp *u, const struct udp_sess *s, int name, uint64_t *value)
         return 0;
     case IP_MTU_DISCOVER:
         *value = s->mtu_disc;
+        return 0;
+    case IP_MULTICAST_TTL:
+        *value = s->group_ttl;
+        return 0;
+    case IP_MULTICAST_LOOP:
+        *value = s->group_loop;
+        return 0;
+    case IP_MULTICAST_IF:
+        *value = get_group_if(u, s);
         return 0;
     case IP_MTU:
         if (!(n->bits & UN_CONNECTED))

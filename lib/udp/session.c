@@ -78,6 +78,8 @@ sess_open(struct udp *u, uint32_t client, const struct sess_grant *g, uint32_t *
     s->sndbuf = u->cfg.sndbuf;
     s->rcvbuf = u->cfg.rcvbuf;
     s->mtu_disc = 1; /* IP_PMTUDISC_WANT, as Linux */
+    s->group_ttl = 1;
+    s->group_loop = true;
     u->soft[i] = (struct udp_soft){
         .link = {.client = client, .slot = at, .posted = arm >> 2, .next = SESS_NONE}};
     state_set(s, US_OPEN);
@@ -244,8 +246,10 @@ sess_destination(const struct udp *u, const struct udp_sess *s, struct ipaddr *d
         return EINVAL;
     if (is_broadcast(u, dst))
         return !s->broadcast ? EACCES : ipaddr_is_loopback(local) ? EINVAL : 0;
-    /* There is no membership and no neighbour for a group. */
-    if (ipaddr_to_u32(dst) >> 28 == 0xe || !path_reachable(u->path, dst))
+    /* A group has no route of its own: somebody names the interface, or there is one for all.
+     */
+    bool way = is_group(dst) && (s->group_from_own || !ipaddr_is_any(local));
+    if (!way && !path_reachable(u->path, dst))
         return ENETUNREACH;
     /* Loopback's addresses do not leave the host, also not as a source. */
     return ipaddr_is_loopback(local) && !path_local(u->path, dst) ? EINVAL : 0;

@@ -244,6 +244,10 @@ plan(struct udp *u, uint32_t sess, struct send *m)
     m->src = ipaddr_is_any(&n->local) ? path_source(u->path, &m->dst) : n->local;
     m->sport = n->lport;
     m->total = UDP_HEADER + m->h.len;
+    if (m->h.ttl == 0)
+        m->h.ttl = is_group(&m->dst) ? s->group_ttl : s->ttl;
+    if (is_group(&m->dst) && m->h.ttl == 0) /* stays on this host, where nobody is a member */
+        return 0;
     return plan_fragments(u, s, m);
 }
 
@@ -269,7 +273,7 @@ emit(struct udp *u, const struct udp_sess *s, const struct client *c, const stru
             .proto = WIRE_PROTO_UDP,
             .flags = (uint8_t)(m->flags | (more ? PKT_MORE : 0) | (join ? PKT_JOIN : 0)),
             .tos = m->h.tos ? m->h.tos : s->tos,
-            .ttl = m->h.ttl ? m->h.ttl : s->ttl,
+            .ttl = m->h.ttl,
             .aux = m->total,
             .src = m->src,
             .dst = m->dst,
@@ -344,7 +348,8 @@ tx_record(struct udp *u, uint32_t sess)
             u->starved = true;
             return TX_BLOCKED;
         }
-        emit(u, s, c, &m, head + sizeof m.h, frame, addr);
+        if (m.n > 0)
+            emit(u, s, c, &m, head + sizeof m.h, frame, addr);
         s->n_tx += m.h.len;
         client_sent(&u->clients, c, m.packets, m.total + m.packets * IP4_HEADER);
         if (account_is_paced(a)) /* it is in time: the next one is not, maybe */

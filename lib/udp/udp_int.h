@@ -65,6 +65,9 @@ struct udp_sess {
     uint8_t ttl; /* 0: the default */
     uint8_t tos;
     uint8_t mtu_disc; /* IP_PMTUDISC_* */
+    uint8_t group_ttl;
+    bool group_from_own; /* IP_MULTICAST_IF names our address */
+    bool group_loop;     /* kept: nobody here is a member */
     bool broadcast, reuseaddr, reuseport;
     bool keepalive, oobinline; /* these two, and what follows, are kept and have no effect */
     bool linger_on;
@@ -140,6 +143,11 @@ struct udp {
     struct clients clients;
 };
 
+static inline bool
+is_group(const struct ipaddr *a)
+{
+    return ipaddr_to_u32(a) >> 28 == 0xe;
+}
 static inline uint32_t
 state_of(const struct udp_sess *s)
 {

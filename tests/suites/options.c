@@ -134,10 +134,42 @@ of_ip(void)
         O(IPPROTO_IP, IP_MTU_DISCOVER, ASK),
         O(IPPROTO_IP, IP_RECVERR, ASK),
         O(IPPROTO_IP, IP_FREEBIND, ASK),
-        O(IPPROTO_IP, IP_MULTICAST_TTL, ASK),
-        O(IPPROTO_IP, IP_MULTICAST_LOOP, ASK),
     };
     try_all(o, sizeof o / sizeof *o);
+}
+
+static void
+of_groups(void)
+{
+    static const struct option o[] = {
+        O(IPPROTO_IP, IP_MULTICAST_TTL, ASK),  O(IPPROTO_IP, IP_MULTICAST_TTL, 0),
+        O(IPPROTO_IP, IP_MULTICAST_TTL, 7),    O(IPPROTO_IP, IP_MULTICAST_TTL, 256),
+        O(IPPROTO_IP, IP_MULTICAST_TTL, -2),   O(IPPROTO_IP, IP_MULTICAST_TTL, -1),
+        O(IPPROTO_IP, IP_MULTICAST_LOOP, ASK), O(IPPROTO_IP, IP_MULTICAST_LOOP, 0),
+        O(IPPROTO_IP, IP_MULTICAST_LOOP, 9),   O(IPPROTO_IP, IP_MULTICAST_IF, ASK),
+        O(IPPROTO_IP, IP_MULTICAST_IF, 0),     O(IPPROTO_IP, IP_MULTICAST_IF, 0x01020304),
+    };
+    struct ip_mreqn by = {.imr_address = suite_host};
+    struct in_addr got = {0};
+    char byte = 9;
+    socklen_t len = sizeof got;
+    int u = socket(AF_INET, SOCK_DGRAM, 0);
+    try_all(o, sizeof o / sizeof *o);
+    said("an address", setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &suite_host, sizeof got));
+    said("the interface", getsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &got, &len));
+    say("is HOST's: %d, length %u", got.s_addr == suite_host.s_addr, len);
+    said("half of one", setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &suite_host, 2));
+    said("none", setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &(struct in_addr){0}, sizeof got));
+    said("ip_mreq", setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof(struct ip_mreq)));
+    said("ip_mreqn", setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by));
+    said("the interface", getsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &got, &len));
+    say("is HOST's: %d", got.s_addr == suite_host.s_addr);
+    said("a byte", setsockopt(u, IPPROTO_IP, IP_MULTICAST_TTL, &byte, 1));
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    to.sin_addr.s_addr = htonl(0xef010203);
+    said("to a group", sendto(u, "x", 1, 0, (void *)&to, sizeof to));
+    said("connect to it", connect(u, (void *)&to, sizeof to));
+    said("send", send(u, "x", 1, 0));
 }
 
 static void
@@ -220,8 +252,9 @@ int
 main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
-        {"socket", of_socket}, {"buffers", of_buffers},         {"tcp", of_tcp},
-        {"ip", of_ip},         {"odd-lengths", of_odd_lengths}, {"info", of_info},
+        {"socket", of_socket}, {"buffers", of_buffers}, {"tcp", of_tcp},
+        {"ip", of_ip},         {"groups", of_groups},   {"odd-lengths", of_odd_lengths},
+        {"info", of_info},
     };
     return suite_main(argc, argv, CASES(cases));
 }

@@ -125,6 +125,37 @@ Test(udp_send, interface_is_told)
     cr_assert(h->net_prefix == 24 && h->net_mtu == 1500 && h->net_gateway == 0);
 }
 
+/* A group is reached by the interface that the program names, or by the route for everything,
+ * with a TTL of its own: 1 if nothing is said, and with 0 nothing leaves. */
+Test(udp_send, groups)
+{
+    uint32_t own = htonl(KIT_OWN), slot, sess = kit_open(&k, 0, &slot);
+    static const struct {
+        uint64_t set;
+        uint32_t n, ttl;
+    } c[] = {{1, 1, 1}, {9, 1, 9}, {(uint64_t)-1, 1, 1}, {255, 1, 255}, {0, 0, 0}, {2, 1, 2}};
+    cr_assert_eq(kit_get(&k, sess, IPPROTO_IP, IP_MULTICAST_TTL), 1);
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_TTL, 99), 0);
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MULTICAST_IF, 77), EADDRNOTAVAIL);
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MULTICAST_IF, own), 0);
+    cr_assert_eq((uint32_t)kit_get(&k, sess, IPPROTO_IP, IP_MULTICAST_IF), own);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MULTICAST_TTL, c[i].set), 0);
+        kit_send(&k, 0, slot, 0xe0000001, 53, data, 10);
+        kit_op(&k, sess, REQ_SEND);
+        kit_step(&k, NULL, 0);
+        cr_assert_eq(k.n_out, c[i].n, "%zu", i);
+        cr_assert(c[i].n == 0 || k.out[0].ttl == c[i].ttl, "%zu", i);
+        cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_ERROR), 0);
+        kit_done(&k);
+    }
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MULTICAST_TTL, 256), EINVAL);
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MULTICAST_IF, 0), 0);
+    cr_assert_eq(kit_connect(&k, sess, 0xe0000001, 53), ENETUNREACH);
+    k.path.gateway = ipaddr_v4_u32(KIT_PEER);
+    cr_assert_eq(kit_connect(&k, sess, 0xe0000001, 53), 0);
+}
+
 /* Protects the errors of a record: each becomes SO_ERROR, and the next record is sent. */
 Test(udp_send, send_errors)
 {
