@@ -160,8 +160,9 @@ ctl_many(void)
     usleep(300000);
 }
 
-/* Take a batch of stand-ins, let them stand for any session under any number, and do to them
- * what is not to be done. The daemon says no in time, and has its descriptors back in the end.
+/* Take stand-ins, one or a batch, let them stand for any session under any number, and do to
+ * them what is not to be done. The daemon says no in time, and has its descriptors back in the
+ * end.
  */
 static void
 standins(void)
@@ -170,20 +171,21 @@ standins(void)
     struct ctl_msg m;
     int fd[CTL_FDS_MAX], kept[64];
     char junk[512] = "";
-    unsigned n = 0, batches = 0;
+    unsigned n = 0, had = 0;
     chan_open(&c, chan_rnd() % 2 ? IPPROTO_TCP : IPPROTO_UDP);
     for (double end = chan_now() + 0.3; chan_now() < end;) {
-        m = (struct ctl_msg){.type = CTL_WANT_STANDINS};
+        bool one = chan_rnd() % 4 == 0;
+        m = (struct ctl_msg){.type = one ? CTL_WANT_STANDIN : CTL_WANT_STANDINS};
         MUST(ctl_send(c.sup, &m, NULL) == 0 && ctl_recv(c.sup, &m, fd) == 1, "no answer");
         if (m.type == CTL_DENIED) {
-            MUST(batches >= 4, "%u batches are all there are", batches);
+            MUST(had >= 4 * CTL_STANDINS_MAX, "%u stand-ins are all there are", had);
             while (n > 0)
                 close(kept[--n]);
             continue;
         }
-        MUST(m.type == CTL_STANDINS, "message %u for an answer", m.type);
-        batches++;
-        for (unsigned i = 0; i < CTL_STANDINS_MAX; i++) {
+        MUST(m.type == (one ? CTL_STANDIN : CTL_STANDINS), "message %u for an answer", m.type);
+        had += m.standins.n;
+        for (unsigned i = 0; i < m.standins.n; i++) {
             struct sess_req r = {.op = REQ_STANDIN, .level = (int32_t)chan_rnd()};
             r.handle = chan_rnd() % 4 ? chan_socket(&c, NULL) : chan_rnd();
             r.value = chan_rnd() % 4 ? m.standins.number[i] : chan_rnd();
