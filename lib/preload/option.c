@@ -6,6 +6,7 @@
 #include "shim.h"
 
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/time.h>
 
 #define OPTION_MAX 512u /* bytes of the longest value */
@@ -111,6 +112,22 @@ set_refused(uint32_t e, int level, int name, const void *value, socklen_t len)
     return len < least(level, name) ? EINVAL : EFAULT;
 }
 
+static bool
+is_cork(uint32_t e, int level, int name)
+{
+    return level == IPPROTO_UDP && name == UDP_CORK && (e & E_DGRAM) && !(e & E_NOWHERE);
+}
+
+static int
+set_cork(int fd, uint32_t e, const void *value, socklen_t len)
+{
+    int v;
+    if (len < sizeof v)
+        return fails(EINVAL);
+    memcpy(&v, value, sizeof v);
+    return more_cork(fd, e, v != 0);
+}
+
 static int
 set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t len)
 {
@@ -124,9 +141,10 @@ set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t l
         value = &none;
         len = level == IPPROTO_IP && !wants_byte(name) ? sizeof none : 0;
     }
-    int r = is_timeout(level, name) ? set_timeout(fd, e, name, value, len)
-            : level == IPPROTO_IPV6 ? set_v6(e, name, value, len)
-                                    : bh_setsockopt(bh_of(e), level, name, value, len);
+    int r = is_timeout(level, name)   ? set_timeout(fd, e, name, value, len)
+            : is_cork(e, level, name) ? set_cork(fd, e, value, len)
+            : level == IPPROTO_IPV6   ? set_v6(e, name, value, len)
+                                      : bh_setsockopt(bh_of(e), level, name, value, len);
     if (r == 0)
         replay_note(e, level, name, value, len);
     return r;
@@ -167,6 +185,8 @@ get_value(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
         return get_nowhere(e, name, value, len);
     if (is_timeout(level, name))
         return REAL(getsockopt)(fd, level, name, value, len);
+    if (is_cork(e, level, name))
+        return give_int(value, len, more_corked(e));
     if (level == SOL_SOCKET && name == SO_DOMAIN)
         return give_int(value, len, e & E_V6 ? AF_INET6 : AF_INET);
     if (level == SOL_SOCKET && name == SO_BINDTODEVICE) {

@@ -105,12 +105,25 @@ only_source(const struct msghdr *m)
     return true;
 }
 
+ssize_t
+send_whole(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    unsigned tries = 0;
+    for (;;) {
+        ssize_t r = bh_sendmsg(bh_of(e), m, flags | MSG_DONTWAIT);
+        if (r >= 0 || errno != EAGAIN || (flags & MSG_DONTWAIT))
+            return r;
+        int err = wait_write(fd, &tries);
+        if (err != 0)
+            return fails(err);
+    }
+}
+
 static ssize_t
 send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
     struct sockaddr_in sin;
     struct msghdr h = *m;
-    unsigned tries = 0;
     int err;
     if (m->msg_name != NULL && m->msg_namelen > 0) {
         switch (addr_take(e, m->msg_name, m->msg_namelen, false, &sin, &err)) {
@@ -138,14 +151,8 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
         h.msg_control = NULL;
         h.msg_controllen = 0;
     }
-    for (;;) {
-        ssize_t r = bh_sendmsg(bh_of(e), &h, flags | MSG_DONTWAIT);
-        if (r >= 0 || errno != EAGAIN || (flags & MSG_DONTWAIT))
-            return r;
-        err = wait_write(fd, &tries);
-        if (err != 0)
-            return fails(err);
-    }
+    return UNLIKELY((flags & MSG_MORE) || more_any()) ? more_send(fd, e, &h, flags)
+                                                      : send_whole(fd, e, &h, flags);
 }
 
 static ssize_t
@@ -227,8 +234,13 @@ static ssize_t
 writev_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
+    bool some = false;
     int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, h.msg_iovlen);
-    return err != 0 ? fails(err) : shim_sendmsg(fd, e, &h, flags);
+    if (err != 0)
+        return fails(err);
+    for (int i = 0; i < n; i++)
+        some = some || v[i].iov_len > 0;
+    return some ? shim_sendmsg(fd, e, &h, flags) : 0; /* and no empty datagram */
 }
 
 EXPORT ssize_t

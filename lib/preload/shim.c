@@ -125,6 +125,7 @@ stand_in(int bh, uint32_t flags, int type)
         REAL(fcntl)(fd, F_SETFD, FD_CLOEXEC);
     uint32_t e = E_OURS | flags | (uint32_t)(bh - BH_FD_BASE);
     replay_drop(e); /* of a socket that had this number */
+    more_drop(e);
     table_set(fd, e);
     atomic_store_explicit(&last, fd, memory_order_relaxed);
     return fd;
@@ -155,6 +156,7 @@ own_table(void)
 {
     (void)borrowed();
     pthread_mutex_init(&taking, NULL);
+    more_release();
 }
 
 __attribute__((constructor)) static void
@@ -162,7 +164,7 @@ loaded(void)
 {
     real_init();
     share_wanted = true;
-    pthread_atfork(NULL, NULL, own_table);
+    pthread_atfork(more_hold, more_release, own_table);
     shim_debug = is_set("BULKHEAD_DEBUG");
     shim_fallback = is_set("BULKHEAD_FALLBACK");
     load_rules();

@@ -402,10 +402,29 @@ bool may_block(int fd);
 void timeouts_inherit(int fd, uint32_t e);
 void nap(unsigned us);
 
+/* ---- datagrams in pieces (more.c) ---- */
+
+extern _Atomic unsigned more_kept;
+static inline bool
+more_any(void)
+{
+    return atomic_load_explicit(&more_kept, memory_order_relaxed) > 0;
+}
+/* As send_whole, by which it sends what is whole. */
+ssize_t more_send(int fd, uint32_t e, const struct msghdr *m, int flags);
+int more_cork(int fd, uint32_t e, bool on);
+bool more_corked(uint32_t e);
+/* Of a socket that is gone. */
+void more_drop(uint32_t e);
+void more_hold(void); /* around fork */
+void more_release(void);
+
 /* ---- data (recv.c, send.c) ---- */
 
 ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
 ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
+/* A datagram whose address is the stack's. */
+ssize_t send_whole(int fd, uint32_t e, const struct msghdr *m, int flags);
 /* The end of a call that failed with errno after it sent `done` bytes; may raise SIGPIPE. */
 ssize_t send_failed(uint32_t e, size_t done, int flags);
 bool any_ours(const struct pollfd *f, nfds_t n);

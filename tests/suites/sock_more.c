@@ -12,6 +12,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -568,6 +569,48 @@ again(void)
     say("ports that were still taken: %u", held);
 }
 
+/* One datagram of several sends, and sends that make none. */
+static void
+pieces(void)
+{
+    static char big[40000];
+    struct iovec none[2] = {{NULL, 0}, {big, 0}};
+    int p[2], on = 1, off = 0, other = bound(SOCK_DGRAM), lone = bound(SOCK_DGRAM);
+    struct sockaddr_in a = host_addr(port_of(other));
+    udp_pair(p);
+    said("writev of nothing", writev(p[0], none, 2));
+    said("writev of no piece", writev(p[0], none, 0));
+    pause_ms(50);
+    said("nothing came", recv(p[1], big, sizeof big, MSG_DONTWAIT));
+    said("a piece", send(p[0], "abc", 3, MSG_MORE));
+    said("another", sendto(p[0], "def", 3, MSG_MORE, (struct sockaddr *)&a, sizeof a));
+    pause_ms(50);
+    said("nothing came", recv(p[1], big, sizeof big, MSG_DONTWAIT));
+    said("the last", write(p[0], "gh", 2));
+    say_read("all", p[1]);
+    send_text(p[0], "next");
+    say_read("alone", p[1]);
+    said("to another", sendto(p[0], "ab", 2, MSG_MORE, (struct sockaddr *)&a, sizeof a));
+    said("the last", send(p[0], "c", 1, 0));
+    say_read("it came to", other);
+    said("with no peer", send(lone, "a", 1, MSG_MORE));
+    said("much", send(p[0], big, sizeof big, MSG_MORE));
+    said("too much", send(p[0], big, sizeof big, MSG_MORE));
+    said("after that", send(p[0], "new", 3, 0));
+    say_read("it came to", p[1]);
+    said("UDP_CORK", setsockopt(p[0], IPPROTO_UDP, UDP_CORK, &on, sizeof on));
+    said("a piece", send(p[0], "12", 2, 0));
+    said("a piece", send(p[0], "345", 3, 0));
+    pause_ms(50);
+    said("nothing came", recv(p[1], big, sizeof big, MSG_DONTWAIT));
+    socklen_t n = sizeof off;
+    said("asked", getsockopt(p[0], IPPROTO_UDP, UDP_CORK, &off, &n));
+    say("%d", off);
+    off = 0;
+    said("uncorked", setsockopt(p[0], IPPROTO_UDP, UDP_CORK, &off, sizeof off));
+    say_read("all", p[1]);
+}
+
 /* What is no file and no pipe, the wrong end of one, and places where there are none. */
 static void
 splicing(void)
@@ -699,6 +742,7 @@ main(int argc, char **argv)
         {"to-itself", to_itself},
         {"datagrams-to-itself", datagrams_to_itself},
         {"only-loopback", only_loopback},
+        {"pieces", pieces},
     };
     return suite_main(argc, argv, CASES(cases));
 }

@@ -93,6 +93,33 @@ bh_ioctl(int fd, unsigned long request, void *arg)
     return fails(ENOTTY);
 }
 
+int
+bh_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    (void)fd;
+    (void)addr;
+    (void)len;
+    return 0;
+}
+
+static char sent[64]; /* the last datagram */
+static size_t sent_len, sent_n;
+
+ssize_t
+send_whole(int fd, uint32_t e, const struct msghdr *m, int flags)
+{
+    (void)fd;
+    (void)e;
+    (void)flags;
+    sent_len = 0;
+    sent_n++;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        memcpy(sent + sent_len, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+        sent_len += m->msg_iov[i].iov_len;
+    }
+    return (ssize_t)sent_len;
+}
+
 const char *
 bh_strerror_attach(void)
 {
@@ -291,4 +318,48 @@ Test(preload, what_is_bound_to_ipv6_alone_is_quiet)
     cr_assert_eq(entry(fd) & E_INDEX, 8080u);
     cr_assert_eq(bh_of(entry(fd)), -1);
     cr_assert_eq(poll(&p, 1, 0), 0);
+}
+
+/* ---- datagrams in pieces ---- */
+
+static ssize_t
+piece(uint32_t e, char *text, int flags)
+{
+    struct iovec v = {.iov_base = text, .iov_len = strlen(text)};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    return more_send(0, e, &m, flags);
+}
+
+Test(preload, pieces_of_a_datagram_are_kept_for_each_socket)
+{
+    uint32_t one = E_OURS | E_DGRAM | 1, two = E_OURS | E_DGRAM | 2;
+    cr_assert_eq(piece(one, "ab", MSG_MORE), 2);
+    cr_assert_eq(piece(two, "other", MSG_MORE), 5);
+    cr_assert_eq(piece(one, "cd", MSG_MORE), 2);
+    cr_assert_eq(sent_n, 0);
+    cr_assert_eq(piece(one, "e", 0), 1);
+    cr_assert_eq(sent_len, 5);
+    cr_assert_eq(memcmp(sent, "abcde", 5), 0);
+    cr_assert_eq(piece(one, "f", 0), 1);
+    cr_assert_eq(sent_len, 1);
+    more_drop(two); /* its number is another's */
+    cr_assert(!more_any());
+    cr_assert_eq(piece(two, "new", 0), 3);
+    cr_assert_eq(sent_len, 3);
+}
+
+Test(preload, a_corked_datagram_leaves_when_it_is_uncorked)
+{
+    uint32_t e = E_OURS | E_DGRAM | 1;
+    cr_assert_eq(more_cork(0, e, true), 0);
+    cr_assert(more_corked(e));
+    cr_assert_eq(piece(e, "ab", 0), 2);
+    cr_assert_eq(piece(e, "cd", 0), 2);
+    cr_assert_eq(sent_n, 0);
+    cr_assert_eq(more_cork(0, e, false), 0);
+    cr_assert_eq(sent_n, 1);
+    cr_assert_eq(sent_len, 4);
+    cr_assert(!more_any() && !more_corked(e));
+    cr_assert_eq(more_cork(0, e, false), 0);
+    cr_assert_eq(sent_n, 1, "nothing was gathered");
 }
