@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #define CLOSE_LASTS 20u /* milliseconds, at most */
+#define PROTOCOLS 263   /* IPPROTO_MAX of the kernel; libc's headers may have an older one */
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
 /* ---- socket ---- */
@@ -19,7 +20,7 @@ not_ours(int domain, int type, int protocol)
     int kind = type & ~TYPE_FLAGS;
     if (shim_fallback)
         return REAL(socket)(domain, type, protocol);
-    if (kind < 0 || kind > SOCK_PACKET)
+    if (kind < 0 || kind > SOCK_PACKET || protocol < 0 || protocol >= PROTOCOLS)
         return fails(EINVAL);
     SAY("a socket that is neither TCP nor UDP was refused");
     return fails(kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_RAW

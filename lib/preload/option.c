@@ -39,6 +39,15 @@ is_timeout(int level, int name)
     return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
 }
 
+static bool
+has_port(uint32_t e)
+{
+    struct sockaddr_in sin;
+    socklen_t n = sizeof sin;
+    return bh_getsockname(bh_of(e), (struct sockaddr *)(void *)&sin, &n) == 0 &&
+           sin.sin_port != 0;
+}
+
 static int
 set_v6(uint32_t e, int name, const void *value, socklen_t len)
 {
@@ -48,9 +57,16 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
     if (name == IPV6_V6ONLY) {
         if (len < sizeof v)
             return fails(EINVAL);
+        if (has_port(e))
+            return fails(EINVAL);
         memcpy(&v, value, sizeof v);
         table_mark(e, v ? E_V6ONLY : 0, v ? 0 : E_V6ONLY);
         return 0;
+    }
+    if (name == IPV6_TCLASS && len >= sizeof v) {
+        memcpy(&v, value, sizeof v);
+        if (v < -1 || v > UINT8_MAX)
+            return fails(EINVAL);
     }
     if (as_v4(name, &as))
         return bh_setsockopt(bh_of(e), IPPROTO_IP, as, value, len);
@@ -107,7 +123,7 @@ set_refused(uint32_t e, int level, int name, const void *value, socklen_t len)
         return EINVAL;
     if (level == IPPROTO_TCP && (e & E_DGRAM))
         return ENOPROTOOPT;
-    if (!wild_to_read(value, len))
+    if (!wild_to_read(value, len) || (value == NULL && level == IPPROTO_IPV6))
         return 0;
     return len < least(level, name) ? EINVAL : EFAULT;
 }
@@ -137,6 +153,8 @@ set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t l
         return fails(err);
     if (e & E_NOWHERE)
         return 0;
+    if (value == NULL && level == IPPROTO_IPV6) /* which is a zero there */
+        value = &none;
     if (len == 0) { /* at this level that is a zero, to most */
         value = &none;
         len = level == IPPROTO_IP && !wants_byte(name) ? sizeof none : 0;
@@ -195,9 +213,11 @@ get_value(int fd, uint32_t e, int level, int name, void *value, socklen_t *len)
     }
     if (level != IPPROTO_IPV6)
         return bh_getsockopt(bh_of(e), level, name, value, len);
-    if ((e & E_V6) && name == IPV6_V6ONLY)
+    if (!(e & E_V6))
+        return fails(EOPNOTSUPP);
+    if (name == IPV6_V6ONLY)
         return give_int(value, len, (e & E_V6ONLY) != 0);
-    if ((e & E_V6) && as_v4(name, &as))
+    if (as_v4(name, &as))
         return bh_getsockopt(bh_of(e), IPPROTO_IP, as, value, len);
     SAY("an option of IPv6 was refused");
     return fails(ENOPROTOOPT);

@@ -261,6 +261,8 @@ preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
     uint32_t e = entry(fd);
     if (!is_ours_at(fd, e) || at != -1) /* a place in a socket: the kernel says ESPIPE */
         return REAL(preadv2)(fd, v, n, at, flags);
+    if (flags & ~RWF_SOCKET)
+        return fails(EOPNOTSUPP);
     return readv_ours(fd, e, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 

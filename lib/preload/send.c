@@ -91,20 +91,6 @@ send_stream(int fd, uint32_t e, const struct msghdr *m, int flags)
     return send_rest(fd, e, m, r > 0 ? (size_t)r : 0, flags);
 }
 
-/* What an AF_INET6 socket says beside a datagram: which of our addresses, of which there is
- * one. */
-static bool
-only_source(const struct msghdr *m)
-{
-    struct msghdr h = *m;
-    if (m->msg_control == NULL || m->msg_controllen == 0)
-        return true;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c))
-        if (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_PKTINFO)
-            return false;
-    return true;
-}
-
 ssize_t
 send_whole(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
@@ -145,12 +131,8 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
         h.msg_namelen = sizeof sin;
     }
     settle(e);
-    if (e & E_V6) {
-        if (!only_source(m))
-            return fails(EINVAL);
-        h.msg_control = NULL;
-        h.msg_controllen = 0;
-    }
+    h.msg_control = NULL;
+    h.msg_controllen = 0;
     return UNLIKELY((flags & MSG_MORE) || more_any()) ? more_send(fd, e, &h, flags)
                                                       : send_whole(fd, e, &h, flags);
 }
@@ -158,6 +140,9 @@ send_dgram(int fd, uint32_t e, const struct msghdr *m, int flags)
 static ssize_t
 send_any(int fd, uint32_t e, const struct msghdr *m, int flags)
 {
+    int err = UNLIKELY(m->msg_controllen > 0) ? control_refused(e, m) : 0;
+    if (err != 0)
+        return fails(err);
     return e & E_DGRAM ? send_dgram(fd, e, m, flags) : send_stream(fd, e, m, flags);
 }
 
@@ -256,6 +241,8 @@ pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
     uint32_t e = entry(fd);
     if (!is_ours_at(fd, e) || at != -1)
         return REAL(pwritev2)(fd, v, n, at, flags);
+    if (flags & ~RWF_SOCKET)
+        return fails(EOPNOTSUPP);
     return writev_ours(fd, e, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 

@@ -425,6 +425,10 @@ ssize_t shim_recv(int fd, uint32_t e, void *buf, size_t len, int flags);
 ssize_t shim_send(int fd, uint32_t e, const void *buf, size_t len, int flags);
 /* A datagram whose address is the stack's. */
 ssize_t send_whole(int fd, uint32_t e, const struct msghdr *m, int flags);
+/* What is wrong with the control messages of one that is sent (cmsg.c): 0 or errno. */
+int control_refused(uint32_t e, const struct msghdr *m);
+/* Flags of preadv2 and pwritev2 that a socket takes; the rest EOPNOTSUPP. */
+#define RWF_SOCKET (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | 0x20)
 /* The end of a call that failed with errno after it sent `done` bytes; may raise SIGPIPE. */
 ssize_t send_failed(uint32_t e, size_t done, int flags);
 bool any_ours(const struct pollfd *f, nfds_t n);

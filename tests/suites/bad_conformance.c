@@ -362,6 +362,10 @@ vectors(void)
     said("bytes -1", readv(p[0], &minus, 1));
     said("the second is bad", sendmmsg(p[0], two, 2, 0));
     said("until a second of a milliard nanoseconds", recvmmsg(p[0], two, 1, 0, &late));
+    struct timespec left = {.tv_sec = 5};
+    feed(p[0], p[1]);
+    said("in time", recvmmsg(p[0], two, 1, 0, &left));
+    say("what is left of it %d", left.tv_sec == 4 && left.tv_nsec > 0);
     said("until before now", recvmmsg(p[0], two, 1, 0, &past));
 }
 

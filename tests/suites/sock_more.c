@@ -569,6 +569,86 @@ again(void)
     say("ports that were still taken: %u", held);
 }
 
+/* One control message beside a byte. */
+static void
+beside_a_byte(const char *what, int fd, int level, int type, const void *value, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        char room[128];
+    } c = {0};
+    struct iovec v = {.iov_base = (char[1]){'x'}, .iov_len = 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_SPACE(len)};
+    c.align =
+        (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len)};
+    memcpy(CMSG_DATA(&c.align), value, len);
+    said(what, sendmsg(fd, &m, 0));
+    c.align.cmsg_len = 1;
+    said("too short", sendmsg(fd, &m, 0));
+    c.align.cmsg_len = sizeof c;
+    said("too long", sendmsg(fd, &m, 0));
+}
+
+static void
+said_beside(void)
+{
+    struct in_pktinfo any = {0}, far = {.ipi_ifindex = 7777};
+    struct in6_pktinfo six = {0};
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6};
+    int p[2], v6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    for (int k = 0; k < 2; k++) {
+        say("%s", k == 0 ? "stream" : "datagrams");
+        if (k == 0)
+            tcp_pair(p);
+        else
+            udp_pair(p);
+        beside_a_byte("of another level", p[0], 12345, 1, &any, 4);
+        beside_a_byte("of IPv6", p[0], IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof six);
+        beside_a_byte("of TCP", p[0], IPPROTO_TCP, 1, &any, 4);
+        beside_a_byte("of UDP", p[0], IPPROTO_UDP, 1, &any, 4);
+        beside_a_byte("SCM_RIGHTS", p[0], SOL_SOCKET, SCM_RIGHTS, p, sizeof *p);
+        beside_a_byte("of sockets, unknown", p[0], SOL_SOCKET, 777, &any, 4);
+        beside_a_byte("of IP, unknown", p[0], IPPROTO_IP, 777, &any, 4);
+        beside_a_byte("IP_PKTINFO", p[0], IPPROTO_IP, IP_PKTINFO, &any, sizeof any);
+        beside_a_byte("cut", p[0], IPPROTO_IP, IP_PKTINFO, &any, sizeof any - 1);
+        beside_a_byte("no such interface", p[0], IPPROTO_IP, IP_PKTINFO, &far, sizeof far);
+    }
+    memset(&to.sin6_addr.s6_addr[10], 0xff, 2);
+    memcpy(&to.sin6_addr.s6_addr[12], &suite_host, 4);
+    to.sin6_port = port_of(p[0]);
+    said("mapped", connect(v6, (struct sockaddr *)&to, sizeof to));
+    beside_a_byte("any", v6, IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof six);
+    six.ipi6_addr = to.sin6_addr;
+    beside_a_byte("own", v6, IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof six);
+    beside_a_byte("class", v6, IPPROTO_IPV6, IPV6_TCLASS, &any, 4);
+}
+
+/* What is told apart by a number that is out of range. */
+static void
+ranges(void)
+{
+    struct iovec v = {.iov_base = (char[4]){0}, .iov_len = 4};
+    int p[2], s = socket(AF_INET6, SOCK_STREAM, 0), on = 1, got = -1;
+    socklen_t n = sizeof got;
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    tcp_pair(p);
+    said("preadv2, unknown flags", preadv2(p[0], &v, 1, -1, 0x4000));
+    said("pwritev2, unknown flags", pwritev2(p[0], &v, 1, -1, 0x4000));
+    said("pwritev2, flags for files", pwritev2(p[0], &v, 1, -1, RWF_SYNC | RWF_HIPRI));
+    said("protocol 263", socket(AF_INET, SOCK_STREAM, 263));
+    said("protocol -1", socket(AF_INET, SOCK_DGRAM, -1));
+    said("protocol -1 of IPv6", socket(AF_INET6, SOCK_DGRAM, -1));
+    said("class 256", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){256}, sizeof(int)));
+    said("class -2", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){-2}, sizeof(int)));
+    said("class 8", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){8}, sizeof(int)));
+    said("IPV6_V6ONLY off", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)));
+    said("IPV6_V6ONLY nowhere", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, NULL, sizeof(int)));
+    said("bind", bind(s, (struct sockaddr *)&any, sizeof any));
+    said("IPV6_V6ONLY", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
+    said("of IPv4", getsockopt(p[0], IPPROTO_IPV6, IPV6_V6ONLY, &got, &n));
+}
+
 /* One datagram of several sends, and sends that make none. */
 static void
 pieces(void)
@@ -743,6 +823,8 @@ main(int argc, char **argv)
         {"datagrams-to-itself", datagrams_to_itself},
         {"only-loopback", only_loopback},
         {"pieces", pieces},
+        {"ranges", ranges},
+        {"said-beside", said_beside},
     };
     return suite_main(argc, argv, CASES(cases));
 }
