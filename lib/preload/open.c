@@ -124,15 +124,15 @@ connect_stack(int fd, uint32_t e, const struct sockaddr_in *sin)
     }
 }
 
-/* A stream that has a peer says so before it looks at the address. */
-static int
-connect_error(uint32_t e, socklen_t len, int err)
+/* That it is connected, or about to be, is said before what is wrong with the address. */
+static bool
+connected_already(uint32_t e, socklen_t len)
 {
-    struct sockaddr_in sin;
-    socklen_t n = sizeof sin;
-    if ((e & E_DGRAM) || len < sizeof(sa_family_t) || len > sizeof(struct sockaddr_storage))
-        return err;
-    return bh_getpeername(bh_of(e), (struct sockaddr *)(void *)&sin, &n) == 0 ? EISCONN : err;
+    const struct sockaddr none = {.sa_family = AF_UNIX};
+    return !(e & E_DGRAM) && (e & E_SETTLED) && len >= sizeof none.sa_family &&
+           len <= sizeof(struct sockaddr_storage) &&
+           bh_connect(bh_of(e), &none, sizeof none) != 0 &&
+           (errno == EISCONN || errno == EALREADY);
 }
 
 static int
@@ -155,7 +155,7 @@ connect_ours(int fd, uint32_t e, const struct sockaddr *sa, socklen_t len)
         err = become_kernel(fd, e);
         return err != 0 ? fails(err) : REAL(connect)(fd, sa, len);
     case WHERE_REFUSED:
-        return fails(connect_error(e, len, err));
+        return fails(connected_already(e, len) ? errno : err);
     default:
         break;
     }
