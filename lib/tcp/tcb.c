@@ -245,31 +245,13 @@ child_unlink(struct tcp *t, struct tcb *c)
     c->parent = c->sib_next = c->sib_prev = SESS_NONE;
 }
 
-/* Nobody was told of it: nobody will be. */
-static void
-untell(struct tcp *t, struct tcb *c)
-{
-    struct client *cl = tcb_client(t, c);
-    if (!(c->link.events & (1u << EVT_ACCEPT)))
-        return;
-    client_forget(t->clients, &c->link, tcb_link_of, t);
-    if (cl != NULL && c->link.slot != SESS_NONE)
-        client_slot_give(cl, c->link.slot);
-    c->link.slot = SESS_NONE;
-    tcb_dirty(t, c);
-}
-
 /* What nobody was told of ends with its listener: its peer gets a RST, now or when it sends. */
 static void
 children_die(struct tcp *t, struct tcb *l)
 {
     for (uint32_t i; (i = l->child) != SESS_NONE; t->steps++) {
         struct tcb *c = &t->tcb[i];
-        bool queued = c->link.events & (1u << EVT_ACCEPT);
-        untell(t, c);
         if (c->h.state == TCPS_CLOSED) {
-            l->n_untold -= queued;
-            l->n_accept -= queued;
             child_unlink(t, c);
             continue;
         }
@@ -293,21 +275,20 @@ tcb_die(struct tcp *t, struct tcb *c, int err)
         client_set_err(d, err);
     else if (err != 0)
         c->died_of = err;
-    bool queued = (c->link.events & (1u << EVT_ACCEPT)) && c->parent != SESS_NONE;
-    bool counted = c->parent != SESS_NONE && (c->h.state >= TCPS_ESTABLISHED || queued);
-    /* As on Linux: who waits to be accepted keeps his place, and accept returns it with the
-     * error, as if the peer had ended it a moment later. */
-    bool kept = queued && err != 0 && c->h.state >= TCPS_ESTABLISHED && d != NULL &&
-                !(c->h.bits & H_CLOSED);
-    if (counted && !kept) {
+    bool counted = c->parent != SESS_NONE && c->h.state >= TCPS_ESTABLISHED;
+    if (counted) {
         t->tcb[c->parent].n_untold--;
         t->tcb[c->parent].n_accept--;
     }
     tcb_set_state(t, c, TCPS_CLOSED);
-    if (!kept) {
-        untell(t, c);
-        child_unlink(t, c);
+    if (c->link.events & (1u << EVT_ACCEPT)) { /* nobody was told of it: nobody will be */
+        client_forget(t->clients, &c->link, tcb_link_of, t);
+        struct client *cl = tcb_client(t, c);
+        if (cl != NULL && c->link.slot != SESS_NONE)
+            client_slot_give(cl, c->link.slot);
+        c->link.slot = SESS_NONE;
     }
+    child_unlink(t, c);
     sent_forget(t, c);
     reasm_forget(t, c);
     demux_remove(t, c);

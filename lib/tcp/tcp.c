@@ -269,7 +269,6 @@ tcp_client_add(struct transport *tr, uint32_t client, const struct arena_view *v
         if (c->h.state == TCPS_CLOSED && (c->h.bits & (H_PASSIVE | H_ANNOUNCED)) == H_PASSIVE) {
             client_slot_give(cl, c->link.slot); /* the client was never told of it */
             c->link.slot = SESS_NONE;
-            child_unlink(t, c);
             tcb_dirty(t, c);
             continue;
         }

@@ -127,48 +127,6 @@ Test(tcp_listen, reuseport_and_address)
         cr_assert_eq(demux_listener(k.t, &own, KIT_PORT, &from, p), &k.t->tcb[s[1]]);
 }
 
-/* A connection that was reset before the program was told of it is still one that it accepts,
- * as on Linux; it keeps its place in the queue until then, and nothing of it is left when the
- * listener is closed, or the domain died, before. */
-Test(tcp_listen, reset_before_accept)
-{
-    for (unsigned how = 0; how < 3; how++) {
-        struct conn c = conn_default();
-        struct sess_evt e;
-        kit_init(&k);
-        uint32_t l = kit_listen(&k, KIT_PORT, 0, NULL);
-        cr_assert(conn_half_open(&k, &c, 0));
-        conn_raw(&k, &c, TCP_ACK, 1, 1, NULL, 0);
-        conn_raw(&k, &c, TCP_RST | TCP_ACK, 1, 1, NULL, 0);
-        cr_assert_eq(k.t->tcb[l].n_accept, 1);
-        cr_assert(tcp_validate(k.t));
-        if (how == 1) {
-            kit_do(&k, l, REQ_SHUTDOWN, SHUT_RDWR);
-            cr_assert_eq(k.t->tcb[l].n_accept, 0);
-        } else if (how == 2) {
-            kit_restart(&k);
-        }
-        cr_assert(tcp_validate(k.t));
-        if (how != 0) {
-            cr_assert(!kit_event(&k, 0, &e));
-            cr_assert_eq(tcp_sessions(k.t), 1);
-            kit_end(&k);
-            continue;
-        }
-        cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_ACCEPT);
-        cr_assert(k.arena[0].d_slot[e.value].state & SLOT_DEAD);
-        cr_assert_eq(k.arena[0].d_slot[e.value].err, ECONNRESET);
-        kit_do(&k, l, REQ_ACCEPTED, 0);
-        cr_assert_eq(k.t->tcb[l].n_accept, 0);
-        cr_assert_eq(kit_do(&k, (uint32_t)e.cookie, REQ_CLOSE, 0), 0);
-        cr_assert(kit_event(&k, 0, &e) && e.kind == EVT_FREED);
-        kit_do(&k, (uint32_t)e.cookie, REQ_RELEASED, 0);
-        cr_assert_eq(tcp_sessions(k.t), 1);
-        cr_assert(tcp_validate(k.t));
-        kit_end(&k);
-    }
-}
-
 /* Who closes a listener pays for what is in its queue, and nobody looks at other sessions for
  * it. */
 Test(tcp_listen, closing_is_charged)
