@@ -146,6 +146,21 @@ cut_off(struct sock *s)
     return s->cut;
 }
 
+static int do_shutdown(struct lib *l, struct sock *s, int how);
+
+static int
+dissolve(struct lib *l, struct sock *s)
+{
+    struct look k;
+    if (!s->connecting || s->cut)
+        return 0;
+    sock_look(s, &k);
+    if (k.state & SLOT_CONNECTED)
+        return -EISCONN;
+    int r = do_shutdown(l, s, SHUT_RDWR);
+    return r == -ENOTCONN ? 0 : r; /* it has failed already */
+}
+
 static int
 connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
@@ -157,6 +172,8 @@ connect_stream(struct lib *l, struct sock *s, const struct sockaddr *sa, socklen
         return sa == NULL ? -EFAULT : -EINVAL;
     if (s->connected || s->listening) /* whatever the address is */
         return -EISCONN;
+    if (sa->sa_family == AF_UNSPEC) /* it dissolves; but not what has carried something */
+        return dissolve(l, s);
     forget_cut(s);
     if (!s->connecting) {
         err = addr_in(sa, len, &r.addr, &r.port);

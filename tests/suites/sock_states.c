@@ -323,6 +323,24 @@ linger(void)
     pthread_join(t, NULL);
 }
 
+/* An address of no family ends an attempt to connect. */
+static void
+dissolve(void)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    int l = listening(), fd = connecting(), err = -1;
+    struct sockaddr_in a = host_addr(port_of(l));
+    said("connect to nothing", connect(fd, &none, sizeof none));
+    look("dissolved", fd);
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &(socklen_t){sizeof err});
+    say("SO_ERROR %s", strerrorname_np(err));
+    said("once more", connect(fd, &none, sizeof none));
+    said("connect", connect(fd, (void *)&a, sizeof a));
+    await(fd, POLLOUT);
+    said("connect", connect(fd, (void *)&a, sizeof a));
+    said("a new one", connect(socket(AF_INET, SOCK_STREAM, 0), &none, sizeof none));
+}
+
 /* What connect says of a connected socket, whatever it is asked for. */
 static void
 connect_bad(void)
@@ -384,6 +402,7 @@ main(int argc, char **argv)
         {"linger", linger},
         {"connect-bad", connect_bad},
         {"ports", ports},
+        {"dissolve", dissolve},
     };
     return suite_main(argc, argv, CASES(cases));
 }
