@@ -55,9 +55,7 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
     if (!(e & E_V6))
         return fails(ENOPROTOOPT);
     if (name == IPV6_V6ONLY) {
-        if (len < sizeof v)
-            return fails(EINVAL);
-        if (has_port(e))
+        if (len < sizeof v || has_port(e))
             return fails(EINVAL);
         memcpy(&v, value, sizeof v);
         table_mark(e, v ? E_V6ONLY : 0, v ? 0 : E_V6ONLY);
@@ -67,6 +65,8 @@ set_v6(uint32_t e, int name, const void *value, socklen_t len)
         memcpy(&v, value, sizeof v);
         if (v < -1 || v > UINT8_MAX)
             return fails(EINVAL);
+        v = v < 0 ? 0 : v;
+        return bh_setsockopt(bh_of(e), IPPROTO_IP, IP_TOS, &v, sizeof v);
     }
     if (as_v4(name, &as))
         return bh_setsockopt(bh_of(e), IPPROTO_IP, as, value, len);
@@ -153,8 +153,10 @@ set_ours(int fd, uint32_t e, int level, int name, const void *value, socklen_t l
         return fails(err);
     if (e & E_NOWHERE)
         return 0;
-    if (value == NULL && level == IPPROTO_IPV6) /* which is a zero there */
+    if (value == NULL && level == IPPROTO_IPV6) { /* which is a zero there */
         value = &none;
+        len = len < sizeof none ? len : sizeof none;
+    }
     if (len == 0) { /* at this level that is a zero, to most */
         value = &none;
         len = level == IPPROTO_IP && !wants_byte(name) ? sizeof none : 0;
