@@ -22,8 +22,10 @@ static int
 private_base(void)
 {
     struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur < 2 * PRIVATE_ROOM)
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
         return 0;
+    if (r.rlim_cur < 2 * PRIVATE_ROOM) /* what finds no place there lies low */
+        return (int)r.rlim_cur / 2;
     return r.rlim_cur >= PRIVATE_BASE + PRIVATE_ROOM ? PRIVATE_BASE
                                                      : (int)r.rlim_cur - PRIVATE_ROOM;
 }
@@ -168,6 +170,8 @@ __wrap_fcntl(int fd, int cmd, ...)
     if (cmd != F_DUPFD_CLOEXEC) /* asked for when the copy is to be the library's own */
         return (int)syscall(SYS_fcntl, fd, cmd, arg);
     int r = (int)syscall(SYS_fcntl, fd, cmd, private_base());
+    if (r < 0 && errno == EMFILE)
+        r = (int)syscall(SYS_fcntl, fd, cmd, 0);
     if (r >= 0)
         table_set(r, E_PRIVATE);
     return r;

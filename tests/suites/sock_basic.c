@@ -381,8 +381,14 @@ few_descriptors(void)
 {
     struct rlimit few = {.rlim_cur = 24, .rlim_max = 256},
                   more = {.rlim_cur = 100, .rlim_max = 256};
-    int l = -1, n = 0;
+    int l = -1, n = 0, low = dup(0), high = dup(0);
     said("setrlimit", setrlimit(RLIMIT_NOFILE, &few));
+    close(low);
+    close(high);
+    int first = socket(AF_INET, SOCK_STREAM, 0), next = socket(AF_INET, SOCK_STREAM, 0);
+    say("lowest free numbers: %d %d", first == low, next == high);
+    close(first);
+    close(next);
     for (int fd; (fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0; n++)
         l = fd;
     said("the table is full", -1);
