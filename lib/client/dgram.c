@@ -33,6 +33,8 @@ known_to_fail(const struct sock *s, const struct dgram_head *h, bool named)
                prefix <= 32 && (to ^ own) >> (32 - prefix) != 0) {
         return ENETUNREACH;
     }
+    if (to == own || top == 127 || to == 0) /* this host, which cuts nothing */
+        return 0;
     return s->mtu_disc >= IP_PMTUDISC_DO && h->len + HEADERS > mtu ? EMSGSIZE : 0;
 }
 

@@ -201,7 +201,7 @@ plan_fragments(const struct udp *u, const struct udp_sess *s, struct send *m)
     uint32_t mtu = s->mtu_disc == IP_PMTUDISC_PROBE ? device : path_mtu(u->path, &m->dst);
     mtu = min_u32(mtu, FRAME_MTU_MAX);
     bool whole = m->total <= mtu - IP4_HEADER;
-    if (s->mtu_disc >= IP_PMTUDISC_DO && !whole)
+    if (s->mtu_disc >= IP_PMTUDISC_DO && !whole && !path_local(u->path, &m->dst))
         return EMSGSIZE;
     m->flags = whole && s->mtu_disc != IP_PMTUDISC_DONT ? PKT_DF : 0;
     m->fragment = whole ? m->total : (mtu - IP4_HEADER) & ~7u;

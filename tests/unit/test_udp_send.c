@@ -156,6 +156,18 @@ Test(udp_send, groups)
     cr_assert_eq(kit_connect(&k, sess, 0xe0000001, 53), 0);
 }
 
+/* Nothing is cut on the way to this host. */
+Test(udp_send, whole_to_this_host)
+{
+    uint32_t slot, sess = kit_open(&k, 0, &slot);
+    cr_assert_eq(kit_set(&k, sess, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), 0);
+    kit_send(&k, 0, slot, KIT_OWN, 53, data, 3000);
+    kit_op(&k, sess, REQ_SEND);
+    kit_step(&k, NULL, 0);
+    cr_assert_gt(k.n_out, 1);
+    cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_ERROR), 0);
+}
+
 /* Protects the errors of a record: each becomes SO_ERROR, and the next record is sent. */
 Test(udp_send, send_errors)
 {
