@@ -600,7 +600,7 @@ said_beside(void)
     struct in_pktinfo any = {0}, far = {.ipi_ifindex = 7777};
     struct in6_pktinfo six = {0};
     struct sockaddr_in6 to = {.sin6_family = AF_INET6};
-    int p[2], v6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    int p[2], v6 = socket(AF_INET6, SOCK_DGRAM, 0), hears = bound(SOCK_DGRAM);
     for (int k = 0; k < 2; k++) {
         say("%s", k == 0 ? "stream" : "datagrams");
         if (k == 0)
@@ -620,7 +620,7 @@ said_beside(void)
     }
     memset(&to.sin6_addr.s6_addr[10], 0xff, 2);
     memcpy(&to.sin6_addr.s6_addr[12], &suite_host, 4);
-    to.sin6_port = port_of(p[0]);
+    to.sin6_port = port_of(hears);
     said("mapped", connect(v6, (struct sockaddr *)&to, sizeof to));
     beside_a_byte("any", v6, IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof six);
     six.ipi6_addr = to.sin6_addr;
@@ -645,9 +645,13 @@ ranges(void)
     said("protocol -1 of IPv6", socket(AF_INET6, SOCK_DGRAM, -1));
     said("class 256", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){256}, sizeof(int)));
     said("class -2", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){-2}, sizeof(int)));
+    said("class -1", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){-1}, sizeof(int)));
+    n = sizeof got;
+    said("class", getsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &got, &n));
+    say("%d", got);
     said("class 8", setsockopt(s, IPPROTO_IPV6, IPV6_TCLASS, &(int){8}, sizeof(int)));
     said("IPV6_V6ONLY off", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)));
-    said("IPV6_V6ONLY nowhere", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, NULL, sizeof(int)));
+    said("IPV6_V6ONLY nowhere", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, NULL, 200));
     said("bind", bind(s, (struct sockaddr *)&any, sizeof any));
     said("IPV6_V6ONLY", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
     said("of IPv4", getsockopt(p[0], IPPROTO_IPV6, IPV6_V6ONLY, &got, &n));
