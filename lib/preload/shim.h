@@ -262,10 +262,17 @@ is_beyond(const void *p, size_t len)
 {
     return (uintptr_t)p > WILD_END || len > WILD_END - (uintptr_t)p;
 }
+_Static_assert(WILD_PAGES == 1u << (64 - 58), "the top bits of the product");
+/* Where a page is remembered: buffers lie at distances that are powers of two. */
+static inline uintptr_t *
+wild_place(uintptr_t page, bool write)
+{
+    return &wild_good[write][((uint64_t)page * 0x9e3779b97f4a7c15u) >> 58];
+}
 static inline bool
 wild_known(uintptr_t page, bool write)
 {
-    return wild_good[write][page % WILD_PAGES] == page && page != 0;
+    return *wild_place(page, write) == page && page != 0;
 }
 static inline bool
 is_wild(const void *p, size_t len, bool write)

@@ -36,7 +36,7 @@ writable(uintptr_t p)
 static bool
 page_bad(uintptr_t p, bool write)
 {
-    uintptr_t *known = &wild_good[write][p / WILD_PAGE % WILD_PAGES];
+    uintptr_t *known = wild_place(p / WILD_PAGE, write);
     if (p < WILD_PAGE)
         return true;
     if (*known == p / WILD_PAGE || share_confined) /* which may ask nothing any more */

@@ -96,3 +96,17 @@ Test(preload_wild, a_confined_process_asks_nothing)
     cr_assert(!wild_to_read(none, 1), "it is not known");
     cr_assert(wild_to_read(NULL, 1) && wild_to_read((void *)(uintptr_t)UINTPTR_MAX, 1));
 }
+
+/* Or else each call on one of a few large buffers would ask the kernel again. */
+Test(preload_wild, a_few_buffers_are_remembered_wherever_they_lie)
+{
+    for (size_t apart = WILD_PAGE; apart <= (4u << 20); apart *= 2) {
+        unsigned known = 0;
+        uintptr_t base = 0x7f1234560;
+        for (unsigned i = 0; i < 8; i++)
+            *wild_place(base + i * (apart / WILD_PAGE), true) = base + i * (apart / WILD_PAGE);
+        for (unsigned i = 0; i < 8; i++)
+            known += wild_known(base + i * (apart / WILD_PAGE), true);
+        cr_assert_geq(known, 5, "%zu apart: %u", apart, known);
+    }
+}
