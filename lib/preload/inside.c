@@ -155,8 +155,12 @@ int __wrap_poll(struct pollfd *f, nfds_t n, int ms);
 int
 __wrap_poll(struct pollfd *f, nfds_t n, int ms)
 {
+#ifdef SYS_poll /* a process that confined itself may be allowed no other */
+    return (int)syscall(SYS_poll, f, n, ms);
+#else
     struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
     return __wrap_ppoll(f, n, ms < 0 ? NULL : &ts, NULL);
+#endif
 }
 
 int __wrap_fcntl(int fd, int cmd, ...);

@@ -408,6 +408,9 @@ bool may_block(int fd);
 /* SO_RCVTIMEO and SO_SNDTIMEO of the listener, for the number of what was accepted. */
 void timeouts_inherit(int fd, uint32_t e);
 void nap(unsigned us);
+/* A process that forbids itself most system calls goes on reading and writing its sockets: what
+ * else is asked of the kernel about them is asked now (control.c). */
+void confined(void);
 
 /* ---- datagrams in pieces (more.c) ---- */
 

@@ -10,6 +10,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -277,6 +278,18 @@ on_bytes(long number, const struct args *g, long *r)
     }
 }
 
+/* As libseccomp does it. */
+static long
+confine(long number, const struct args *g)
+{
+    bool was = share_confined;
+    confined(); /* before: afterwards it is too late */
+    long r = past(number, g);
+    if (r != 0)
+        share_confined = was;
+    return r;
+}
+
 EXPORT long
 syscall(long number, ...)
 {
@@ -294,5 +307,8 @@ syscall(long number, ...)
         return r;
     if (number == SYS_prctl && g.a[0] == PR_SET_SECCOMP)
         return own_prctl((int)g.a[0], g.a[1], g.a[2], g.a[3], g.a[4]);
+    if (number == SYS_seccomp &&
+        (g.a[0] == SECCOMP_SET_MODE_STRICT || g.a[0] == SECCOMP_SET_MODE_FILTER))
+        return confine(number, &g);
     return past(number, &g);
 }
