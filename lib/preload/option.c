@@ -138,7 +138,7 @@ static int
 set_cork(int fd, uint32_t e, const void *value, socklen_t len)
 {
     int v;
-    if (len < sizeof v)
+    if (value == NULL || len < sizeof v) /* the first was refused before */
         return fails(EINVAL);
     memcpy(&v, value, sizeof v);
     return more_cork(fd, e, v != 0);
