@@ -86,6 +86,9 @@ send_welcome(struct sup_client *c)
                         .client = {.id = c->id, .g = c->g, .limits = c->limits}};
     /* What it may do it learns by asking; the others of its account are no concern of its. */
     m.client.limits.rules = (struct account_rules){0};
+    m.client.net.addr = ipaddr_to_u32(&c->sup->conf.addr);
+    m.client.net.prefix = c->sup->conf.prefix;
+    memcpy(m.client.net.name, c->sup->conf.interface, sizeof m.client.net.name - 1);
     /* An open file description of its own: the domain's must stay as it is. */
     int copy = bell_reader_copy(c->to_domain[0]);
     if (copy < 0)

@@ -14,7 +14,7 @@
 #include "session/ops.h"
 
 #define CTL_MAGIC 0x424c4b48u
-#define CTL_VERSION 1u
+#define CTL_VERSION 2u
 #define CTL_STANDINS_MAX 16u /* in one message */
 #define CTL_FDS_MAX CTL_STANDINS_MAX
 #define CTL_TEXT_MAX 232u
@@ -153,12 +153,19 @@ struct ctl_link {
     uint64_t own_size, peer_size;
 };
 
+/* The interface of the stack, for the clients' programs that ask for one. */
+struct ctl_net {
+    char name[16];         /* terminated; empty: nobody is told */
+    uint32_t addr, prefix; /* IPv4, host order; bits */
+};
+
 struct ctl_client {
     uint32_t id;
     uint32_t resume; /* the arena was in use before the domain was restarted */
     struct arena_geometry g;
     struct sess_limits limits;
     uint32_t pad;
+    struct ctl_net net;
 };
 
 struct ctl_hello {

@@ -267,6 +267,7 @@ attach(struct lib *l, int proto, struct own **out)
         return fail(ENOMEM, "no memory for the books of an arena");
     }
     o->a->mapped = true;
+    o->a->net = m.client.net;
     o->sup = sup;
     o->sleep = fd[2];
     o->ring = fd[3];

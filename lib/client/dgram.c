@@ -173,6 +173,9 @@ take_record(struct lib *l, struct sock *s, struct cursor *k, int flags, const st
     if (m->name != NULL)
         addr_out(m->name, &h.addr, h.port);
     m->has_name = true;
+    m->tos = h.tos;
+    m->ttl = h.ttl;
+    m->when = h.when;
     m->local.s_addr = htonl(ipaddr_is_v4(&h.local) ? ipaddr_to_u32(&h.local) : 0);
     if (n < h.len)
         m->out_flags |= MSG_TRUNC;

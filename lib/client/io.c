@@ -105,22 +105,58 @@ bh_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 
 /* ---- receive ---- */
 
+/* Behind those that are there. As the kernel: what has no room is cut. */
 static void
-put_pktinfo(struct msghdr *h, const struct meta *m)
+put_control(struct msghdr *h, size_t room, int level, int type, const void *data, size_t n)
 {
-    struct in_pktinfo info = {.ipi_spec_dst = m->local, .ipi_addr = m->local};
-    if (h->msg_control == NULL || h->msg_controllen < CMSG_SPACE(sizeof info)) {
-        h->msg_controllen = 0;
+    struct cmsghdr c = {.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(n)};
+    size_t left = room - h->msg_controllen;
+    if (h->msg_control == NULL || left < sizeof c) {
         h->msg_flags |= MSG_CTRUNC;
         return;
     }
-    struct cmsghdr *c = CMSG_FIRSTHDR(h);
-    memset(c, 0, CMSG_SPACE(sizeof info));
-    c->cmsg_level = IPPROTO_IP;
-    c->cmsg_type = IP_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info);
-    memcpy(CMSG_DATA(c), &info, sizeof info);
-    h->msg_controllen = CMSG_SPACE(sizeof info);
+    if (c.cmsg_len > left) {
+        h->msg_flags |= MSG_CTRUNC;
+        c.cmsg_len = left;
+    }
+    char *to = (char *)h->msg_control + h->msg_controllen;
+    memcpy(to, &c, sizeof c);
+    memcpy(to + CMSG_LEN(0), data, c.cmsg_len - CMSG_LEN(0));
+    h->msg_controllen += CMSG_SPACE(n) < left ? CMSG_SPACE(n) : left;
+}
+
+/* By the clock of the day. */
+static struct timespec
+came_at(const struct lib *l, const struct meta *m)
+{
+    struct timespec ts;
+    ns_t now = lib_now(l), age = m->when != 0 && m->when < now ? now - m->when : 0;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    ns_t at = (ns_t)ts.tv_sec * NS_S + (ns_t)ts.tv_nsec - age;
+    return (struct timespec){.tv_sec = (time_t)(at / NS_S), .tv_nsec = (long)(at % NS_S)};
+}
+
+/* In the kernel's order. */
+static void
+put_said(const struct lib *l, const struct sock *s, struct msghdr *h, size_t room,
+         const struct meta *m)
+{
+    struct in_pktinfo info = {.ipi_spec_dst = m->local, .ipi_addr = m->local};
+    struct timespec ts = {0};
+    int ttl = m->ttl;
+    if (s->said & (SAID_TIME | SAID_TIME_NS))
+        ts = came_at(l, m);
+    struct timeval tv = {.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
+    if (s->said & SAID_TIME)
+        put_control(h, room, SOL_SOCKET, SO_TIMESTAMP, &tv, sizeof tv);
+    if (s->said & SAID_TIME_NS)
+        put_control(h, room, SOL_SOCKET, SO_TIMESTAMPNS, &ts, sizeof ts);
+    if (s->said & SAID_PKTINFO)
+        put_control(h, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    if (s->said & SAID_TTL)
+        put_control(h, room, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+    if (s->said & SAID_TOS)
+        put_control(h, room, IPPROTO_IP, IP_TOS, &m->tos, sizeof m->tos);
 }
 
 static ssize_t
@@ -142,10 +178,10 @@ do_recv(struct lib *l, struct sock *s, struct msghdr *h, int flags)
         addr_copy(h->msg_name, &h->msg_namelen, &name);
     else
         h->msg_namelen = 0;
-    if (m.has_name && s->pktinfo)
-        put_pktinfo(h, &m);
-    else
-        h->msg_controllen = 0;
+    size_t room = h->msg_controllen;
+    h->msg_controllen = 0;
+    if (m.has_name && s->said != 0)
+        put_said(l, s, h, room, &m);
     return r;
 }
 

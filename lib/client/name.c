@@ -138,3 +138,16 @@ bh_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
     addr_copy(addr, len, &sin);
     return 0;
 }
+
+bool
+share_net(struct ctl_net *net)
+{
+    struct lib *l = lib_lock();
+    bool found = false;
+    for (struct own *o = l->own; o != NULL && !found; o = o->next) {
+        *net = o->a->net;
+        found = !o->a->down && net->name[0] != '\0';
+    }
+    lib_unlock(l);
+    return found;
+}

@@ -88,6 +88,33 @@ get_domain(struct lib *l, struct sock *s, int level, int name, uint64_t *value)
     return err;
 }
 
+/* ---- what is said beside a datagram ---- */
+
+/* SAID_*, or 0: it is another option. */
+static uint8_t
+said_by(const struct sock *s, int level, int name)
+{
+    if (sock_is_stream(s))
+        return 0;
+    if (level == SOL_SOCKET)
+        return name == SO_TIMESTAMP ? SAID_TIME : name == SO_TIMESTAMPNS ? SAID_TIME_NS : 0;
+    if (level != IPPROTO_IP)
+        return 0;
+    return name == IP_PKTINFO   ? SAID_PKTINFO
+           : name == IP_RECVTTL ? SAID_TTL
+           : name == IP_RECVTOS ? SAID_TOS
+                                : 0;
+}
+
+static void
+say_beside(struct sock *s, uint8_t what, bool on)
+{
+    const uint8_t times = SAID_TIME | SAID_TIME_NS; /* one of them at most */
+    if ((what & times) && (on || (s->said & times)))
+        s->said &= (uint8_t)~times;
+    s->said = (uint8_t)(on ? s->said | what : s->said & ~what);
+}
+
 /* ---- timeouts ---- */
 
 static int
@@ -166,6 +193,10 @@ set_socket(struct lib *l, struct sock *s, int name, const void *value, socklen_t
             return EINVAL;
         if (name == SO_RCVLOWAT && !sock_is_stream(s))
             return v == 0 || v == 1 ? 0 : ENOPROTOOPT;
+        if (said_by(s, SOL_SOCKET, name) != 0) {
+            say_beside(s, said_by(s, SOL_SOCKET, name), v != 0);
+            return 0;
+        }
         return set_domain(l, s, SOL_SOCKET, name, (uint64_t)(int64_t)v);
     }
 }
@@ -176,6 +207,8 @@ get_socket(struct lib *l, struct sock *s, int name, void *value, socklen_t *len)
     uint64_t v;
     int err;
     struct linger lg = {.l_onoff = s->linger_on, .l_linger = (int)s->linger};
+    if (said_by(s, SOL_SOCKET, name) != 0)
+        return put_int(value, len, (s->said & said_by(s, SOL_SOCKET, name)) != 0);
     switch (name) {
     case SO_TYPE:
         return put_int(value, len, sock_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM);
@@ -357,8 +390,8 @@ do_set(struct lib *l, struct sock *s, int level, int name, const void *value, so
         return -err;
     if (is_group_option(level, name) && sock_is_stream(s))
         return -set_group_option(s, name, v);
-    if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s)) {
-        s->pktinfo = v != 0;
+    if (said_by(s, level, name) != 0) {
+        say_beside(s, said_by(s, level, name), v != 0);
         return 0;
     }
     return -set_domain(l, s, level, name, (uint64_t)(int64_t)v);
@@ -380,8 +413,8 @@ do_get(struct lib *l, struct sock *s, int level, int name, void *value, socklen_
         return -get_answer(l, s, name, value, len);
     if (not_a_number(level, name))
         return -ENOPROTOOPT;
-    if (level == IPPROTO_IP && name == IP_PKTINFO && !sock_is_stream(s))
-        return put_int(value, len, s->pktinfo);
+    if (said_by(s, level, name) != 0)
+        return put_int(value, len, (s->said & said_by(s, level, name)) != 0);
     if (is_group_option(level, name) && sock_is_stream(s))
         return put_int(value, len, get_group_option(s, name));
     int err = get_domain(l, s, level, name, &v);

@@ -27,6 +27,7 @@
 
 #include "base/base.h"
 #include "ipc/bell.h"
+#include "ipc/ctl.h"
 #include "ipc/handle.h"
 #include "ipc/ring.h"
 #include "bulkhead.h"
@@ -100,6 +101,10 @@ enum sock_owed { /* messages to send as soon as the request ring has room */
                  OWE_STANDIN = 64,
 };
 
+/* Control messages that a program asked for: IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, SO_TIMESTAMP,
+ * SO_TIMESTAMPNS. */
+enum { SAID_PKTINFO = 1, SAID_TTL = 2, SAID_TOS = 4, SAID_TIME = 8, SAID_TIME_NS = 16 };
+
 struct sock {
     struct att *att;
     uint64_t handle; /* one that it has, or the last that it had */
@@ -120,14 +125,14 @@ struct sock {
     bool tx_busy, rx_busy; /* a thread copies without the lock */
     bool corked;           /* TCP_CORK */
     bool starved;          /* found no transmit page */
-    bool pktinfo;
-    bool named;        /* it has a port, as we last heard */
-    bool no_loop;      /* IP_MULTICAST_LOOP of a stream */
-    bool broadcast;    /* SO_BROADCAST, or perhaps: it was another process's */
-    uint8_t mtu_disc;  /* IP_PMTUDISC_*, if it was set here */
-    uint32_t users;    /* calls that hold it */
-    uint32_t listener; /* SOCK_QUEUED: slot of whom it is to be accepted from */
-    uint32_t epoch;    /* counts the sessions in this slot */
+    uint8_t said;          /* SAID_*: beside each datagram that is read */
+    bool named;            /* it has a port, as we last heard */
+    bool no_loop;          /* IP_MULTICAST_LOOP of a stream */
+    bool broadcast;        /* SO_BROADCAST, or perhaps: it was another process's */
+    uint8_t mtu_disc;      /* IP_PMTUDISC_*, if it was set here */
+    uint32_t users;        /* calls that hold it */
+    uint32_t listener;     /* SOCK_QUEUED: slot of whom it is to be accepted from */
+    uint32_t epoch;        /* counts the sessions in this slot */
 
     uint32_t arm_gen, arm_mask; /* what the domain was asked to tell */
     uint32_t err_seen;          /* err_seq of the last error taken */
@@ -211,12 +216,13 @@ struct att {
     struct bell_ringer ringer;       /* those are in struct own */
     void *half[2];
     size_t half_size[2];
-    bool mapped;     /* the halves are ours to unmap, the descriptors ours to close */
-    bool down;       /* the daemon is gone, or talks nonsense */
-    bool pushed;     /* requests written and not yet submitted */
-    bool withheld;   /* the same, and that can wait (tx_publish) */
-    bool pipe_full;  /* the event loop left a byte in the bell */
-    uint64_t req_no; /* requests written, ever: names one without ambiguity */
+    struct ctl_net net; /* what the daemon said of its interface */
+    bool mapped;        /* the halves are ours to unmap, the descriptors ours to close */
+    bool down;          /* the daemon is gone, or talks nonsense */
+    bool pushed;        /* requests written and not yet submitted */
+    bool withheld;      /* the same, and that can wait (tx_publish) */
+    bool pipe_full;     /* the event loop left a byte in the bell */
+    uint64_t req_no;    /* requests written, ever: names one without ambiguity */
     uint32_t lost_seen;
     uint32_t n_socks; /* not SOCK_FREE */
     struct list creators;
@@ -430,6 +436,8 @@ struct meta { /* what travels beside a datagram */
     struct sockaddr_in *name;
     bool has_name;
     struct in_addr local;
+    uint8_t tos, ttl;
+    uint64_t when; /* as in dgram_head */
     int out_flags;
 };
 ssize_t stream_send(struct lib *l, struct sock *s, struct cursor *k, int flags);

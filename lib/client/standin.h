@@ -8,6 +8,7 @@
 #define CLIENT_STANDIN_H
 
 #include "base/base.h"
+#include "ipc/ctl.h"
 #include "session/session.h"
 
 struct att;
@@ -117,5 +118,8 @@ int share_open_letter(int fd, bool first);
 bool share_peer_is_us(int fd);
 /* The number of the socket that this stand-in stands for, known from now on; -1: of none. */
 int share_adopt(int fd, uint32_t *mark);
+
+/* The daemon's interface; false: this process has nothing of a daemon's. */
+bool share_net(struct ctl_net *net);
 
 #endif

@@ -4,7 +4,7 @@ pkglib_LTLIBRARIES += libbulkhead-preload.la
 
 PRELOAD_SOURCES = \
 	lib/preload/addr.c lib/preload/close.c lib/preload/cmsg.c lib/preload/control.c lib/preload/exec.c lib/preload/fortified.c \
-	lib/preload/more.c \
+	lib/preload/more.c lib/preload/netif.c \
 	lib/preload/open.c lib/preload/option.c lib/preload/poll.c lib/preload/real.c \
 	lib/preload/recv.c lib/preload/replay.c lib/preload/rights.c \
 	lib/preload/say.c lib/preload/send.c lib/preload/shim.c lib/preload/shim.h \

@@ -5,37 +5,32 @@
  */
 #include "shim.h"
 
-/* Room for what the stack says beside a datagram. */
+/* Room for all that the stack says beside a datagram. */
 union control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+    char bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+               2 * CMSG_SPACE(sizeof(int))];
 };
 
 /* An AF_INET6 socket is told its own address in that family. */
 static void
 give_control(struct msghdr *m, size_t room, struct msghdr *got)
 {
-    struct cmsghdr *c = got->msg_controllen > 0 ? CMSG_FIRSTHDR(got) : NULL;
-    struct in_pktinfo info;
-    struct in6_pktinfo info6 = {0};
     m->msg_controllen = 0;
-    if (c == NULL)
-        return;
-    if (m->msg_control == NULL || room < CMSG_SPACE(sizeof info6)) {
-        m->msg_flags |= MSG_CTRUNC;
-        return;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(got); c != NULL; c = CMSG_NXTHDR(got, c)) {
+        struct in_pktinfo info;
+        struct in6_pktinfo info6 = {0};
+        struct cmsghdr as6 = {.cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
+        if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO) {
+            control_give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+            continue;
+        }
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        info6.ipi6_addr.s6_addr[10] = info6.ipi6_addr.s6_addr[11] = 0xff;
+        memcpy(&info6.ipi6_addr.s6_addr[12], &info.ipi_addr, 4);
+        info6.ipi6_ifindex = (unsigned)info.ipi_ifindex;
+        control_give(m, room, &as6, &info6, sizeof info6);
     }
-    memcpy(&info, CMSG_DATA(c), sizeof info);
-    info6.ipi6_addr.s6_addr[10] = info6.ipi6_addr.s6_addr[11] = 0xff;
-    memcpy(&info6.ipi6_addr.s6_addr[12], &info.ipi_addr, 4);
-    info6.ipi6_ifindex = (unsigned)info.ipi_ifindex;
-    m->msg_controllen = CMSG_SPACE(sizeof info6);
-    c = CMSG_FIRSTHDR(m);
-    memset(c, 0, CMSG_SPACE(sizeof info6));
-    c->cmsg_level = IPPROTO_IPV6;
-    c->cmsg_type = IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info6);
-    memcpy(CMSG_DATA(c), &info6, sizeof info6);
 }
 
 /* Once, with the names and control messages of an AF_INET6 socket. */
@@ -56,7 +51,7 @@ once_v6(uint32_t e, struct msghdr *m, int flags)
     m->msg_namelen = h.msg_namelen > 0 && m->msg_name != NULL
                          ? addr_make(e, &sin, (struct sockaddr_storage *)m->msg_name)
                          : 0;
-    give_control(m, m->msg_controllen, &h);
+    give_control(m, m->msg_control != NULL ? m->msg_controllen : 0, &h);
     return r;
 }
 

@@ -105,9 +105,9 @@ sort_out(const struct cmsghdr *c, int fd[FDS_MAX])
     return n;
 }
 
-/* Append one control message to what the program gets, cut off where its room ends. */
-static void
-give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data, size_t len)
+void
+control_give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data,
+             size_t len)
 {
     size_t at = m->msg_controllen;
     if (at + CMSG_LEN(0) > room) {
@@ -159,13 +159,13 @@ rights_recvmsg(int fd, struct msghdr *m, int flags)
     m->msg_controllen = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
         if (!is_rights(c)) {
-            give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+            control_give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
             continue;
         }
         int got[FDS_MAX];
         unsigned n = sort_out(c, got);
         close_rest(got, n, room, m->msg_controllen);
-        give(m, room, c, got, n * sizeof(int));
+        control_give(m, room, c, got, n * sizeof(int));
     }
     return r;
 }

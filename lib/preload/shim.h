@@ -22,6 +22,7 @@
 #undef _FORTIFY_SOURCE
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -119,6 +120,8 @@ OWN(write);
     X(FILE *, fdopen, (int, const char *))                                                     \
     X(int, vdprintf, (int, const char *, va_list))                                             \
     X(int, prctl, (int, ...))                                                                  \
+    X(int, getifaddrs, (struct ifaddrs **))                                                    \
+    X(void, freeifaddrs, (struct ifaddrs *))                                                   \
     X(long, syscall, (long, ...))                                                              \
     X(int, execve, (const char *, char *const[], char *const[]))                               \
     X(int, execvpe, (const char *, char *const[], char *const[]))                              \
@@ -203,6 +206,8 @@ int share_hand_on(int bh, uint32_t mark);
 int share_open_letter(int fd, bool first);
 bool share_peer_is_us(int fd);
 bool share_takes(int proto, uint16_t port);
+struct ctl_net;
+bool share_net(struct ctl_net *net);
 int share_be_found(int fd);
 int share_adopt(int fd, uint32_t *mark);
 static inline bool
@@ -353,6 +358,12 @@ socklen_t addr_make(uint32_t e, const struct sockaddr_in *sin, struct sockaddr_s
 int addr_put(const struct sockaddr_storage *ss, socklen_t whole, struct sockaddr *sa,
              socklen_t *len);
 
+/* ---- the stack's interface (netif.c) ---- */
+
+/* SIOCGIFADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFDSTADDR; SIOCGIFCONF. */
+int netif_address(unsigned long what, void *ifreq);
+int netif_list(void *ifconf);
+
 /* ---- options to be set again (replay.c) ---- */
 
 void replay_note(uint32_t e, int level, int name, const void *value, socklen_t len);
@@ -397,6 +408,10 @@ bool adopt(int fd);
 /* As of a call on a descriptor that is none of ours, which may carry sessions. */
 ssize_t rights_sendmsg(int fd, const struct msghdr *m, int flags);
 ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags);
+/* Append a control message of c's kind to what the program gets, cut off where its room ends.
+ */
+void control_give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data,
+                  size_t len);
 
 /* ---- waiting (wait.c) ---- */
 

@@ -215,8 +215,9 @@ struct dgram_head {
     uint8_t ttl;         /* tx: 0 means the session's */
     struct ipaddr addr;  /* peer; tx: none means the one when it is sent */
     struct ipaddr local; /* rx: the address it was sent to */
+    uint64_t when;       /* rx: CLOCK_MONOTONIC, ns */
 };
-_Static_assert(sizeof(struct dgram_head) == 40, "shared layout");
+_Static_assert(sizeof(struct dgram_head) == 48, "shared layout");
 #define DGRAM_MAX 65507u /* UDP payload over IPv4 */
 static inline uint32_t
 dgram_record_bytes(uint32_t len)

@@ -227,7 +227,8 @@ deliver(struct udp *u, uint32_t sess, const struct dgram *d)
                               .tos = d->p->tos,
                               .ttl = d->p->ttl,
                               .addr = d->p->src,
-                              .local = d->p->dst};
+                              .local = d->p->dst,
+                              .when = u->now};
     if (!make_room(u, sess, c, tail, record))
         return;
     uint32_t sum = payload_sum(d, &c->v, s->slot, tail + sizeof head);

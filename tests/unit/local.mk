@@ -45,7 +45,7 @@ UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_LDADD = libpolicy.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_preload
 tests_unit_test_preload_SOURCES = tests/unit/test_preload.c lib/preload/close.c \
-	lib/preload/control.c lib/preload/exec.c lib/preload/more.c lib/preload/real.c lib/preload/replay.c lib/preload/say.c \
+	lib/preload/control.c lib/preload/exec.c lib/preload/more.c lib/preload/netif.c lib/preload/real.c lib/preload/replay.c lib/preload/say.c \
 	lib/preload/shim.c lib/preload/wild.c
 tests_unit_test_preload_LDADD = librules.la $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_preload_addr

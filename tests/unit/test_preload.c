@@ -77,6 +77,23 @@ share_adopt(int fd, uint32_t *mark)
     return -1;
 }
 
+struct ctl_net;
+bool
+share_net(struct ctl_net *net)
+{
+    (void)net;
+    return false;
+}
+
+int
+bh_socket(int family, int type, int protocol)
+{
+    (void)family;
+    (void)type;
+    (void)protocol;
+    return fails(ECONNREFUSED);
+}
+
 int
 bh_close(int fd)
 {

@@ -343,11 +343,11 @@ Test(udp, receive_buffer)
     cr_assert_eq(kit_get(&k, sess, SOL_SOCKET, SO_RCVBUF), 10000);
     for (int i = 0; i < 20; i++)
         kit_feed(&k, 1, 53, data, 1000);
-    cr_assert_eq(kit_stat(&k, STAT_seg_rx), 9); /* 1040 bytes each */
+    cr_assert_eq(kit_stat(&k, STAT_seg_rx), 9); /* 1048 bytes each */
     cr_assert_eq(kit_stat(&k, STAT_udp_drop_rcvbuf), 11);
     cr_assert(udp_ops.info(kit_transport(&k), 0, &info) && info.drops == 11 &&
-              info.rx_queued == 9 * 1040);
-    c->rx_head = 9 * 1040 + 8; /* more than there is */
+              info.rx_queued == 9 * 1048);
+    c->rx_head = 9 * 1048 + 8; /* more than there is */
     kit_feed(&k, 1, 53, data, 1000);
     cr_assert_eq(kit_stat(&k, STAT_seg_rx), 9);
     c->rx_head = 0;

@@ -107,7 +107,7 @@ Test(udp_port, race)
     k.arena[0].c_slot[slot].rx_head = 1ull << 40;
     kit_feed(&k, 1, 53, data, 1000);
     cr_assert_eq(want(53), PORT_FULL);
-    k.arena[0].c_slot[slot].rx_head = 1040;
+    k.arena[0].c_slot[slot].rx_head = 1048;
     cr_assert_eq(kit_op(&k, sess, REQ_CONSUMED), 0);
     cr_assert_eq(want(53), PORT_WANTED);
 }
