@@ -94,6 +94,14 @@ struct more {
 static pthread_mutex_t listing = PTHREAD_MUTEX_INITIALIZER;
 static struct more *given;
 
+/* In the child of a fork: another thread of the parent may have held it. The list is whole at
+ * any time. */
+void
+netif_release(void)
+{
+    pthread_mutex_init(&listing, NULL);
+}
+
 /* A program that has no socket yet asks this, too. */
 static bool
 net_known(struct ctl_net *n)

@@ -157,6 +157,7 @@ own_table(void)
     (void)borrowed();
     pthread_mutex_init(&taking, NULL);
     more_release();
+    netif_release();
 }
 
 __attribute__((constructor)) static void

@@ -363,6 +363,7 @@ int addr_put(const struct sockaddr_storage *ss, socklen_t whole, struct sockaddr
 /* SIOCGIFADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFDSTADDR; SIOCGIFCONF. */
 int netif_address(unsigned long what, void *ifreq);
 int netif_list(void *ifconf);
+void netif_release(void); /* in the child of a fork */
 
 /* ---- options to be set again (replay.c) ---- */
 
