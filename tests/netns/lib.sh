@@ -212,7 +212,7 @@ not() { ! "$@"; }
 wait_port() { until_ok 10 in_b nc -z -w 1 "${2:-$STACK}" "$1"; }
 
 # wait_a PORT: until the program started last has the port on the stack; wait_b: on the peer's kernel.
-on_stack() { ctl sessions | grep -Eq ":$1 +\*:\*.* $bg_pid/"; }
+on_stack() { ctl sessions | grep -Eq "^(tcp +LISTEN|udp) .*:$1 +\*:\*.* $bg_pid/"; }
 on_peer() { in_b ss -Hlntu | grep -Eq ":$1 "; }
 wait_a() { until_ok 10 on_stack "$1"; }
 wait_b() { until_ok 10 on_peer "$1"; }

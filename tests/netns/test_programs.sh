@@ -87,7 +87,7 @@ gone() { # but for what TCP itself keeps for a minute
 
 listening() {
     if [ "$stack" != kernel ] && [ "$side" != client ]; then
-        ctl sessions | grep -Eq ":$PORT +\*:\*"
+        ctl sessions | grep -Eq "^(tcp +LISTEN|udp) .*:$PORT +\*:\*"
     elif [ "$side" = client ]; then
         in_b ss -Hlntu | grep -Eq ":$PORT "
     else
