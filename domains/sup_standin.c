@@ -147,8 +147,8 @@ sup_standins_wanted(struct sup_client *c, uint32_t n)
             (struct sup_standin){.number = m.standins.number[k], .fd = ours[k]};
         c->n_standins++;
     }
-    send_to_domain(c, &m.standins, ours,
-                   n); /* if it is down: with all others when it is back */
+    /* If it is down: with all others when it is back. */
+    send_to_domain(c, &m.standins, ours, n);
 }
 
 void

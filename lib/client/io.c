@@ -105,8 +105,7 @@ bh_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 
 /* ---- receive ---- */
 
-/* Behind those that are there. As the kernel: what has no room is cut. */
-static void
+void
 put_control(struct msghdr *h, size_t room, int level, int type, const void *data, size_t n)
 {
     struct cmsghdr c = {.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(n)};

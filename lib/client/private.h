@@ -449,6 +449,11 @@ ssize_t dgram_recv(struct lib *l, struct sock *s, struct cursor *k, int flags, s
  * before. */
 int dgram_request(struct lib *l, struct sock *s, struct sess_req *r, struct sess_evt *e);
 
+/* io.c */
+/* A control message behind those that are there. As the kernel: what has no room is cut. */
+void put_control(struct msghdr *h, size_t room, int level, int type, const void *data,
+                 size_t n);
+
 /* name.c */
 int addr_in(const struct sockaddr *sa, socklen_t len, struct ipaddr *a, uint16_t *port);
 void addr_out(struct sockaddr_in *sin, const struct ipaddr *a, uint16_t port);

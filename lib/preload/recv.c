@@ -20,16 +20,16 @@ give_control(struct msghdr *m, size_t room, struct msghdr *got)
     for (struct cmsghdr *c = CMSG_FIRSTHDR(got); c != NULL; c = CMSG_NXTHDR(got, c)) {
         struct in_pktinfo info;
         struct in6_pktinfo info6 = {0};
-        struct cmsghdr as6 = {.cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
         if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO) {
-            control_give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+            put_control(m, room, c->cmsg_level, c->cmsg_type, CMSG_DATA(c),
+                        c->cmsg_len - CMSG_LEN(0));
             continue;
         }
         memcpy(&info, CMSG_DATA(c), sizeof info);
         info6.ipi6_addr.s6_addr[10] = info6.ipi6_addr.s6_addr[11] = 0xff;
         memcpy(&info6.ipi6_addr.s6_addr[12], &info.ipi_addr, 4);
         info6.ipi6_ifindex = (unsigned)info.ipi_ifindex;
-        control_give(m, room, &as6, &info6, sizeof info6);
+        put_control(m, room, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
     }
 }
 
@@ -234,13 +234,9 @@ static ssize_t
 readv_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    bool some = false;
-    int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, h.msg_iovlen);
-    if (err != 0)
-        return fails(err);
-    for (int i = 0; i < n; i++)
-        some = some || v[i].iov_len > 0;
-    return some ? shim_recvmsg(fd, e, &h, flags) : 0;
+    bool some;
+    int err = wild_list(v, n, &some);
+    return err != 0 ? fails(err) : some ? shim_recvmsg(fd, e, &h, flags) : 0;
 }
 
 EXPORT ssize_t

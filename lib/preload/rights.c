@@ -105,28 +105,17 @@ sort_out(const struct cmsghdr *c, int fd[FDS_MAX])
     return n;
 }
 
-void
-control_give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data,
-             size_t len)
+/* Of descriptors whole ones, or none. */
+static void
+give(struct msghdr *m, size_t room, const int *fd, unsigned n)
 {
-    size_t at = m->msg_controllen;
-    if (at + CMSG_LEN(0) > room) {
+    size_t at = m->msg_controllen + CMSG_LEN(0);
+    size_t fit = at <= room ? (room - at) / sizeof *fd : 0;
+    if (at > room || n > fit)
         m->msg_flags |= MSG_CTRUNC;
-        return;
-    }
-    size_t fits = room - at - CMSG_LEN(0);
-    if (len > fits) {
-        m->msg_flags |= MSG_CTRUNC;
-        len = is_rights(c) ? fits / sizeof(int) * sizeof(int) : fits;
-    }
-    if (is_rights(c) && len == 0)
-        return;
-    struct cmsghdr head = {
-        .cmsg_level = c->cmsg_level, .cmsg_type = c->cmsg_type, .cmsg_len = CMSG_LEN(len)};
-    char *to = (char *)m->msg_control + at;
-    memcpy(to, &head, sizeof head);
-    memcpy(to + CMSG_LEN(0), data, len);
-    m->msg_controllen = at + (CMSG_SPACE(len) < room - at ? CMSG_SPACE(len) : room - at);
+    n = n < fit ? n : (unsigned)fit;
+    if (n > 0)
+        put_control(m, room, SOL_SOCKET, SCM_RIGHTS, fd, n * sizeof *fd);
 }
 
 /* Those that found no room are nobody's. */
@@ -159,13 +148,14 @@ rights_recvmsg(int fd, struct msghdr *m, int flags)
     m->msg_controllen = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
         if (!is_rights(c)) {
-            control_give(m, room, c, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+            put_control(m, room, c->cmsg_level, c->cmsg_type, CMSG_DATA(c),
+                        c->cmsg_len - CMSG_LEN(0));
             continue;
         }
         int got[FDS_MAX];
         unsigned n = sort_out(c, got);
         close_rest(got, n, room, m->msg_controllen);
-        control_give(m, room, c, got, n * sizeof(int));
+        give(m, room, got, n);
     }
     return r;
 }

@@ -219,13 +219,10 @@ static ssize_t
 writev_ours(int fd, uint32_t e, const struct iovec *v, int n, int flags)
 {
     struct msghdr h = {.msg_iov = (void *)(uintptr_t)v, .msg_iovlen = (size_t)n};
-    bool some = false;
-    int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, h.msg_iovlen);
-    if (err != 0)
-        return fails(err);
-    for (int i = 0; i < n; i++)
-        some = some || v[i].iov_len > 0;
-    return some ? shim_sendmsg(fd, e, &h, flags) : 0; /* and no empty datagram */
+    bool some;
+    int err = wild_list(v, n, &some);
+    /* Of nothing there is no empty datagram. */
+    return err != 0 ? fails(err) : some ? shim_sendmsg(fd, e, &h, flags) : 0;
 }
 
 EXPORT ssize_t

@@ -203,6 +203,8 @@ may_sleep(void)
         standin_flush();
 }
 int share_hand_on(int bh, uint32_t mark);
+void put_control(struct msghdr *h, size_t room, int level, int type, const void *data,
+                 size_t n);
 int share_open_letter(int fd, bool first);
 bool share_peer_is_us(int fd);
 bool share_takes(int proto, uint16_t port);
@@ -313,6 +315,8 @@ any_wild(const struct iovec *v, size_t n, bool write)
 }
 /* What the kernel says to such a vector at once, whose n is not above IOV_MAX: 0 or errno. */
 int wild_vector(const struct iovec *v, size_t n);
+/* The same to readv's and writev's list of any length; *some: it has any bytes. */
+int wild_list(const struct iovec *v, int n, bool *some);
 /* The same to the header of a message, of which *to becomes a copy. */
 int wild_header(struct msghdr *to, const struct msghdr *m, bool send);
 /* The beginning of a vector that a call moves, and can be written (to: room for n). How long it
@@ -409,10 +413,6 @@ bool adopt(int fd);
 /* As of a call on a descriptor that is none of ours, which may carry sessions. */
 ssize_t rights_sendmsg(int fd, const struct msghdr *m, int flags);
 ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags);
-/* Append a control message of c's kind to what the program gets, cut off where its room ends.
- */
-void control_give(struct msghdr *m, size_t room, const struct cmsghdr *c, const void *data,
-                  size_t len);
 
 /* ---- waiting (wait.c) ---- */
 

@@ -102,6 +102,16 @@ wild_vector(const struct iovec *v, size_t n)
 }
 
 int
+wild_list(const struct iovec *v, int n, bool *some)
+{
+    int err = n < 0 || n > IOV_MAX ? EINVAL : wild_vector(v, (size_t)n);
+    *some = false;
+    for (int i = 0; err == 0 && i < n; i++)
+        *some = *some || v[i].iov_len > 0;
+    return err;
+}
+
+int
 wild_header(struct msghdr *to, const struct msghdr *m, bool send)
 {
     if (send ? wild_to_read(m, sizeof *m) : wild_to_write(m, sizeof *m))

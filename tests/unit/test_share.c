@@ -281,6 +281,21 @@ stranger(int way)
     return l->own != NULL ? 6 : 0;
 }
 
+/* The number of a socket in slot 3, for which pair[0] stands. */
+static int
+with_standin(int pair[2])
+{
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    lib_lock();
+    struct sock *s = sock_adopt(a, 3, 3);
+    int bh = table_add(l, s);
+    s->standin = 1;
+    s->standin_fd = pair[0];
+    lib_unlock(l);
+    standin_via = -1;
+    return bh;
+}
+
 /* Protects: sessions over exec and SCM_RIGHTS. */
 Test(share, a_letter_lets_another_process_take_part, .timeout = 20)
 {
@@ -290,14 +305,7 @@ Test(share, a_letter_lets_another_process_take_part, .timeout = 20)
     if (child == 0)
         _exit(stranger(way[1]));
     struct own *o = attached();
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    lib_lock();
-    struct sock *s = sock_adopt(a, 3, 3);
-    int bh = table_add(l, s);
-    s->standin = 1;
-    s->standin_fd = pair[0];
-    lib_unlock(l);
-    standin_via = -1;
+    int bh = with_standin(pair);
     cr_assert_lt(o->letter, 0, "it is not written before it is needed");
     cr_assert_eq(share_hand_on(bh, 77), o->letter);
     cr_assert_geq(o->letter, 0);
@@ -307,7 +315,7 @@ Test(share, a_letter_lets_another_process_take_part, .timeout = 20)
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0, "the stranger's step %d", WEXITSTATUS(status));
     lib_lock();
-    cr_assert_eq(s->linger, 4711);
+    cr_assert_eq(a->sock[3].linger, 4711);
     lib_unlock(l);
 }
 
@@ -317,14 +325,7 @@ Test(share, a_letter_in_the_child_of_a_vfork, .timeout = 20)
 {
     int pair[2], status;
     attached();
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    lib_lock();
-    struct sock *s = sock_adopt(a, 3, 3);
-    int bh = table_add(l, s);
-    s->standin = 1;
-    s->standin_fd = pair[0];
-    lib_unlock(l);
-    standin_via = -1;
+    int bh = with_standin(pair);
     static volatile int by_child;
     for (unsigned round = 0; round < 2; round++) {
         pid_t child = vfork();
