@@ -107,6 +107,13 @@ class Raw(Section):
                 "sent_per_second": s.get("frames_per_second")}
 
     def send_tcp(self, lab, frame):
+        for _ in range(3):
+            sample = self.send_tcp_once(lab, frame)
+            if not sample["sent_again"]: # a loss is no matter of what the interface can carry
+                break
+        return sample
+
+    def send_tcp_once(self, lab, frame):
         one, _ = addresses(lab, "bare")
         to = lab.addr("bare", True)
         rx = lab.receiver("bare", "peer", RAW_PORT)
@@ -117,7 +124,7 @@ class Raw(Section):
         finally:
             lab.forget(rx)
         return {"packets_per_second": r["frames_per_second"],
-                "batch": r["acknowledgment_batch"],
+                "batch": r["acknowledgment_batch"], "sent_again": r["sent_again"],
                 "cpu_seconds": r["cpu_seconds"] / r["seconds"]}
 
     def render(self, page):

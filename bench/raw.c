@@ -162,10 +162,12 @@ report_tcp(const struct raw *r)
     const struct raw_tcp *t = &r->t;
     double batch = t->reads ? (double)t->acks / (double)t->reads : 0;
     printf(r->json ? ", \"kicks\": %llu, \"acknowledgments\": %llu, "
-                     "\"acknowledgment_batch\": %.2f, \"acknowledged_bytes\": %llu"
-                   : "%llu kicks; %llu acknowledgments, %.2f at once; %llu bytes in all\n",
+                     "\"acknowledgment_batch\": %.2f, \"acknowledged_bytes\": %llu, "
+                     "\"sent_again\": %u"
+                   : "%llu kicks; %llu acknowledgments, %.2f at once; %llu bytes in all; "
+                     "all sent again %u times\n",
            (unsigned long long)t->kicks, (unsigned long long)t->acks, batch,
-           (unsigned long long)t->bytes);
+           (unsigned long long)t->bytes, t->rewinds);
 }
 
 static void

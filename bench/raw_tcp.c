@@ -9,8 +9,9 @@
 #include "lib/wire/wire.h"
 
 #define L4_AT (ETH_HEADER + IP4_HEADER)
-#define PATIENCE_S 0.2 /* nothing acknowledged for so long: lost */
-#define ANSWER_S 2.0   /* to a SYN, a FIN */
+#define SILENCE_S 0.15 /* nothing heard for so long: sent again */
+#define SILENCES 5     /* one after the other, and it has failed: before window.c gives up */
+#define QUESTIONS 14   /* a SYN, a FIN: so often */
 #define POLL_MS 20
 #define PAYLOAD_BYTE 0x42
 
@@ -83,7 +84,7 @@ heard(struct raw_tcp *t, const struct tcp_hdr *h)
 {
     uint32_t got = h->ack - (t->iss + 1 + (uint32_t)t->acked);
     t->reset |= (h->flags & TCP_RST) != 0;
-    if ((h->flags & (TCP_RST | TCP_ACK)) != TCP_ACK || got > t->next - t->acked)
+    if ((h->flags & (TCP_RST | TCP_ACK)) != TCP_ACK || got > t->sent - t->acked)
         return;
     if (h->flags & TCP_SYN) {
         if (!h->has_ts)
@@ -97,6 +98,8 @@ heard(struct raw_tcp *t, const struct tcp_hdr *h)
     }
     t->ts_ecr = h->ts_val;
     t->acked += got;
+    if (t->next < t->acked) /* what was sent again had come */
+        t->next = t->acked;
     t->edge = t->acked + ((uint64_t)h->wnd << (h->flags & TCP_SYN ? 0 : t->wscale));
     t->acks += window_counting(&t->window);
 }
@@ -124,10 +127,10 @@ static uint64_t
 take(struct raw_tcp *t)
 {
     struct fdesc f[BATCH_MAX];
-    uint64_t before = t->acked;
+    uint64_t before = t->acked, acks = t->acks;
     unsigned n = rawport_receive(t->port, f);
     rawport_return(t->port, f, n);
-    t->reads += n != 0 && window_counting(&t->window);
+    t->reads += t->acks != acks; /* not of a question for the address alone */
     if (t->reset)
         tool_die(EXIT_NETWORK,
                  t->open ? "the peer ended the connection" : "the peer refuses the connection");
@@ -141,10 +144,24 @@ doze(const struct raw_tcp *t)
     (void)poll(&p, 1, POLL_MS);
 }
 
+/* Sends h until its answer came. */
+static bool
+ask(struct raw_tcp *t, const struct tcp_hdr *h, const bool *answered)
+{
+    for (unsigned i = 0; i < QUESTIONS && !*answered; i++) {
+        double end = tool_seconds() + SILENCE_S;
+        send_control(t, h);
+        while (!*answered && tool_seconds() < end) {
+            doze(t);
+            (void)take(t);
+        }
+    }
+    return *answered;
+}
+
 static void
 open_connection(struct raw_tcp *t)
 {
-    double end = tool_seconds() + ANSWER_S;
     t->iss = (uint32_t)(tool_nanoseconds() / 4000);
     /* Another port each time: the peer may still have the last connection. */
     t->sport = (uint16_t)(32768 + t->iss % 28000);
@@ -154,12 +171,8 @@ open_connection(struct raw_tcp *t)
     syn.seq = t->iss;
     syn.mss = 1460;
     syn.has_wscale = true;
-    send_control(t, &syn);
-    for (; !t->open; doze(t)) {
-        if (tool_seconds() > end)
-            tool_die(EXIT_NETWORK, "the peer does not answer on port %u", t->dport);
-        (void)take(t);
-    }
+    if (!ask(t, &syn, &t->open))
+        tool_die(EXIT_NETWORK, "the peer does not answer on port %u", t->dport);
     struct tcp_hdr ack = header(t, TCP_ACK);
     send_control(t, &ack);
 }
@@ -170,7 +183,8 @@ prefill(struct raw_tcp *t)
 {
     struct rawport *p = t->port;
     uint32_t len = payload_len(t), l4 = t->frame - L4_AT;
-    for (double end = tool_seconds() + ANSWER_S; xsk_tx_outstanding(p->xsk) != 0;) {
+    for (double end = tool_seconds() + QUESTIONS * SILENCE_S;
+         xsk_tx_outstanding(p->xsk) != 0;) {
         if (tool_seconds() > end)
             tool_die(EXIT_OTHER, "the interface does not send");
         (void)xsk_kick(p->xsk);
@@ -183,16 +197,17 @@ prefill(struct raw_tcp *t)
                                csum_bytes(p->frames.base + p->free[0] + RAW_TCP_HEADERS, len));
 }
 
-/* Up to a batch of full segments within the window. The headers below TCP are written each time
- * because an answer to ARP may have been in the frame. */
+/* Up to a batch of full segments within the window and before `until`. The headers below TCP
+ * are written each time because an answer to ARP may have been in the frame. */
 static unsigned
-send_some(struct raw_tcp *t)
+send_some(struct raw_tcp *t, uint64_t until)
 {
     struct rawport *p = t->port;
     struct tcp_hdr h = header(t, TCP_ACK);
     struct fdesc f[BATCH_MAX];
     uint32_t len = payload_len(t);
-    uint64_t room = (t->edge > t->next ? t->edge - t->next : 0) / len;
+    until = min_u64(until, t->edge);
+    uint64_t room = (until > t->next ? until - t->next : 0) / len;
     unsigned n = min_u32(p->n_free, room < BATCH_MAX ? (uint32_t)room : BATCH_MAX);
     for (unsigned i = 0; i < n; i++, h.seq += len) {
         f[i] = (struct fdesc){.addr = p->free[p->n_free - 1 - i], .len = (uint16_t)t->frame};
@@ -203,43 +218,55 @@ send_some(struct raw_tcp *t)
     n = xsk_tx(p->xsk, f, n);
     p->n_free -= n;
     t->next += (uint64_t)n * len;
+    t->sent = max_u64(t->sent, t->next);
     return n;
 }
 
-/* Ends it when nothing has been acknowledged for too long. `now` is from before what came was
- * read: if this process had to wait for its processor, nothing is missing. */
+/* When nothing was heard for too long, all that is not acknowledged is sent again, after a
+ * question for the window. `now` is from before what came was read: if this process had to wait
+ * for its processor, nothing is missing. */
 static void
 judge(struct raw_tcp *t, uint64_t got, double now)
 {
-    if (got != 0)
+    if (got != 0 || t->edge != t->seen_edge) {
         t->progress = now;
-    if (now - t->progress < PATIENCE_S)
+        t->silent = 0;
+        t->seen_edge = t->edge;
+    }
+    if (now - t->progress < SILENCE_S)
         return;
-    struct tcp_hdr rst = header(t, TCP_RST | TCP_ACK);
-    send_control(t, &rst);
-    tool_die(EXIT_OTHER,
-             "nothing was acknowledged for %.0f ms, %llu bytes after the last one: a frame was "
-             "lost, or the receiver does not read; nothing is sent again here",
-             PATIENCE_S * 1e3, (unsigned long long)(t->next - t->acked));
+    if (t->silent++ == SILENCES) {
+        struct tcp_hdr rst = header(t, TCP_RST | TCP_ACK);
+        send_control(t, &rst);
+        tool_die(EXIT_OTHER,
+                 "nothing was acknowledged for %.0f ms, with %llu bytes under way that were "
+                 "sent %u times: the receiver does not read, or frames are lost",
+                 (SILENCES + 1) * SILENCE_S * 1e3, (unsigned long long)(t->sent - t->acked),
+                 SILENCES);
+    }
+    t->progress = now;
+    t->next = t->acked;
+    t->rewinds += t->sent != t->acked;
+    struct tcp_hdr probe = header(t, TCP_ACK);
+    probe.seq--; /* before the window: has to be answered (RFC 9293 3.10.7.4) */
+    send_control(t, &probe);
 }
 
 static void
 close_connection(struct raw_tcp *t)
 {
-    while (t->acked != t->next) {
+    while (t->acked != t->sent) {
         double now = tool_seconds();
         judge(t, take(t), now);
+        rawport_reclaim(t->port);
+        (void)send_some(t, t->sent);
         (void)xsk_kick(t->port->xsk);
     }
     t->bytes = t->acked;
     struct tcp_hdr fin = header(t, TCP_FIN | TCP_ACK);
-    t->next++;
-    send_control(t, &fin);
-    for (double end = tool_seconds() + ANSWER_S; !t->ended; doze(t)) {
-        if (tool_seconds() > end)
-            tool_die(EXIT_NETWORK, "the peer does not end its side");
-        (void)take(t);
-    }
+    t->sent = ++t->next;
+    if (!ask(t, &fin, &t->ended))
+        tool_die(EXIT_NETWORK, "the peer does not end its side");
     struct tcp_hdr ack = header(t, TCP_ACK);
     send_control(t, &ack);
 }
@@ -255,7 +282,7 @@ raw_tcp_transmit(struct raw_tcp *t)
     t->progress = tool_seconds();
     do {
         rawport_reclaim(p);
-        unsigned n = send_some(t);
+        unsigned n = send_some(t, UINT64_MAX);
         if (xsk_tx_queued(p->xsk))
             t->kicks += window_counting(&t->window);
         (void)xsk_kick(p->xsk);

@@ -68,6 +68,11 @@ raw_tcp() { # options: the receiver has every byte that it acknowledged, and non
     end_bg "$rx"
     return $rc
 }
+raw_tcp_loss() { # the peer's link is away for a moment: what is under way then is sent again
+    (sleep 0.4 && ip -n "$B" link set $IF down && sleep 0.1 && ip -n "$B" link set $IF up) &
+    local cut=$!
+    raw_tcp --frame 600 --seconds 1.5 && some sent_again && wait $cut
+}
 raw_tcp_ends() { # exit code, words, more options
     local code=$1 words=$2
     shift 2
@@ -193,6 +198,7 @@ done
 for how in "" "--sleep --frame 600"; do
     try "raw AF_XDP sends to a TCP ($how)" raw_tcp $how
 done
+try "raw AF_XDP sends again what is lost" raw_tcp_loss
 try "raw AF_XDP: a TCP that refuses" raw_tcp_ends 12 'refuses the connection'
 try "raw AF_XDP: a TCP that acknowledges nothing more" raw_tcp_stuck
 try "raw AF_XDP: a frame too small for a segment" raw_tcp_ends 2 usage --frame 66
