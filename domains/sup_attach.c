@@ -14,7 +14,8 @@
 
 /* Clients give up after ten seconds (lib/client/attach.c), some of ours earlier. */
 #define TURN_LONGEST (5 * NS_S)
-#define TURNS_MAX 512u /* clients that wait for theirs */
+#define CLIENT_SPIN_US 50 /* longer than an answer over a short wire takes */
+#define TURNS_MAX 512u    /* clients that wait for theirs */
 #define TURNS_PER_UID_MAX 128u
 
 static void __attribute__((format(printf, 3, 4)))
@@ -86,6 +87,9 @@ send_welcome(struct sup_client *c)
                         .client = {.id = c->id, .g = c->g, .limits = c->limits}};
     /* What it may do it learns by asking; the others of its account are no concern of its. */
     m.client.limits.rules = (struct account_rules){0};
+    /* Where the stack is one process, a program that looks on saves a wake-up; where it is a
+     * chain, it is one more that takes turns with those that have its answer in hand. */
+    m.client.spin_us = c->sup->conf.composition == COMP_MONOLITHIC ? CLIENT_SPIN_US : 0;
     m.client.net.addr = ipaddr_to_u32(&c->sup->conf.addr);
     m.client.net.prefix = c->sup->conf.prefix;
     memcpy(m.client.net.name, c->sup->conf.interface, sizeof m.client.net.name - 1);

@@ -105,7 +105,8 @@ check_client(const struct ctl_client *c)
 {
     return c->id < CLIENTS_MAX && c->resume <= 1 && arena_geometry_check(&c->g) &&
            c->limits.account < ACCOUNTS_MAX && account_rules_check(&c->limits.rules) &&
-           memchr(c->net.name, '\0', sizeof c->net.name) != NULL && c->net.prefix <= 32;
+           memchr(c->net.name, '\0', sizeof c->net.name) != NULL && c->net.prefix <= 32 &&
+           c->spin_us <= CTL_SPIN_MAX;
 }
 
 static bool

@@ -153,6 +153,8 @@ struct ctl_link {
     uint64_t own_size, peer_size;
 };
 
+#define CTL_SPIN_MAX 1000000u
+
 /* The interface of the stack, for the clients' programs that ask for one. */
 struct ctl_net {
     char name[16];         /* terminated; empty: nobody is told */
@@ -164,7 +166,7 @@ struct ctl_client {
     uint32_t resume; /* the arena was in use before the domain was restarted */
     struct arena_geometry g;
     struct sess_limits limits;
-    uint32_t pad;
+    uint32_t spin_us; /* for how long it should look for events before it sleeps */
     struct ctl_net net;
 };
 

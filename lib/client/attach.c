@@ -268,6 +268,7 @@ attach(struct lib *l, int proto, struct own **out)
     }
     o->a->mapped = true;
     o->a->net = m.client.net;
+    o->a->spin = m.client.spin_us * NS_US;
     o->sup = sup;
     o->sleep = fd[2];
     o->ring = fd[3];

@@ -31,6 +31,7 @@ do_send(struct lib *l, struct sock *s, const struct msghdr *h, int flags)
         err = check_control(h);
     if (err != 0)
         return -err;
+    l->sent = true;
     if (sock_is_stream(s)) /* an address is ignored, as by the kernel once connected */
         return stream_send(l, s, &k, flags);
     if (h->msg_name != NULL && h->msg_namelen > 0) {
@@ -172,6 +173,7 @@ do_recv(struct lib *l, struct sock *s, struct msghdr *h, int flags)
         sock_is_stream(s) ? stream_recv(l, s, &k, flags) : dgram_recv(l, s, &k, flags, &m);
     if (r < 0)
         return r;
+    l->took = true;
     h->msg_flags = m.out_flags;
     if (m.has_name)
         addr_copy(h->msg_name, &h->msg_namelen, &name);

@@ -36,6 +36,7 @@ lib_init(struct lib *l)
     list_init(&l->starved);
     l->pid = getpid();
     const char *spin = getenv("BULKHEAD_SPIN_US");
+    l->spin = NS_NEVER;
     if (spin != NULL) {
         unsigned long us = strtoul(spin, NULL, 10);
         l->spin = min_u64(us, 1000000) * NS_US;

@@ -217,6 +217,7 @@ struct att {
     void *half[2];
     size_t half_size[2];
     struct ctl_net net; /* what the daemon said of its interface */
+    ns_t spin;          /* and of looking for events before sleeping */
     bool mapped;        /* the halves are ours to unmap, the descriptors ours to close */
     bool down;          /* the daemon is gone, or talks nonsense */
     bool pushed;        /* requests written and not yet submitted */
@@ -262,7 +263,10 @@ struct lib {
     bool attaching[ATTS];
     bool given_up[ATTS]; /* the first creator was closed or revoked: bh_socket fails */
     uint32_t cookie;
-    ns_t spin;
+    ns_t spin; /* BULKHEAD_SPIN_US; NS_NEVER: as the daemon says, if it seems to pay */
+    /* For that: since the last wait something was sent, something was taken; and the answer to
+     * what was sent last came so soon that it would have been seen. */
+    bool sent, took, soon;
     bool keep; /* what this call withholds stays so */
     pid_t pid; /* the process whose memory this is */
 

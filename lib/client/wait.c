@@ -11,7 +11,7 @@
 #include "private.h"
 
 #include <poll.h>
-#include <stdatomic.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -144,16 +144,6 @@ sleep_poll(struct lib *l, struct waiter *w, ns_t deadline, struct pollfd *k, uns
 
 /* ---- leading and following ---- */
 
-static void
-cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
 static bool
 events_there(struct lib *l)
 {
@@ -165,19 +155,32 @@ events_there(struct lib *l)
     return false;
 }
 
-/* Look for events for a bounded while before sleeping. True: there are some. */
-static bool
-spin(struct lib *l, const struct waiter *w, ns_t deadline)
+/* How long to look for events before sleeping. Left to us, that is as long as the daemon says
+ * in a program that asks and is answered in turn, if the last answer came as soon. */
+static ns_t
+spin_time(const struct lib *l, bool in_turn)
 {
-    ns_t until = min_u64(lib_now(l) + l->spin, deadline);
+    ns_t t = NS_NEVER;
+    if (l->hooks.wait != NULL)
+        return 0;
+    if (l->spin != NS_NEVER)
+        return l->spin;
+    for (unsigned i = 0; in_turn && i < ATTS; i++)
+        if (l->att[i] != NULL && !l->att[i]->down)
+            t = min_u64(t, l->att[i]->spin);
+    return t == NS_NEVER ? 0 : t;
+}
+
+/* Look for events until then, giving way to others at every look. True: there are some. */
+static bool
+spin(struct lib *l, const struct waiter *w, ns_t until)
+{
     do {
-        for (unsigned i = 0; i < 32; i++) {
-            if (events_there(l))
-                return true;
-            cpu_relax();
-        }
+        if (events_there(l))
+            return true;
         /* Others may come in; they take events too, and then there is no need to sleep. */
         lib_release(l);
+        sched_yield();
         lib_acquire(l);
     } while (!w->woken && lib_now(l) < until);
     return false;
@@ -187,9 +190,12 @@ static int
 lead(struct lib *l, struct waiter *w, ns_t deadline, struct pollfd *k, unsigned nk)
 {
     int r = 0;
+    ns_t look = spin_time(l, l->sent && l->took && nk == 0);
+    ns_t until = look > 0 ? lib_now(l) + look : 0;
     l->leader = w;
+    l->sent = l->took = false;
     w->promoted = false;
-    if (l->spin > 0 && l->hooks.wait == NULL && spin(l, w, deadline)) {
+    if (look > 0 && (l->soon || l->spin != NS_NEVER) && spin(l, w, min_u64(until, deadline))) {
         lib_drain(l);
     } else if (!w->woken) {
         bells_arm(l);
@@ -204,6 +210,8 @@ lead(struct lib *l, struct waiter *w, ns_t deadline, struct pollfd *k, unsigned 
             lib_drain(l);
         }
     }
+    if (look > 0)
+        l->soon = lib_now(l) <= until;
     l->leader = NULL;
     bells_settle(l);
     if (!list_empty(&l->ready))

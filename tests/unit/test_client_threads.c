@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "client_kit.h"
+#include "lib/client/private.h"
 
 static struct kit k;
 
@@ -74,6 +75,56 @@ Test(client_threads, threads_spinning)
         pthread_join(t[i], NULL);
         cr_assert(job[i].ok, "thread %u", i);
     }
+    kit_end(&k);
+}
+
+static void
+exchange(int fd, unsigned times)
+{
+    char b[4];
+    for (unsigned i = 0; i < times; i++)
+        cr_assert(bh_send(fd, "ping", 4, 0) == 4 && bh_recv(fd, b, 4, MSG_WAITALL) == 4);
+}
+
+static void
+wait_in_vain(int fd)
+{
+    char c;
+    struct timeval t = {.tv_usec = 20000};
+    cr_assert_eq(bh_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
+    FAILS(bh_recv(fd, &c, 1, 0), EAGAIN);
+    t.tv_usec = 0;
+    cr_assert_eq(bh_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
+}
+
+/* How often the library has asked to be woken. */
+static uint32_t
+armed(void)
+{
+    return (atomic_load(&k.v.c_head->want) + 1) / 2;
+}
+
+/* Who sends and takes in turn looks for as long as the daemon says, and asks nobody to wake it;
+ * who only takes sleeps; and it is noticed when the answer took longer. */
+Test(client_threads, looks_when_it_pays)
+{
+    kit_start(&k, IPPROTO_TCP, NULL);
+    int fd = kit_connected(0);
+    k.lib->att[0]->spin = 10 * NS_S;
+    k.lib->soon = true;
+    exchange(fd, 1); /* as from here on something was sent and taken */
+    uint32_t before = armed();
+    exchange(fd, 200);
+    cr_assert_eq(armed(), before, "it slept");
+    wait_in_vain(fd);
+    before = armed();
+    wait_in_vain(fd); /* nothing was asked */
+    cr_assert_eq(armed(), before + 1, "it did not sleep");
+    cr_assert(k.lib->soon, "that says nothing of answers");
+    k.lib->att[0]->spin = 1;
+    exchange(fd, 1);
+    wait_in_vain(fd);
+    cr_assert(!k.lib->soon, "it would look again");
     kit_end(&k);
 }
 
