@@ -74,6 +74,9 @@ def rows():
                 (">=", 1.0), section="jumbo", why="Bulkhead on an MTU of 9000")
     out += bulk("TCP bulk, segment-taking back end: factored / kernel, offloads on", "segments",
                 "kernel-on", (">=", 0.5), (">=", 1.0), why="a back end that takes segments")
+    out.append(row("the limit here, TCP bulk, segments, from the stack: raw AF_PACKET / kernel, "
+                   "offloads on", None, None, ("raw", "send-segments", "raw-segments", "mbit_per_second"),
+                   ("bulk", "send", "kernel-on", "mbit_per_second"), "section raw"))
     out += trip("factored / monolithic", "factored", "monolithic", ("<=", 1.8), ("<=", 1.3), ONE)
     out += trip("monolithic / kernel", "monolithic", "kernel", ("<=", 1.4), ("<=", 1.0), ONE)
     out += trip_limit()

@@ -33,6 +33,7 @@ struct raw {
     double seconds, wait, warmup;
     bool sleep, json;
     bool tcp;       /* send to a real TCP: raw_tcp.h */
+    bool segments;  /* of 64 KiB, by AF_PACKET */
     bool echo, hop; /* answer datagrams: raw_echo.h */
     struct rawport p;
     struct raw_tcp t;
@@ -124,6 +125,7 @@ transmit_tcp(struct raw *r)
                             .dport = (uint16_t)r->port,
                             .frame = r->frame,
                             .sleep = r->sleep,
+                            .segments = r->segments,
                             .window = {.wait = 1, .warmup = r->warmup, .length = r->seconds}};
     r->t.to = resolve(r, r->t.mac);
     raw_tcp_transmit(&r->t);
@@ -204,7 +206,7 @@ echo(struct raw *r, const struct ipaddr *own)
     struct raw_echo e = {
         .port = &r->p, .udp_port = (uint16_t)r->port, .hop = r->hop, .spin_ns = r->spin_ns};
     raw_echo_prepare(&e);
-    rawport_open(&r->p, r->interface, own);
+    rawport_open(&r->p, r->interface, own, false);
     raw_echo_run(&e);
     rawport_close(&r->p);
     return EXIT_OK;
@@ -213,11 +215,13 @@ echo(struct raw *r, const struct ipaddr *own)
 static const char usage_text[] =
     "usage: bulkhead-raw --interface IF --address A --transmit HOST [options]\n"
     "       bulkhead-raw --interface IF --address A --receive [options]\n"
-    "       bulkhead-raw --interface IF --address A --transmit HOST --tcp [options]\n"
+    "       bulkhead-raw --interface IF --address A --transmit HOST --tcp [--segments] "
+    "[options]\n"
     "       bulkhead-raw --interface IF --address A --echo [--hop] [options]\n"
     "  --address A   the address it speaks for: free, and not the kernel's\n"
     "  --tcp         one connection to a TCP there: full segments, as fast as they are\n"
-    "                acknowledged; no congestion control, and a loss is the end\n"
+    "                acknowledged; no congestion control; what is lost is sent again\n"
+    "  --segments    many such segments at once, for the kernel to cut: by AF_PACKET\n"
     "  --echo        answer datagrams until SIGTERM; says \"ready\" when it does\n"
     "  --hop         the answers are those of a second process\n"
     "  --spin US     --echo: look so many microseconds, giving way, before sleeping\n"
@@ -234,7 +238,18 @@ static const char usage_text[] =
 static void
 parse(struct raw *r, int argc, char **argv)
 {
-    enum { INTERFACE = 1, ADDRESS, TRANSMIT, RECEIVE, TCP, PORT, FRAME, SLEEP, SECONDS };
+    enum {
+        INTERFACE = 1,
+        ADDRESS,
+        TRANSMIT,
+        RECEIVE,
+        TCP,
+        SEGMENTS,
+        PORT,
+        FRAME,
+        SLEEP,
+        SECONDS
+    };
     enum { WAIT = SECONDS + 1, WARMUP, JSON, ECHO, HOP, SPIN, HELP };
     static const struct option opts[] = {
         {"interface", required_argument, NULL, INTERFACE},
@@ -242,6 +257,7 @@ parse(struct raw *r, int argc, char **argv)
         {"transmit", required_argument, NULL, TRANSMIT},
         {"receive", no_argument, NULL, RECEIVE},
         {"tcp", no_argument, NULL, TCP},
+        {"segments", no_argument, NULL, SEGMENTS},
         {"echo", no_argument, NULL, ECHO},
         {"hop", no_argument, NULL, HOP},
         {"spin", required_argument, NULL, SPIN},
@@ -272,6 +288,9 @@ parse(struct raw *r, int argc, char **argv)
             break;
         case TCP:
             r->tcp = true;
+            break;
+        case SEGMENTS:
+            r->segments = true;
             break;
         case ECHO:
             r->echo = true;
@@ -310,7 +329,8 @@ parse(struct raw *r, int argc, char **argv)
         }
     }
     if (optind < argc || !r->interface || !r->address || rx + r->echo + (r->to != NULL) != 1 ||
-        (r->tcp && (!r->to || r->frame <= RAW_TCP_HEADERS)) || (r->hop && !r->echo))
+        (r->tcp && (!r->to || r->frame <= RAW_TCP_HEADERS)) || (r->hop && !r->echo) ||
+        (r->segments && !r->tcp))
         tool_usage(usage_text, EXIT_USAGE);
 }
 
@@ -324,7 +344,7 @@ main(int argc, char **argv)
     struct ipaddr own = address(r.address);
     if (r.echo)
         return echo(&r, &own);
-    rawport_open(&r.p, r.interface, &own);
+    rawport_open(&r.p, r.interface, &own, r.segments);
     if (r.tcp)
         transmit_tcp(&r);
     else if (r.to)

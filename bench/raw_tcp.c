@@ -12,9 +12,11 @@
 #define SILENCE_S 0.15 /* nothing heard for so long: sent again */
 #define SILENCES 5     /* one after the other, and it has failed: before window.c gives up */
 #define QUESTIONS 14   /* a SYN, a FIN: so often */
+#define CHAINS 4       /* before what came is looked at */
 #define POLL_MS 20
 #define PAYLOAD_BYTE 0x42
 
+/* Of a frame. */
 static uint32_t
 payload_len(const struct raw_tcp *t)
 {
@@ -75,8 +77,8 @@ send_control(struct raw_tcp *t, const struct tcp_hdr *h)
     put_below(t, b, len);
     put_tcp(b + L4_AT, h, csum_pseudo(&p->addr, &t->to, WIRE_PROTO_TCP, len));
     f.len = (uint16_t)(L4_AT + len);
-    p->n_free -= xsk_tx(p->xsk, &f, 1);
-    (void)xsk_kick(p->xsk);
+    (void)rawport_send(p, &f, 1);
+    rawport_kick(p);
 }
 
 static void
@@ -183,11 +185,10 @@ prefill(struct raw_tcp *t)
 {
     struct rawport *p = t->port;
     uint32_t len = payload_len(t), l4 = t->frame - L4_AT;
-    for (double end = tool_seconds() + QUESTIONS * SILENCE_S;
-         xsk_tx_outstanding(p->xsk) != 0;) {
+    for (double end = tool_seconds() + QUESTIONS * SILENCE_S; rawport_outstanding(p) != 0;) {
         if (tool_seconds() > end)
             tool_die(EXIT_OTHER, "the interface does not send");
-        (void)xsk_kick(p->xsk);
+        rawport_kick(p);
         rawport_reclaim(p);
     }
     for (uint32_t i = 0; i < p->n_free; i++)
@@ -215,10 +216,54 @@ send_some(struct raw_tcp *t, uint64_t until)
         memcpy(b, t->below, sizeof t->below);
         put_tcp(b + L4_AT, &h, t->constant_sum);
     }
-    n = xsk_tx(p->xsk, f, n);
-    p->n_free -= n;
+    n = rawport_send(p, f, n);
     t->next += (uint64_t)n * len;
     t->sent = max_u64(t->sent, t->next);
+    return n;
+}
+
+/* The same, as one packet that the kernel is to cut; each frame behind the first has the
+ * payload of one segment, where all frames have it. A short one only at the end, or into a
+ * window with nothing under way. */
+static unsigned
+send_chain(struct raw_tcp *t, uint64_t until)
+{
+    struct rawport *p = t->port;
+    struct fdesc f[FRAME_MAX_CHAIN];
+    uint32_t len = payload_len(t), most = (UINT16_MAX - (RAW_TCP_HEADERS - ETH_HEADER)) / len;
+    uint64_t edge = min_u64(until, t->edge), room = (edge > t->next ? edge - t->next : 0) / len;
+    most = min_u32(most, FRAME_MAX_CHAIN);
+    unsigned n = room < most ? (unsigned)room : most;
+    if (n == 0 || p->n_free < n || (n < most && until != t->sent && t->acked != t->sent))
+        return 0;
+    for (unsigned i = 0; i < n; i++)
+        f[i] =
+            (struct fdesc){.addr = p->free[p->n_free - 1 - i] + (i > 0 ? RAW_TCP_HEADERS : 0),
+                           .len = (uint16_t)(i > 0 ? len : t->frame),
+                           .flags = i + 1 < n ? FDESC_MORE : 0};
+    f[0].flags |= FDESC_CSUM; /* of the pseudo-header so far */
+    uint8_t *b = p->frames.base + f[0].addr;
+    uint32_t l4 = RAW_TCP_HEADERS - L4_AT + n * len;
+    struct tcp_hdr h = header(t, TCP_ACK);
+    put_below(t, b, l4);
+    (void)tcp_emit(b + L4_AT, &h);
+    uint16_t field = csum_fold(csum_pseudo(&p->addr, &t->to, WIRE_PROTO_TCP, l4));
+    memcpy(b + L4_AT + 16, &field, 2);
+    if (rawport_send(p, f, n) != n)
+        tool_die(EXIT_OTHER, "the driver took a part of a packet");
+    t->next += (uint64_t)n * len;
+    t->sent = max_u64(t->sent, t->next);
+    return n;
+}
+
+static unsigned
+send_frames(struct raw_tcp *t, uint64_t until)
+{
+    unsigned n = 0, last;
+    if (!t->segments)
+        return send_some(t, until);
+    for (unsigned i = 0; i < CHAINS && (last = send_chain(t, until)) != 0; i++)
+        n += last;
     return n;
 }
 
@@ -259,8 +304,8 @@ close_connection(struct raw_tcp *t)
         double now = tool_seconds();
         judge(t, take(t), now);
         rawport_reclaim(t->port);
-        (void)send_some(t, t->sent);
-        (void)xsk_kick(t->port->xsk);
+        (void)send_frames(t, t->sent);
+        rawport_kick(t->port);
     }
     t->bytes = t->acked;
     struct tcp_hdr fin = header(t, TCP_FIN | TCP_ACK);
@@ -282,10 +327,10 @@ raw_tcp_transmit(struct raw_tcp *t)
     t->progress = tool_seconds();
     do {
         rawport_reclaim(p);
-        unsigned n = send_some(t, UINT64_MAX);
-        if (xsk_tx_queued(p->xsk))
+        unsigned n = send_frames(t, UINT64_MAX);
+        if (rawport_queued(p))
             t->kicks += window_counting(&t->window);
-        (void)xsk_kick(p->xsk);
+        rawport_kick(p);
         now = tool_seconds();
         got = take(t);
         judge(t, got, now);

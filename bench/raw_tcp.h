@@ -20,6 +20,7 @@ struct raw_tcp {
     uint16_t dport;
     uint32_t frame; /* bytes of one that is full; more than RAW_TCP_HEADERS */
     bool sleep;
+    bool segments;        /* many frames at once, for the kernel to cut */
     struct window window; /* of acknowledged bytes; without wait */
 
     /* what it was */

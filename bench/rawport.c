@@ -8,6 +8,7 @@
 #include "base/exit_codes.h"
 #include "bench/tool.h"
 #include "domains/guard.h"
+#include "domains/packet.h"
 #include "ipc/region.h"
 #include "lib/wire/wire.h"
 
@@ -31,8 +32,16 @@ make_parts(struct rawport *p, struct region part[PARTS_UMEM])
     }
 }
 
+static void
+open_xdp(struct rawport *p)
+{
+    p->xsk = xsk_open(p->netif.fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
+    if (p->xsk == NULL)
+        tool_die(EXIT_OTHER, "AF_XDP rings: %s", strerror(errno));
+}
+
 void
-rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr)
+rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr, bool packet)
 {
     const uint32_t n[PART_COUNT] = {[PART_RX] = RAWPORT_FRAMES, [PART_TCPTX] = RAWPORT_FRAMES};
     struct region part[PARTS_UMEM];
@@ -48,7 +57,9 @@ rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr
         fd[i] = part[i].fd_rw;
     int code = netif_probe(&p->netif, interface, err, sizeof err);
     if (code == 0)
-        code = netif_open(&p->netif, &p->frames, fd, RAWPORT_FRAMES, addr, err, sizeof err);
+        code = packet ? netif_open_packet(&p->netif, addr, err, sizeof err)
+                      : netif_open(&p->netif, &p->frames, fd, RAWPORT_FRAMES, addr, err,
+                                   sizeof err);
     if (code != 0)
         tool_die(code, "%s", err);
     for (unsigned i = 0; i < PARTS_UMEM; i++)
@@ -58,9 +69,10 @@ rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr
     if (p->map == NULL)
         tool_die(EXIT_OTHER, "out of memory");
     p->map->n_frames = RAWPORT_FRAMES;
-    p->xsk = xsk_open(p->netif.fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
-    if (p->xsk == NULL)
-        tool_die(EXIT_OTHER, "AF_XDP rings: %s", strerror(errno));
+    if (!packet)
+        open_xdp(p);
+    else if ((p->packet = packet_open(p->netif.fd, &p->frames, p->map, &p->stats)) == NULL)
+        tool_die(EXIT_OTHER, "out of memory");
     for (uint32_t i = 0; i < RAWPORT_FRAMES; i++) {
         struct fdesc f = {.addr = p->frames.off[PART_RX] + i * FRAME_SIZE};
         rawport_return(p, &f, 1);
@@ -75,13 +87,47 @@ rawport_close(struct rawport *p)
     free(p->map);
 }
 
+unsigned
+rawport_send(struct rawport *p, const struct fdesc *f, unsigned n)
+{
+    n = p->packet != NULL ? p->packet->ops->tx(p->packet, f, n) : xsk_tx(p->xsk, f, n);
+    p->n_free -= n;
+    return n;
+}
+
+void
+rawport_kick(struct rawport *p)
+{
+    (void)(p->packet != NULL ? p->packet->ops->kick(p->packet) : xsk_kick(p->xsk));
+}
+
+bool
+rawport_queued(const struct rawport *p)
+{
+    return p->packet != NULL ? p->packet->ops->tx_queued(p->packet) : xsk_tx_queued(p->xsk);
+}
+
+unsigned
+rawport_outstanding(const struct rawport *p)
+{
+    return p->packet != NULL ? p->packet->ops->tx_outstanding(p->packet)
+                             : xsk_tx_outstanding(p->xsk);
+}
+
+static unsigned
+complete(struct rawport *p, struct fdesc *f)
+{
+    return p->packet != NULL ? p->packet->ops->complete(p->packet, f, BATCH_MAX)
+                             : xsk_complete(p->xsk, f, BATCH_MAX);
+}
+
 void
 rawport_reclaim(struct rawport *p)
 {
     struct fdesc f[BATCH_MAX];
-    for (unsigned n; (n = xsk_complete(p->xsk, f, BATCH_MAX)) != 0;)
+    for (unsigned n; (n = complete(p, f)) != 0;)
         for (unsigned i = 0; i < n; i++)
-            p->free[p->n_free++] = f[i].addr;
+            p->free[p->n_free++] = f[i].addr - f[i].addr % FRAME_SIZE;
 }
 
 void
@@ -91,7 +137,9 @@ rawport_return(struct rawport *p, const struct fdesc *f, unsigned n)
         return;
     unsigned refused = 0, done = 0;
     do /* the kernel may have handed a frame up whose slot it has not given back yet */
-        done += xsk_fill(p->xsk, f + done, n - done, &refused);
+        done += p->packet != NULL
+                    ? p->packet->ops->fill(p->packet, f + done, n - done, &refused)
+                    : xsk_fill(p->xsk, f + done, n - done, &refused);
     while (done < n && refused == 0);
     if (refused != 0)
         tool_die(EXIT_OTHER, "the fill ring refused %u of %u frames", refused, n);
@@ -109,8 +157,8 @@ send_arp(struct rawport *p, const struct arp_pkt *a, const uint8_t to[6])
     memcpy(e.src, p->netif.mac, 6);
     eth_emit(p->frames.base + f.addr, &e);
     arp_emit(p->frames.base + f.addr + ETH_HEADER, a);
-    p->n_free -= xsk_tx(p->xsk, &f, 1);
-    (void)xsk_kick(p->xsk);
+    (void)rawport_send(p, &f, 1);
+    rawport_kick(p);
 }
 
 static void
@@ -130,7 +178,8 @@ heard_arp(struct rawport *p, const struct arp_pkt *q)
 unsigned
 rawport_receive(struct rawport *p, struct fdesc *f)
 {
-    unsigned n = xsk_rx_peek(p->xsk, f, BATCH_MAX);
+    unsigned n = p->packet != NULL ? p->packet->ops->rx_peek(p->packet, f, BATCH_MAX)
+                                   : xsk_rx_peek(p->xsk, f, BATCH_MAX);
     struct arp_pkt a;
     for (unsigned i = 0; i < n; i++) {
         /* Only frames of an ARP's length are looked into here: the others' bytes stay where
@@ -142,7 +191,7 @@ rawport_receive(struct rawport *p, struct fdesc *f)
             p->hear(p->hear_arg, p->frames.base + f[i].addr, f[i].len);
         f[i].addr -= f[i].addr % FRAME_SIZE;
     }
-    if (n != 0)
+    if (n != 0 && p->packet == NULL)
         xsk_rx_done(p->xsk, n);
     return n;
 }

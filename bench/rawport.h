@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * rawport.h: an interface by AF_XDP alone, without a stack: the same socket, program and ring
- * code that the nic domain uses, in a program that hands out frames. What it can do is the
- * limit of any stack over it.
+ * rawport.h: an interface by AF_XDP alone, or by AF_PACKET with its segments of 64 KiB, without
+ * a stack: the same socket, program and ring code that the nic domain uses, in a program that
+ * hands out frames. What it can do is the limit of any stack over it.
  */
 #ifndef BENCH_RAWPORT_H
 #define BENCH_RAWPORT_H
 
 #include "base/frame.h"
+#include "base/stats.h"
+#include "domains/driver.h"
 #include "domains/netif.h"
 #include "domains/xsk.h"
 
@@ -16,7 +18,9 @@
 struct rawport {
     struct netif netif;
     struct frames frames;
-    struct xsk *xsk;
+    struct xsk *xsk;       /* AF_XDP, or */
+    struct driver *packet; /* AF_PACKET */
+    struct stats stats;    /* the driver's */
     struct nicmap *map;
     struct ipaddr addr, heard; /* who answered an ARP request last */
     uint8_t heard_mac[6];
@@ -27,9 +31,18 @@ struct rawport {
     void *hear_arg;
 };
 
-/* Take over what comes to addr. Exits with a message when it cannot. */
-void rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr);
+/* Take over what comes to addr; packet: by AF_PACKET. Exits with a message when it cannot. */
+void rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr,
+                  bool packet);
 void rawport_close(struct rawport *p);
+
+/* Queue frames that are the last of p->free, in whatever order; returns how many fitted, which
+ * are no longer free. kick: have the kernel send; queued: is there anything to kick for?
+ * outstanding: frames that are not back. */
+unsigned rawport_send(struct rawport *p, const struct fdesc *f, unsigned n);
+void rawport_kick(struct rawport *p);
+bool rawport_queued(const struct rawport *p);
+unsigned rawport_outstanding(const struct rawport *p);
 
 /* Take back what was sent; the frames are in p->free. */
 void rawport_reclaim(struct rawport *p);

@@ -103,7 +103,7 @@ run(struct stages *s)
     if (s->interface) {
         struct ipaddr own = ipaddr_v4_u32(ntohl(tool_address(s->address, 0).sin_addr.s_addr));
         s->port = &port;
-        rawport_open(s->port, s->interface, &own);
+        rawport_open(s->port, s->interface, &own, false);
         s->opt.memory = port.frames.base;
         s->opt.frames = RAWPORT_FRAMES;
     } else {

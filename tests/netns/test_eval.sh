@@ -118,6 +118,9 @@ try "nothing in them failed" result \
 try "raw AF_XDP has sent to a sink and to a TCP" result \
     "{x['variant'] for x in s if x['section'] == 'raw' and x['test'] == 'send' and
       x['values']['packets_per_second'] > 0} == {'raw', 'raw-tcp'}"
+try "raw AF_PACKET has sent segments to a TCP" result \
+    "[x for x in s if x['variant'] == 'raw-segments' and x['values']['mbit_per_second'] > 0] and
+     [x for x in r['table'] if 'raw AF_PACKET' in x['what'] and x['value']]"
 try "raw AF_XDP has answered, also by a process of its own" result \
     "{x['variant'] for x in s if x['section'] == 'latency' and x['test'] == 'udp-1/one' and
       x['values']['lost'] == 0 and x['values']['p50_us'] > 0} >=

@@ -195,7 +195,7 @@ for how in "" --sleep; do
     try "raw AF_XDP receives ($how)" raw_receive $how
     try "raw AF_XDP transmits ($how)" raw_transmit $how
 done
-for how in "" "--sleep --frame 600"; do
+for how in "" "--sleep --frame 600" "--segments --sleep" "--segments --frame 600"; do
     try "raw AF_XDP sends to a TCP ($how)" raw_tcp $how
 done
 try "raw AF_XDP sends again what is lost" raw_tcp_loss
