@@ -54,10 +54,7 @@ child_main(const struct child *c)
         child_fails(c, "identity");
     snprintf(argv0, sizeof argv0, "bulkhead-%s", c->name);
     char *const argv[] = {argv0, (char *)c->instance, NULL};
-    /* Nothing here uses restartable sequences, and the kernel has work with them at every
-     * switch of a process that has registered one: 3 % of a round trip (bench/PROFILES.md). */
-    char rseq[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
-    char *const envp[] = {rseq, NULL};
+    char *const envp[] = {NULL};
     syscall(SYS_execveat, EXEC_FD, "", argv, envp, AT_EMPTY_PATH);
     child_fails(c, "exec");
 }
