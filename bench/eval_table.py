@@ -139,7 +139,8 @@ LIMITS = (
     ("TCP bulk, segment-taking back end",
      "Copies, most from one processor's cache to the other's: three on the way in and out, where the "
      "kernel has one. Tried: fewer copies by the zero-copy calls (a fifth more from the stack, nothing "
-     "to it), domains where the scheduler likes (kept: a quarter more to the stack)."),
+     "to it), domains where the scheduler likes (kept: a quarter more to the stack). "
+     "The limit in the row below says that AF_PACKET itself is not it."),
     ("1-byte round trip, TCP, all on one processor: monolithic / kernel",
      "A program in a process of its own costs two switches and a wake-up more than a socket in the "
      "kernel. Tried: no acknowledgment of its own beside an answer, and a library that gives way "
