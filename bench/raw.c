@@ -89,9 +89,7 @@ queue(struct raw *r)
     for (unsigned i = 0; i < n; i++)
         f[i] =
             (struct fdesc){.addr = r->p.free[r->p.n_free - 1 - i], .len = (uint16_t)r->frame};
-    n = xsk_tx(r->p.xsk, f, n);
-    r->p.n_free -= n;
-    return n;
+    return rawport_send(&r->p, f, n);
 }
 
 static void
@@ -103,14 +101,14 @@ transmit(struct raw *r)
         unsigned n = queue(r);
         r->frames += n;
         r->calls += n != 0;
-        (void)xsk_kick(r->p.xsk);
+        (void)rawport_kick(&r->p);
         rawport_reclaim(&r->p);
         if (n == 0 && r->sleep) {
             struct pollfd p = {.fd = r->p.netif.fd, .events = POLLOUT};
             (void)poll(&p, 1, SLICE_MS);
         }
     }
-    r->frames -= xsk_tx_unsent(r->p.xsk);
+    r->frames -= rawport_unsent(&r->p);
     r->bytes = r->frames * r->frame;
     r->took = now - start;
     r->cpu = tool_cpu_seconds() - cpu;

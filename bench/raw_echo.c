@@ -168,7 +168,7 @@ reply(struct rawport *p, uint16_t udp_port, const struct asker *a, const uint8_t
     ip4_emit(b + ETH_HEADER, &h);
     udp_emit(b + L4_AT, &u); /* whose checksum stays 0: none */
     memcpy(b + PAYLOAD_AT, payload, a->len);
-    p->n_free -= xsk_tx(p->xsk, &f, 1);
+    (void)rawport_send(p, &f, 1);
 }
 
 /* A datagram for the other process. With as many there as it may have, it is lost. */
@@ -257,7 +257,7 @@ raw_echo_run(struct raw_echo *e)
         unsigned n = rawport_receive(p, f);
         rawport_return(p, f, n);
         n += take_answers(e);
-        while (xsk_kick(p->xsk))
+        while (rawport_kick(p))
             ;
         if (n != 0 && e->spin_ns != 0)
             busy_at = tool_nanoseconds();

@@ -78,7 +78,7 @@ send_control(struct raw_tcp *t, const struct tcp_hdr *h)
     put_tcp(b + L4_AT, h, csum_pseudo(&p->addr, &t->to, WIRE_PROTO_TCP, len));
     f.len = (uint16_t)(L4_AT + len);
     (void)rawport_send(p, &f, 1);
-    rawport_kick(p);
+    (void)rawport_kick(p);
 }
 
 static void
@@ -188,7 +188,7 @@ prefill(struct raw_tcp *t)
     for (double end = tool_seconds() + QUESTIONS * SILENCE_S; rawport_outstanding(p) != 0;) {
         if (tool_seconds() > end)
             tool_die(EXIT_OTHER, "the interface does not send");
-        rawport_kick(p);
+        (void)rawport_kick(p);
         rawport_reclaim(p);
     }
     for (uint32_t i = 0; i < p->n_free; i++)
@@ -196,6 +196,22 @@ prefill(struct raw_tcp *t)
     put_below(t, t->below, l4);
     t->constant_sum = csum_add(csum_pseudo(&p->addr, &t->to, WIRE_PROTO_TCP, l4),
                                csum_bytes(p->frames.base + p->free[0] + RAW_TCP_HEADERS, len));
+}
+
+/* How many full segments the window takes, and `until`; at most so many. */
+static unsigned
+room_for(const struct raw_tcp *t, uint64_t until, uint32_t most)
+{
+    uint64_t edge = min_u64(until, t->edge);
+    uint64_t room = edge > t->next ? (edge - t->next) / payload_len(t) : 0;
+    return (unsigned)min_u64(room, most);
+}
+
+static void
+went(struct raw_tcp *t, unsigned segments)
+{
+    t->next += (uint64_t)segments * payload_len(t);
+    t->sent = max_u64(t->sent, t->next);
 }
 
 /* Up to a batch of full segments within the window and before `until`. The headers below TCP
@@ -207,9 +223,7 @@ send_some(struct raw_tcp *t, uint64_t until)
     struct tcp_hdr h = header(t, TCP_ACK);
     struct fdesc f[BATCH_MAX];
     uint32_t len = payload_len(t);
-    until = min_u64(until, t->edge);
-    uint64_t room = (until > t->next ? until - t->next : 0) / len;
-    unsigned n = min_u32(p->n_free, room < BATCH_MAX ? (uint32_t)room : BATCH_MAX);
+    unsigned n = min_u32(p->n_free, room_for(t, until, BATCH_MAX));
     for (unsigned i = 0; i < n; i++, h.seq += len) {
         f[i] = (struct fdesc){.addr = p->free[p->n_free - 1 - i], .len = (uint16_t)t->frame};
         uint8_t *b = p->frames.base + f[i].addr;
@@ -217,8 +231,7 @@ send_some(struct raw_tcp *t, uint64_t until)
         put_tcp(b + L4_AT, &h, t->constant_sum);
     }
     n = rawport_send(p, f, n);
-    t->next += (uint64_t)n * len;
-    t->sent = max_u64(t->sent, t->next);
+    went(t, n);
     return n;
 }
 
@@ -231,9 +244,8 @@ send_chain(struct raw_tcp *t, uint64_t until)
     struct rawport *p = t->port;
     struct fdesc f[FRAME_MAX_CHAIN];
     uint32_t len = payload_len(t), most = (UINT16_MAX - (RAW_TCP_HEADERS - ETH_HEADER)) / len;
-    uint64_t edge = min_u64(until, t->edge), room = (edge > t->next ? edge - t->next : 0) / len;
     most = min_u32(most, FRAME_MAX_CHAIN);
-    unsigned n = room < most ? (unsigned)room : most;
+    unsigned n = room_for(t, until, most);
     if (n == 0 || p->n_free < n || (n < most && until != t->sent && t->acked != t->sent))
         return 0;
     for (unsigned i = 0; i < n; i++)
@@ -251,8 +263,7 @@ send_chain(struct raw_tcp *t, uint64_t until)
     memcpy(b + L4_AT + 16, &field, 2);
     if (rawport_send(p, f, n) != n)
         tool_die(EXIT_OTHER, "the driver took a part of a packet");
-    t->next += (uint64_t)n * len;
-    t->sent = max_u64(t->sent, t->next);
+    went(t, n);
     return n;
 }
 
@@ -285,7 +296,7 @@ judge(struct raw_tcp *t, uint64_t got, double now)
         send_control(t, &rst);
         tool_die(EXIT_OTHER,
                  "nothing was acknowledged for %.0f ms, with %llu bytes under way that were "
-                 "sent %u times: the receiver does not read, or frames are lost",
+                 "sent again %u times: the receiver does not read, or frames are lost",
                  (SILENCES + 1) * SILENCE_S * 1e3, (unsigned long long)(t->sent - t->acked),
                  SILENCES);
     }
@@ -305,7 +316,7 @@ close_connection(struct raw_tcp *t)
         judge(t, take(t), now);
         rawport_reclaim(t->port);
         (void)send_frames(t, t->sent);
-        rawport_kick(t->port);
+        (void)rawport_kick(t->port);
     }
     t->bytes = t->acked;
     struct tcp_hdr fin = header(t, TCP_FIN | TCP_ACK);
@@ -330,7 +341,7 @@ raw_tcp_transmit(struct raw_tcp *t)
         unsigned n = send_frames(t, UINT64_MAX);
         if (rawport_queued(p))
             t->kicks += window_counting(&t->window);
-        rawport_kick(p);
+        (void)rawport_kick(p);
         now = tool_seconds();
         got = take(t);
         judge(t, got, now);

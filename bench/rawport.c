@@ -9,6 +9,7 @@
 #include "bench/tool.h"
 #include "domains/guard.h"
 #include "domains/packet.h"
+#include "domains/xsk_priv.h"
 #include "ipc/region.h"
 #include "lib/wire/wire.h"
 
@@ -32,12 +33,14 @@ make_parts(struct rawport *p, struct region part[PARTS_UMEM])
     }
 }
 
-static void
+static struct driver *
 open_xdp(struct rawport *p)
 {
-    p->xsk = xsk_open(p->netif.fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
-    if (p->xsk == NULL)
+    struct xsk *x = xsk_open(p->netif.fd, xsk_ring_for(&p->frames, RAWPORT_FRAMES), p->map);
+    if (x == NULL)
         tool_die(EXIT_OTHER, "AF_XDP rings: %s", strerror(errno));
+    x->driver.ops = &xsk_driver;
+    return &x->driver;
 }
 
 void
@@ -69,9 +72,8 @@ rawport_open(struct rawport *p, const char *interface, const struct ipaddr *addr
     if (p->map == NULL)
         tool_die(EXIT_OTHER, "out of memory");
     p->map->n_frames = RAWPORT_FRAMES;
-    if (!packet)
-        open_xdp(p);
-    else if ((p->packet = packet_open(p->netif.fd, &p->frames, p->map, &p->stats)) == NULL)
+    p->driver = packet ? packet_open(p->netif.fd, &p->frames, p->map, &p->stats) : open_xdp(p);
+    if (p->driver == NULL)
         tool_die(EXIT_OTHER, "out of memory");
     for (uint32_t i = 0; i < RAWPORT_FRAMES; i++) {
         struct fdesc f = {.addr = p->frames.off[PART_RX] + i * FRAME_SIZE};
@@ -90,42 +92,40 @@ rawport_close(struct rawport *p)
 unsigned
 rawport_send(struct rawport *p, const struct fdesc *f, unsigned n)
 {
-    n = p->packet != NULL ? p->packet->ops->tx(p->packet, f, n) : xsk_tx(p->xsk, f, n);
+    n = p->driver->ops->tx(p->driver, f, n);
     p->n_free -= n;
     return n;
 }
 
-void
+bool
 rawport_kick(struct rawport *p)
 {
-    (void)(p->packet != NULL ? p->packet->ops->kick(p->packet) : xsk_kick(p->xsk));
+    return p->driver->ops->kick(p->driver);
 }
 
 bool
 rawport_queued(const struct rawport *p)
 {
-    return p->packet != NULL ? p->packet->ops->tx_queued(p->packet) : xsk_tx_queued(p->xsk);
+    return p->driver->ops->tx_queued(p->driver);
 }
 
 unsigned
 rawport_outstanding(const struct rawport *p)
 {
-    return p->packet != NULL ? p->packet->ops->tx_outstanding(p->packet)
-                             : xsk_tx_outstanding(p->xsk);
+    return p->driver->ops->tx_outstanding(p->driver);
 }
 
-static unsigned
-complete(struct rawport *p, struct fdesc *f)
+unsigned
+rawport_unsent(const struct rawport *p)
 {
-    return p->packet != NULL ? p->packet->ops->complete(p->packet, f, BATCH_MAX)
-                             : xsk_complete(p->xsk, f, BATCH_MAX);
+    return p->driver->ops->tx_unsent(p->driver);
 }
 
 void
 rawport_reclaim(struct rawport *p)
 {
     struct fdesc f[BATCH_MAX];
-    for (unsigned n; (n = complete(p, f)) != 0;)
+    for (unsigned n; (n = p->driver->ops->complete(p->driver, f, BATCH_MAX)) != 0;)
         for (unsigned i = 0; i < n; i++)
             p->free[p->n_free++] = f[i].addr - f[i].addr % FRAME_SIZE;
 }
@@ -137,9 +137,7 @@ rawport_return(struct rawport *p, const struct fdesc *f, unsigned n)
         return;
     unsigned refused = 0, done = 0;
     do /* the kernel may have handed a frame up whose slot it has not given back yet */
-        done += p->packet != NULL
-                    ? p->packet->ops->fill(p->packet, f + done, n - done, &refused)
-                    : xsk_fill(p->xsk, f + done, n - done, &refused);
+        done += p->driver->ops->fill(p->driver, f + done, n - done, &refused);
     while (done < n && refused == 0);
     if (refused != 0)
         tool_die(EXIT_OTHER, "the fill ring refused %u of %u frames", refused, n);
@@ -158,7 +156,7 @@ send_arp(struct rawport *p, const struct arp_pkt *a, const uint8_t to[6])
     eth_emit(p->frames.base + f.addr, &e);
     arp_emit(p->frames.base + f.addr + ETH_HEADER, a);
     (void)rawport_send(p, &f, 1);
-    rawport_kick(p);
+    (void)rawport_kick(p);
 }
 
 static void
@@ -178,8 +176,7 @@ heard_arp(struct rawport *p, const struct arp_pkt *q)
 unsigned
 rawport_receive(struct rawport *p, struct fdesc *f)
 {
-    unsigned n = p->packet != NULL ? p->packet->ops->rx_peek(p->packet, f, BATCH_MAX)
-                                   : xsk_rx_peek(p->xsk, f, BATCH_MAX);
+    unsigned n = p->driver->ops->rx_peek(p->driver, f, BATCH_MAX);
     struct arp_pkt a;
     for (unsigned i = 0; i < n; i++) {
         /* Only frames of an ARP's length are looked into here: the others' bytes stay where
@@ -191,8 +188,8 @@ rawport_receive(struct rawport *p, struct fdesc *f)
             p->hear(p->hear_arg, p->frames.base + f[i].addr, f[i].len);
         f[i].addr -= f[i].addr % FRAME_SIZE;
     }
-    if (n != 0 && p->packet == NULL)
-        xsk_rx_done(p->xsk, n);
+    if (n != 0)
+        p->driver->ops->rx_done(p->driver, n);
     return n;
 }
 

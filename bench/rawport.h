@@ -11,16 +11,14 @@
 #include "base/stats.h"
 #include "domains/driver.h"
 #include "domains/netif.h"
-#include "domains/xsk.h"
 
 #define RAWPORT_FRAMES 4096u /* of each direction */
 
 struct rawport {
     struct netif netif;
     struct frames frames;
-    struct xsk *xsk;       /* AF_XDP, or */
-    struct driver *packet; /* AF_PACKET */
-    struct stats stats;    /* the driver's */
+    struct driver *driver;
+    struct stats stats; /* the driver's */
     struct nicmap *map;
     struct ipaddr addr, heard; /* who answered an ARP request last */
     uint8_t heard_mac[6];
@@ -37,12 +35,14 @@ void rawport_open(struct rawport *p, const char *interface, const struct ipaddr 
 void rawport_close(struct rawport *p);
 
 /* Queue frames that are the last of p->free, in whatever order; returns how many fitted, which
- * are no longer free. kick: have the kernel send; queued: is there anything to kick for?
- * outstanding: frames that are not back. */
+ * are no longer free. kick: have the kernel send; true: it took some, kick again. queued: is
+ * there anything to kick for? outstanding: frames that are not back; unsent: those that the
+ * kernel may still read. */
 unsigned rawport_send(struct rawport *p, const struct fdesc *f, unsigned n);
-void rawport_kick(struct rawport *p);
+bool rawport_kick(struct rawport *p);
 bool rawport_queued(const struct rawport *p);
 unsigned rawport_outstanding(const struct rawport *p);
+unsigned rawport_unsent(const struct rawport *p);
 
 /* Take back what was sent; the frames are in p->free. */
 void rawport_reclaim(struct rawport *p);
