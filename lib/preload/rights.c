@@ -105,7 +105,7 @@ sort_out(const struct cmsghdr *c, int fd[FDS_MAX])
     return n;
 }
 
-/* Of descriptors whole ones, or none. */
+/* Of descriptors whole ones, or none; those that find no room are nobody's. */
 static void
 give(struct msghdr *m, size_t room, const int *fd, unsigned n)
 {
@@ -113,18 +113,10 @@ give(struct msghdr *m, size_t room, const int *fd, unsigned n)
     size_t fit = at <= room ? (room - at) / sizeof *fd : 0;
     if (at > room || n > fit)
         m->msg_flags |= MSG_CTRUNC;
-    n = n < fit ? n : (unsigned)fit;
+    for (; n > fit; n--)
+        (void)close(fd[n - 1]);
     if (n > 0)
         put_control(m, room, SOL_SOCKET, SCM_RIGHTS, fd, n * sizeof *fd);
-}
-
-/* Those that found no room are nobody's. */
-static void
-close_rest(const int *fd, unsigned n, size_t room, size_t at)
-{
-    size_t fit = at + CMSG_LEN(0) <= room ? (room - at - CMSG_LEN(0)) / sizeof(int) : 0;
-    for (size_t i = fit; i < n; i++)
-        (void)close(fd[i]);
 }
 
 ssize_t
@@ -154,7 +146,6 @@ rights_recvmsg(int fd, struct msghdr *m, int flags)
         }
         int got[FDS_MAX];
         unsigned n = sort_out(c, got);
-        close_rest(got, n, room, m->msg_controllen);
         give(m, room, got, n);
     }
     return r;
