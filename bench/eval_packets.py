@@ -52,7 +52,7 @@ class Raw(Section):
            "a sink slows every sender down. <i>To a TCP peer</i> therefore is one connection to "
            "the program and buffers of the section on bulk: ready-made segments within its "
            "window, its acknowledgments read, no congestion control, asleep where "
-           "there is nothing to do; a run in which a frame was lost is repeated. That is the limit "
+           "there is nothing to do; a run in which a frame was lost is repeated, twice at most. That is the limit "
            "of any TCP on AF_XDP. <i>Segments</i>: the same by AF_PACKET, up to 64 KiB for the "
            "kernel to cut, with the code of Bulkhead's own driver for it and offloads on. In "
            "packets, TCP is compared by its data segments alone, though acknowledgments are "

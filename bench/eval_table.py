@@ -140,7 +140,7 @@ LIMITS = (
      "Copies, most from one processor's cache to the other's: three on the way in and out, where the "
      "kernel has one. Tried: fewer copies by the zero-copy calls (a fifth more from the stack, nothing "
      "to it), domains where the scheduler likes (kept: a quarter more to the stack). "
-     "The limit in the row below says that AF_PACKET itself is not it."),
+     "What AF_PACKET itself leaves of the way from the stack is in the row below."),
     ("1-byte round trip, TCP, all on one processor: monolithic / kernel",
      "A program in a process of its own costs two switches and a wake-up more than a socket in the "
      "kernel. Tried: no acknowledgment of its own beside an answer, and a library that gives way "
@@ -148,7 +148,7 @@ LIMITS = (
     ("1-byte round trip, TCP, all on one processor: factored / monolithic",
      "The work is the same; the chain has 14 switches of process a round trip where the monolith has "
      "6. Of the domains' twelve six are for nothing: who gives way cannot say to whom. Tried: each "
-     "subset of them asleep instead (slower), a program that gives way too (slower), no restartable "
+     "subset of them asleep instead (no faster), a program that gives way too (slower), no restartable "
      "sequences in the domains (kept)."),
     ("1-byte round trip, UDP, all on one processor: factored / monolithic", "As for TCP."),
     ("1-byte round trip, UDP, all on one processor: monolithic / kernel",

@@ -15,10 +15,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#if defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
-#endif
 #endif
 
 #include "base/exit_codes.h"

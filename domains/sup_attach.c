@@ -14,9 +14,9 @@
 
 /* Clients give up after ten seconds (lib/client/attach.c), some of ours earlier. */
 #define TURN_LONGEST (5 * NS_S)
-#define CLIENT_SPIN_US 50 /* longer than an answer over a short wire takes */
-#define TURNS_MAX 512u    /* clients that wait for theirs */
+#define TURNS_MAX 512u /* clients that wait for theirs */
 #define TURNS_PER_UID_MAX 128u
+#define CLIENT_SPIN_US 50 /* longer than an answer over a short wire takes */
 
 static void __attribute__((format(printf, 3, 4)))
 client_deny(struct sup_client *c, enum ctl_denied why, const char *fmt, ...)

@@ -153,7 +153,7 @@ struct ctl_link {
     uint64_t own_size, peer_size;
 };
 
-#define CTL_SPIN_MAX 1000000u
+#define CTL_SPIN_MAX 1000000u /* microseconds */
 
 /* The interface of the stack, for the clients' programs that ask for one. */
 struct ctl_net {

@@ -39,7 +39,7 @@ lib_init(struct lib *l)
     l->spin = NS_NEVER;
     if (spin != NULL) {
         unsigned long us = strtoul(spin, NULL, 10);
-        l->spin = min_u64(us, 1000000) * NS_US;
+        l->spin = min_u64(us, CTL_SPIN_MAX) * NS_US;
     }
 }
 

@@ -156,7 +156,7 @@ events_there(struct lib *l)
 }
 
 /* How long to look for events before sleeping. Left to us, that is as long as the daemon says
- * in a program that asks and is answered in turn, if the last answer came as soon. */
+ * in a program that asks and is answered in turn. */
 static ns_t
 spin_time(const struct lib *l, bool in_turn)
 {
